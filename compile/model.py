@@ -1,0 +1,154 @@
+"""Model: one ONNX graph in memory plus what a runtime must know to use it.
+
+The graph is an ``onnx_ir.Model`` with static shapes. Facts about speech and faces live in its
+``metadata_props`` under ``phiz.*``, so that they survive in every artefact. The *hub dialect*, which simplify
+produces, quantize extends and every target reads, is written down in ``docs/hub.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compile.errors import UserError
+
+PREFIX = "phiz."
+
+
+@dataclass(frozen=True)
+class Port:
+    """A graph input or output: its name, static shape and numpy dtype name."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ONNX graph with static shapes and ``phiz.*`` metadata.
+
+    ``ir`` is mutable by nature: a pass works on a :meth:`clone`, and nobody else changes it.
+    """
+
+    ir: ir.Model
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The graph's inputs, in order; initializers are not inputs."""
+        return tuple(_port(value) for value in self.ir.graph.inputs)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The graph's outputs, in order."""
+        return tuple(_port(value) for value in self.ir.graph.outputs)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The ``phiz.*`` entries, sorted by key."""
+        return {key: value for key, value in sorted(self.ir.metadata_props.items()) if key.startswith(PREFIX)}
+
+    def clone(self) -> Model:
+        """A copy whose graph shares no node or value with this one (weights are shared, they are immutable)."""
+        return Model(self.ir.clone())
+
+    def to_bytes(self) -> bytes:
+        """The serialised ONNX ``ModelProto``, deterministic for equal graphs."""
+        return bytes(ir.to_proto(self.ir).SerializeToString(deterministic=True))
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a runtime must know to drive a face with a student.
+
+    Attributes:
+        sample_rate: of the input waveform, Hz.
+        frame_rate: output frames a second at the student's natural stride.
+        window: input samples that one frame sees.
+        look_ahead_ms: how much of the window lies after the frame's time, in milliseconds.
+        controls: names of the outputs' last axis, in order.
+    """
+
+    sample_rate: int
+    frame_rate: float
+    window: int
+    look_ahead_ms: float
+    controls: tuple[str, ...]
+
+    def to_metadata(self) -> dict[str, str]:
+        """As the ``phiz.*`` strings that travel in every artefact."""
+        return {
+            f"{PREFIX}sample_rate": str(self.sample_rate),
+            f"{PREFIX}frame_rate": repr(float(self.frame_rate)),
+            f"{PREFIX}window": str(self.window),
+            f"{PREFIX}look_ahead_ms": repr(float(self.look_ahead_ms)),
+            f"{PREFIX}controls": json.dumps(self.controls, separators=(",", ":")),
+        }
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str], where: str) -> Face:
+        """Read back :meth:`to_metadata`.
+
+        Raises:
+            UserError: an entry is missing or malformed; ``where`` names the artefact.
+        """
+        try:
+            controls = json.loads(metadata[f"{PREFIX}controls"])
+            if not (isinstance(controls, list) and all(isinstance(name, str) for name in controls)):
+                raise ValueError("controls is not a list of names")
+            return Face(
+                sample_rate=int(metadata[f"{PREFIX}sample_rate"]),
+                frame_rate=float(metadata[f"{PREFIX}frame_rate"]),
+                window=int(metadata[f"{PREFIX}window"]),
+                look_ahead_ms=float(metadata[f"{PREFIX}look_ahead_ms"]),
+                controls=tuple(controls),
+            )
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"not a speech-to-face model: its metadata lacks or garbles {error}",
+                where=where,
+                fix="compile it from a phiz student, or set the phiz.* metadata",
+            ) from error
+
+
+def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
+    """The numpy data of an initializer, or None when ``value`` is absent or computed at run time."""
+    if value is None or value.const_value is None:
+        return None
+    return np.asarray(value.const_value.numpy())
+
+
+def shape_of(value: ir.Value) -> tuple[int, ...]:
+    """The static shape of ``value``.
+
+    Raises:
+        UserError: the shape is unknown or an axis is dynamic.
+    """
+    if value.shape is None:
+        raise UserError("its shape is unknown", where=f"tensor '{value.name}'")
+    sizes: list[int] = []
+    for axis, size in enumerate(value.shape):
+        if not isinstance(size, int):
+            raise UserError(
+                f"axis {axis} is dynamic ('{size}')",
+                where=f"tensor '{value.name}'",
+                fix="export with a fixed size on every axis",
+            )
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def source_of(node: ir.Node) -> str:
+    """The module of the original network that a node came from, e.g. ``trunk.3``; empty when unknown."""
+    return node.metadata_props.get(f"{PREFIX}source", "")
+
+
+def _port(value: ir.Value) -> Port:
+    if value.dtype is None:
+        raise UserError("its element type is unknown", where=f"tensor '{value.name}'")
+    return Port(value.name or "", shape_of(value), str(np.dtype(value.dtype.numpy())))

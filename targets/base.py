@@ -1,0 +1,109 @@
+"""The whole target interface on one page.
+
+A target is a folder with three files, found through the table in ``targets/catalogue.py``:
+
+- ``lower.py``:   ``lower(model: Model) -> Artifact``, graph to bytes; nothing is decided there;
+- ``dissect.py``: ``dissect(files: Files) -> Dissection``, bytes to labelled sections; trusts nothing, needs no runtime;
+- ``run.py``:     ``load(path: Path) -> Runner``, to execute the artefact where this machine can.
+
+``Files`` maps paths relative to the artefact's parent folder to their bytes; an artefact that is one file has
+one entry, a package (``student.mlpackage/...``) several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a target wrote: its name, and every file with its bytes."""
+
+    target: str
+    name: str
+    files: Files
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a target cannot honour a node."""
+
+    operator: str
+    node: str
+    reason: str
+
+
+class Kind(str, Enum):
+    """What a byte is for."""
+
+    WEIGHTS = "weights"
+    QUANTIZATION = "quantisation parameters"
+    GRAPH = "graph"
+    METADATA = "metadata"
+    PADDING = "padding"
+    UNMAPPED = "[unmapped]"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A labelled half-open byte range ``[start, end)`` of one file.
+
+    Attributes:
+        file: key into ``Files``.
+        start: first byte.
+        end: one past the last byte.
+        kind: what the bytes are for.
+        layer: the tensor or operator they belong to; empty for the file as a whole.
+        dtype: element type of weights and parameters (numpy name); empty otherwise.
+    """
+
+    file: str
+    start: int
+    end: int
+    kind: Kind
+    layer: str = ""
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """An activation tensor: its bytes, and the first and last step (inclusive) at which it must exist.
+
+    A step is the execution of one kernel, counted from 0. A graph input lives from step 0, a graph output to
+    the last step.
+    """
+
+    tensor: str
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """What an artefact is made of, read from its bytes alone.
+
+    The sections of each file are sorted, do not overlap and sum to the file's size; constants stored outside
+    any section do not exist.
+    """
+
+    sizes: Mapping[str, int]
+    sections: tuple[Section, ...]
+    lifetimes: tuple[Lifetime, ...]
+    metadata: Mapping[str, str]
+
+
+class Runner(Protocol):
+    """An artefact ready to execute on this machine."""
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Execute once; names, shapes and dtypes are those of the model's inputs and outputs."""
+        ...
