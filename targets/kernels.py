@@ -1,0 +1,257 @@
+"""The hub graph as a runtime's kernels see it.
+
+Given a graph in the hub dialect (``docs/hub.md``), float or with Q/DQ pairs, :func:`read` returns tensors that
+carry their own quantisation and kernels that consume them: the Q and DQ nodes around a ``w8a8`` node are gone,
+absorbed into the types of its inputs and output. What remains explicit are the true conversions: a Q that
+quantises a float value, a DQ that a float consumer reads, and the DQ of a ``w8`` weight.
+
+Nothing is decided here; the schemes are read off the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compile.errors import Bug
+from compile.model import Model, constant, shape_of, source_of
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """``real = scale * (integer - zero_point)``.
+
+    Attributes:
+        scale: float32 ``[1]`` (per tensor) or ``[channels]``.
+        zero_point: int64 of the same length.
+        axis: the channel axis of the tensor; None for per tensor.
+    """
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
+    axis: int | None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value: activation (``data`` is None) or constant. ``shape`` is in ONNX's axis order."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantization: Quantization | None = None
+    data: NDArray[np.generic] | None = None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One operation on tensors, by name.
+
+    Attributes:
+        operator: the hub operator; ``QuantizeLinear`` and ``DequantizeLinear`` are true conversions here.
+        inputs: tensor names; Q/DQ parameters are not inputs, they belong to the tensors' types.
+        output: the tensor it writes.
+        attributes: as in the hub dialect; INTS as tuples of int.
+        relu: True when a ``Relu`` between this node and its Q is fused into it.
+        node: the graph node it came from, for messages.
+        source: the module of the original network, for messages.
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    relu: bool = False
+    node: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Tensors by name and the kernels in execution order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    kernels: tuple[Kernel, ...]
+
+
+def read(model: Model) -> Program:
+    """Translate a hub graph into a :class:`Program`; float graphs work too.
+
+    A ``Relu`` that alone consumes the output of a Conv, Gemm or Add is fused into it in float and in int8 alike.
+    """
+    return _Reader(model.ir.graph).read()
+
+
+_FUSES_RELU = ("Conv", "Gemm", "Add")
+
+
+class _Reader:
+    """The state of one reading; ``alias`` maps a graph value to the tensor that stands for it."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.tensors: dict[str, Tensor] = {}
+        self.kernels: list[Kernel] = []
+        self.alias: dict[ir.Value, str] = {}
+        self.dequantized: dict[ir.Value, str] = {}  # output of a DQ -> the integer tensor it stands for
+        self.done: set[ir.Node] = set()
+
+    def read(self) -> Program:
+        for value in self.graph.inputs:
+            self.activation(value)
+        for node in self.graph:
+            if node not in self.done:
+                self.visit(node)
+        outputs = tuple(self.as_float(value) for value in self.graph.outputs)
+        return Program(
+            inputs=tuple(self.alias[value] for value in self.graph.inputs),
+            outputs=outputs,
+            tensors=dict(self.tensors),
+            kernels=tuple(self.kernels),
+        )
+
+    def visit(self, node: ir.Node) -> None:
+        if node.op_type == "DequantizeLinear":
+            self.dequantized[node.outputs[0]] = self.integer(node)
+            return
+        if node.op_type == "QuantizeLinear":
+            source = _required(node, 0)
+            output = self.quantized(node)
+            self.emit(node, "QuantizeLinear", (self.as_float(source),), output)
+            return
+        last, relu = self.with_relu(node)
+        leaves = _only_consumer(last, "QuantizeLinear", self.graph)
+        operands = _operands(node)
+        integer = (
+            leaves is not None
+            and all(value in self.dequantized for value in operands if self.is_activation(value))
+            and any(value in self.dequantized for value in operands)
+        )
+        if integer and leaves is not None:
+            inputs = tuple(self.dequantized.get(value) or self.constant_tensor(value) for value in operands)
+            output = self.quantized(leaves)
+            self.done.add(leaves)
+        else:
+            inputs = tuple(self.as_float(value) for value in operands)
+            output = self.activation(last)
+        if relu is not None:
+            self.done.add(relu)
+        self.emit(node, node.op_type, inputs, output, relu=relu is not None)
+
+    def with_relu(self, node: ir.Node) -> tuple[ir.Value, ir.Node | None]:
+        """The value that leaves ``node``, past a Relu that it can absorb, and that Relu."""
+        value = node.outputs[0]
+        relu = _only_consumer(value, "Relu", self.graph) if node.op_type in _FUSES_RELU else None
+        return (value, None) if relu is None else (relu.outputs[0], relu)
+
+    def is_activation(self, value: ir.Value) -> bool:
+        if value in self.dequantized:
+            return self.tensors[self.dequantized[value]].data is None
+        return value.const_value is None
+
+    def as_float(self, value: ir.Value) -> str:
+        """The float tensor for ``value``, dequantising explicitly where it exists only as integers."""
+        if value in self.alias:
+            return self.alias[value]
+        if value in self.dequantized:
+            producer = value.producer()
+            if producer is None:
+                raise Bug(f"dequantised value '{value.name}' has no producer")
+            name = self.activation(value)
+            self.emit(producer, "DequantizeLinear", (self.dequantized[value],), name)
+            return name
+        return self.constant_tensor(value)
+
+    def activation(self, value: ir.Value) -> str:
+        return self.add(value, Tensor(_name(value), shape_of(value), _dtype(value)))
+
+    def constant_tensor(self, value: ir.Value) -> str:
+        if value in self.alias:
+            return self.alias[value]
+        data = constant(value)
+        if data is None:
+            raise Bug(f"value '{value.name}' is neither computed nor constant")
+        return self.add(value, Tensor(_name(value), tuple(data.shape), data.dtype, None, data))
+
+    def quantized(self, node: ir.Node) -> str:
+        """The integer tensor that a Q node writes."""
+        value = node.outputs[0]
+        parameters = _quantization(node)
+        return self.add(value, Tensor(_name(value), shape_of(value), _dtype(value), parameters))
+
+    def integer(self, node: ir.Node) -> str:
+        """The integer tensor that a DQ node reads: one that a Q wrote, or a constant."""
+        value = _required(node, 0)
+        if value in self.alias:
+            return self.alias[value]
+        data = constant(value)
+        if data is None:
+            raise Bug(f"DequantizeLinear '{node.name}' reads '{value.name}', which no QuantizeLinear wrote")
+        tensor = Tensor(_name(value), tuple(data.shape), data.dtype, _quantization(node), data)
+        return self.add(value, tensor)
+
+    def add(self, value: ir.Value, tensor: Tensor) -> str:
+        self.alias[value] = tensor.name
+        self.tensors[tensor.name] = tensor
+        return tensor.name
+
+    def emit(
+        self, node: ir.Node, operator: str, inputs: tuple[str, ...], output: str, relu: bool = False
+    ) -> None:
+        attributes = {name: _plain(attribute.value) for name, attribute in node.attributes.items()}
+        self.kernels.append(
+            Kernel(operator, inputs, output, attributes, relu, node.name or "", source_of(node))
+        )
+
+
+def _operands(node: ir.Node) -> tuple[ir.Value, ...]:
+    return tuple(value for value in node.inputs if value is not None)
+
+
+def _required(node: ir.Node, index: int) -> ir.Value:
+    value = node.inputs[index]
+    if value is None:
+        raise Bug(f"node '{node.name}' lacks input {index}")
+    return value
+
+
+def _only_consumer(value: ir.Value, operator: str, graph: ir.Graph) -> ir.Node | None:
+    """The single consumer of ``value`` if it is an ``operator`` and the graph does not also output ``value``."""
+    consumers = [usage.node for usage in value.uses()]
+    if len(consumers) == 1 and consumers[0].op_type == operator and value not in graph.outputs:
+        return consumers[0]
+    return None
+
+
+def _quantization(node: ir.Node) -> Quantization:
+    scale = constant(node.inputs[1])
+    if scale is None:
+        raise Bug(f"node '{node.name}' has a scale that is not constant")
+    zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    flat = np.atleast_1d(np.asarray(scale, np.float32))
+    zeros = np.zeros(flat.shape, np.int64) if zero is None else np.atleast_1d(zero).astype(np.int64)
+    axis = node.attributes["axis"].as_int() if scale.ndim and "axis" in node.attributes else None
+    return Quantization(flat, zeros, axis)
+
+
+def _name(value: ir.Value) -> str:
+    if not value.name:
+        raise Bug("a graph value has no name")
+    return value.name
+
+
+def _dtype(value: ir.Value) -> np.dtype[Any]:
+    if value.dtype is None:
+        raise Bug(f"value '{value.name}' has no type")
+    return np.dtype(value.dtype.numpy())
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value
