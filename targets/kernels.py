@@ -202,13 +202,9 @@ class _Reader:
         self.tensors[tensor.name] = tensor
         return tensor.name
 
-    def emit(
-        self, node: ir.Node, operator: str, inputs: tuple[str, ...], output: str, relu: bool = False
-    ) -> None:
+    def emit(self, node: ir.Node, operator: str, inputs: tuple[str, ...], output: str, relu: bool = False) -> None:
         attributes = {name: _plain(attribute.value) for name, attribute in node.attributes.items()}
-        self.kernels.append(
-            Kernel(operator, inputs, output, attributes, relu, node.name or "", source_of(node))
-        )
+        self.kernels.append(Kernel(operator, inputs, output, attributes, relu, node.name or "", source_of(node)))
 
 
 def _operands(node: ir.Node) -> tuple[ir.Value, ...]:

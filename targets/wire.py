@@ -1,7 +1,7 @@
 """Protocol-buffer bytes as labelled ranges.
 
-The auditor has to say what every byte of an ``.onnx`` or ``.mlmodel`` file is for, so it needs positions, which
-a parsed message no longer has. This is the wire format and nothing else; source: the protobuf encoding guide.
+The auditor has to say what every byte of an ``.onnx`` or ``.mlmodel`` file is for, so it needs positions,
+which a parsed message no longer has. This is the wire format and nothing else; source: the protobuf encoding guide.
 """
 
 from __future__ import annotations
@@ -85,4 +85,5 @@ def signed(integer: int) -> int:
 
 def malformed(where: str, position: int) -> UserError:
     """The error for bytes that are not what they claim to be."""
-    return UserError(f"malformed at byte {position}", where=where, fix="the file is truncated or not of this format")
+    fix = "the file is truncated or not of this format"
+    return UserError(f"malformed at byte {position}", where=where, fix=fix)

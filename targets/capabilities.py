@@ -1,0 +1,91 @@
+"""What each target honours: target -> operator -> constraint, as data, apart from the code that emits.
+
+The schemes are those of ``docs/hub.md``; a scheme that is absent here is refused before lowering, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from targets.base import Refusal
+from targets.kernels import Kernel, Program
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """How a target honours an operator.
+
+    Attributes:
+        schemes: of ``w8a8``, ``w8`` and ``float``, those it can express.
+        ranks: allowed ranks of the first input; empty means any.
+    """
+
+    schemes: tuple[str, ...]
+    ranks: tuple[int, ...] = ()
+
+
+_ALL = ("w8a8", "w8", "float")
+_NO_WEIGHTS = ("w8a8", "float")
+
+_COMMON: Mapping[str, Constraint] = {
+    "Conv": Constraint(_ALL, (3, 4)),
+    "Gemm": Constraint(_ALL, (2,)),
+    "Relu": Constraint(_NO_WEIGHTS),
+    "LeakyRelu": Constraint(_NO_WEIGHTS),
+    "Sigmoid": Constraint(_NO_WEIGHTS),
+    "Tanh": Constraint(_NO_WEIGHTS),
+    "Add": Constraint(_NO_WEIGHTS),
+    "Mul": Constraint(_NO_WEIGHTS),
+    "Concat": Constraint(_NO_WEIGHTS),
+    "Pad": Constraint(_NO_WEIGHTS),
+    "Reshape": Constraint(_NO_WEIGHTS),
+    "Transpose": Constraint(_NO_WEIGHTS),
+    "Slice": Constraint(_NO_WEIGHTS),
+    "MaxPool": Constraint(_NO_WEIGHTS, (3, 4)),
+    "AveragePool": Constraint(_NO_WEIGHTS, (3, 4)),
+    "GlobalAveragePool": Constraint(_NO_WEIGHTS, (3, 4)),
+    "QuantizeLinear": Constraint(_NO_WEIGHTS),
+    "DequantizeLinear": Constraint(_NO_WEIGHTS),
+}
+
+CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
+    "onnx": _COMMON,
+    "tflite": _COMMON,
+    "coreml": _COMMON,
+}
+
+
+def scheme_of(kernel: Kernel, program: Program) -> str:
+    """The scheme of a kernel, read off its tensors."""
+    first = program.tensors[kernel.inputs[0]]
+    if first.quantization is not None and kernel.operator != "DequantizeLinear":
+        return "w8a8"
+    if kernel.operator in ("Conv", "Gemm"):
+        producer = next((k for k in program.kernels if k.output == kernel.inputs[1]), None)
+        if producer is not None and producer.operator == "DequantizeLinear":
+            return "w8"
+    return "float"
+
+
+def refusals(target: str, program: Program) -> tuple[Refusal, ...]:
+    """Every kernel that ``target`` cannot honour, with its reason; empty when it can have the program."""
+    found = []
+    for kernel in program.kernels:
+        reason = _reason(CAPABILITIES[target], kernel, program)
+        if reason:
+            found.append(Refusal(kernel.operator, kernel.node, reason))
+    return tuple(found)
+
+
+def _reason(table: Mapping[str, Constraint], kernel: Kernel, program: Program) -> str:
+    constraint = table.get(kernel.operator)
+    if constraint is None:
+        return "the target has no such operator"
+    scheme = scheme_of(kernel, program)
+    if scheme not in constraint.schemes:
+        return f"the target has no {scheme} form of it"
+    rank = len(program.tensors[kernel.inputs[0]].shape)
+    if constraint.ranks and rank not in constraint.ranks:
+        return f"its input has rank {rank}, the target takes {' or '.join(map(str, constraint.ranks))}"
+    return ""
