@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the auditor reads artefacts without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Files = Mapping[str, bytes]
 
@@ -63,6 +64,7 @@ class Section:
         kind: what the bytes are for.
         layer: the tensor or operator they belong to; empty for the file as a whole.
         dtype: element type of weights and parameters (numpy name); empty otherwise.
+        resident: bytes that a constant takes once loaded, where storage differs (variable-length integers); None: as stored.
     """
 
     file: str
@@ -71,6 +73,7 @@ class Section:
     kind: Kind
     layer: str = ""
     dtype: str = ""
+    resident: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,15 @@ class Dissection:
     """What an artefact is made of, read from its bytes alone.
 
     The sections of each file are sorted, do not overlap and sum to the file's size; constants stored outside
-    any section do not exist.
+    any section do not exist. ``unknown`` names what the bytes do not tell (an activation of dynamic shape, weights
+    kept elsewhere): a budget over it cannot be passed.
     """
 
     sizes: Mapping[str, int]
     sections: tuple[Section, ...]
     lifetimes: tuple[Lifetime, ...]
     metadata: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
 
 
 class Runner(Protocol):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from compile.errors import MissingExtra, UserError
-from compile.model import Model
 from targets.base import Artifact, Dissection, Files, Runner
+
+if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor does without
+    from compile.model import Model
 
 
 @dataclass(frozen=True)
