@@ -64,7 +64,7 @@ class Section:
         kind: what the bytes are for.
         layer: the tensor or operator they belong to; empty for the file as a whole.
         dtype: element type of weights and parameters (numpy name); empty otherwise.
-        resident: bytes that a constant takes once loaded, where storage differs (variable-length integers); None: as stored.
+        resident: bytes that a constant takes once loaded, where its storage differs; None: as stored.
     """
 
     file: str
