@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -116,7 +117,7 @@ class Face:
             ) from error
 
 
-def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
     """The numpy data of an initializer, or None when ``value`` is absent or computed at run time."""
     if value is None or value.const_value is None:
         return None

@@ -1,0 +1,291 @@
+"""A network becomes a Model: from a torch module, a ``.pt2`` archive or an ``.onnx`` file.
+
+The only file here that imports torch, and only when the network is a torch one.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from compile.errors import MissingExtra, PhizError, UserError
+from compile.model import PREFIX, Model
+from compile.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
+
+OPSETS = range(13, 24)
+LIMIT = 2**31 - 1  # protobuf's own limit for one message
+_DEFAULT_DOMAIN = ("", "ai.onnx")
+
+
+def from_module(
+    module: torch.nn.Module, example_inputs: tuple[Any, ...], metadata: Mapping[str, str] | None = None
+) -> Model:
+    """Export a torch module, in eval mode, with the static shapes of ``example_inputs``.
+
+    Args:
+        module: any module that ``torch.onnx.export(dynamo=True)`` can trace.
+        example_inputs: positional arguments of its ``forward``.
+        metadata: ``phiz.*`` entries to carry along.
+
+    Raises:
+        UserError: torch cannot export it, or the result is not a network phiz takes.
+    """
+    torch = _torch()
+    _reject_bad_parameters(module)
+    was_training = module.training
+    module.eval()
+    try:
+        with quiet(), torch.no_grad():
+            program = torch.onnx.export(module, example_inputs, dynamo=True, verbose=False)
+    except Exception as error:  # torch raises anything here; whatever it is, it is about the user's module
+        raise UserError(
+            f"torch cannot export the module: {_first_line(error)}",
+            where=type(module).__name__,
+            fix="make its forward traceable by torch.export with static shapes",
+        ) from error
+    finally:
+        module.train(was_training)
+    return _accept(program.model, type(module).__name__, metadata or {})
+
+
+def from_factory(reference: str) -> Model:
+    """Capture ``package.module:factory``, a function without arguments that returns ``(module, example_inputs)``.
+
+    The module is looked up on ``sys.path`` and in the current folder. This runs the user's own code.
+    """
+    package, _, name = reference.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        factory = getattr(importlib.import_module(package), name)
+    except ModuleNotFoundError as error:
+        if error.name != package and not package.startswith(f"{error.name}."):
+            raise UserError(f"importing it fails: {error}", where=reference, fix="install what it needs") from error
+        raise UserError(
+            f"there is no Python module '{error.name}'", where=reference, fix="run phiz where it can be imported"
+        ) from error
+    except AttributeError as error:
+        raise UserError(f"module '{package}' has no '{name}'", where=reference) from error
+    except Exception as error:  # the user's module may raise anything while it is imported
+        raise UserError(f"importing it fails: {_first_line(error)}", where=reference) from error
+    try:
+        result = factory()
+    except PhizError:
+        raise
+    except Exception as error:  # the user's factory may raise anything
+        raise UserError(f"the factory raises {type(error).__name__}: {_first_line(error)}", where=reference) from error
+    shape = "a factory returns (module, example_inputs), example_inputs being a tuple of tensors"
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise UserError(f"the factory returned {type(result).__name__}", where=reference, fix=shape)
+    module, example_inputs = result
+    torch = _torch()
+    if isinstance(example_inputs, torch.Tensor):
+        example_inputs = (example_inputs,)
+    if not isinstance(module, torch.nn.Module) or not isinstance(example_inputs, tuple):
+        raise UserError("the factory did not return a torch module and a tuple", where=reference, fix=shape)
+    return from_module(module, example_inputs)
+
+
+def from_pt2(path: Path) -> Model:
+    """Capture a ``.pt2`` archive written by ``torch.export.save``.
+
+    Such an archive may hold pickled members, and ``torch.export.load`` would run them; here each must pass torch's
+    restricted unpickler first, and pickled weights are refused.
+    """
+    torch = _torch()
+    _reject_pickles(path)
+    try:
+        with quiet():
+            program = torch.export.load(str(path))
+            exported = torch.onnx.export(program, dynamo=True, verbose=False)
+    except Exception as error:  # an archive can be wrong in any way
+        raise UserError(f"torch cannot load or export it: {_first_line(error)}", where=str(path)) from error
+    return _accept(exported.model, path.stem, {})
+
+
+def from_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Model:
+    """Read an ``.onnx`` file; external data must lie in the file's own folder.
+
+    Args:
+        path: the file.
+        shapes: static shapes for inputs, overriding the file's.
+
+    Raises:
+        UserError: unreadable, malformed, dynamic shapes, data outside the folder, NaN or Inf weights.
+    """
+    try:
+        if path.stat().st_size > LIMIT:
+            raise UserError("larger than 2 GB, more than an ONNX file can be", where=str(path))
+        proto = onnx.load(str(path), load_external_data=False)
+    except OSError as error:
+        raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
+    except DecodeError as error:
+        raise UserError("not an ONNX file, or truncated", where=str(path)) from error
+    if not proto.graph.node:
+        raise UserError("holds no graph", where=str(path), fix="give an ONNX model with at least one node")
+    _load_external_data(proto, path)
+    try:
+        onnx.checker.check_model(proto)
+        model = ir.from_proto(proto)
+    except Exception as error:  # the checker and the reader raise many types for malformed models
+        raise UserError(f"not a valid ONNX model: {_first_line(error)}", where=str(path)) from error
+    _set_shapes(model, shapes or {})
+    return _accept(model, path.stem, {})
+
+
+def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
+    """Check what every later stage relies on, and keep of the metadata only what phiz understands."""
+    opset = next((model.opset_imports[d] for d in _DEFAULT_DOMAIN if d in model.opset_imports), None)
+    if opset not in OPSETS:
+        raise UserError(
+            f"its opset is {opset}, phiz takes {OPSETS.start} to {OPSETS.stop - 1}", where=where, fix="export it again"
+        )
+    for port in model.graph.inputs:
+        _require_static(port, where)
+    for name, value in sorted(model.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tensor.dtype.is_floating_point() and not np.isfinite(tensor.numpy()).all():
+            raise UserError("weights hold NaN or Inf", where=f"{where}, tensor '{name}'", fix="repair the checkpoint")
+    for node in model.graph:
+        source = _source(node)
+        node.metadata_props.clear()
+        node.doc_string = None
+        if source:
+            node.metadata_props[f"{PREFIX}source"] = source
+    kept = {key: value for key, value in model.metadata_props.items() if key.startswith(PREFIX)}
+    model.metadata_props.clear()
+    model.metadata_props.update(dict(sorted({**kept, **metadata}.items())))
+    model.graph.name = "student"
+    return Model(model)
+
+
+def _require_static(port: ir.Value, where: str) -> None:
+    place = f"{where}, input '{port.name}'"
+    if port.dtype != ir.DataType.FLOAT:
+        raise UserError(f"its element type is {port.dtype}, phiz takes float32 inputs", where=place)
+    sizes = list(port.shape) if port.shape is not None else None
+    if sizes is None:
+        raise UserError("its shape is unknown", where=place, fix=f"give it one: --shape {port.name}=1x8192")
+    for axis, size in enumerate(sizes):
+        if not isinstance(size, int) or size < 1:
+            example = "x".join(str(s) if isinstance(s, int) and s > 0 else "1" for s in sizes)
+            raise UserError(
+                f"axis {axis} is dynamic ('{size}')",
+                where=place,
+                fix=f"export with a fixed size, or fix it here: --shape {port.name}={example}",
+            )
+
+
+def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    inputs = {value.name: value for value in model.graph.inputs}
+    for name, shape in shapes.items():
+        if name not in inputs:
+            raise UserError(
+                f"there is no input '{name}'", where="--shape", fix=f"inputs are: {', '.join(map(str, inputs))}"
+            )
+        inputs[name].shape = ir.Shape(shape)
+    if shapes:
+        for node in model.graph:
+            for output in node.outputs:
+                output.shape = None
+        for output in model.graph.outputs:
+            output.shape = None
+
+
+def _source(node: ir.Node) -> str:
+    """The module path that torch's exporter recorded, or what an earlier phiz did."""
+    if recorded := node.metadata_props.get(f"{PREFIX}source"):
+        return recorded
+    try:
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
+    except (SyntaxError, ValueError):
+        return ""
+    return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
+
+
+def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
+    folder = path.parent.resolve()
+    for tensor in onnx.external_data_helper._get_all_tensors(proto):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        facts = {entry.key: entry.value for entry in tensor.external_data}
+        where = f"{path}, tensor '{tensor.name}'"
+        location = facts.get("location", "")
+        target = (folder / location).resolve()
+        if not location or Path(location).is_absolute() or folder not in target.parents:
+            raise UserError(f"its data lies outside the model's folder ('{location}')", where=where)
+        try:
+            offset, size = int(facts.get("offset", 0)), target.stat().st_size
+            length = int(facts.get("length", size - offset))
+        except ValueError as error:
+            raise UserError("its offset or length is not a number", where=where) from error
+        except OSError as error:
+            raise UserError(f"its data file '{location}' cannot be read: {error.strerror}", where=where) from error
+        if offset < 0 or length < 0 or offset + length > size or length > LIMIT:
+            raise UserError(f"its data reaches beyond the file '{location}'", where=where)
+        with target.open("rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _reject_bad_parameters(module: torch.nn.Module) -> None:
+    torch = _torch()
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError("weights hold NaN or Inf", where=f"tensor '{name}'", fix="repair the checkpoint")
+
+
+def _reject_pickles(path: Path) -> None:
+    torch = _torch()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > LIMIT:
+                raise UserError("unpacks to more than 2 GB", where=str(path))
+            for name in sorted(archive.namelist()):
+                if name.endswith("_config.json") and _uses_pickle(json.loads(archive.read(name))):
+                    raise UserError(f"'{name}' refers to pickled data", where=str(path), fix="export plain tensors")
+                if name.endswith(".pt"):
+                    with archive.open(name) as file:
+                        torch.load(file, weights_only=True)
+    except OSError as error:
+        raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
+    except UserError:
+        raise
+    except Exception as error:  # a zip, JSON or unpickling error: the archive is not what torch.export.save writes
+        raise UserError(f"not a safe .pt2 archive: {_first_line(error)}", where=str(path)) from error
+
+
+def _uses_pickle(config: object) -> bool:
+    if isinstance(config, dict):
+        return bool(config.get("use_pickle")) or any(_uses_pickle(value) for value in config.values())
+    return isinstance(config, list) and any(_uses_pickle(value) for value in config)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+        import torch.onnx
+    except ImportError as error:
+        raise MissingExtra("capturing a torch network", "torch", "torch") from error
+    return torch
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

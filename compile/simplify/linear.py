@@ -1,0 +1,101 @@
+"""Every product with a constant matrix becomes one form of Gemm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from compile.model import constant, shape_of
+from compile.simplify.edit import add_constant, integer, new_node, number, only_consumer, operand, substitute
+from compile.simplify.outcome import Outcome
+
+
+def gemm_form(model: ir.Model) -> Outcome:
+    """Given Gemm or MatMul by a constant, write ``Gemm(A [N, K], B [M, K], C [M])`` with ``transB = 1``, no factors.
+
+    A MatMul on more (or fewer) than two axes is surrounded by Reshapes and takes a following Add of a constant
+    ``[M]`` with it. Does nothing when the matrix is computed at run time or stands on the left: the hub check then
+    names the node.
+    """
+    rewrites = []
+    for node in list(model.graph):
+        done = False
+        if node.op_type == "Gemm":
+            done = _gemm(model.graph, node)
+        elif node.op_type == "MatMul":
+            done = _matmul(model.graph, node)
+        if done:
+            rewrites.append(f"{node.op_type} '{node.name}' became the hub's Gemm")
+    return Outcome(tuple(rewrites))
+
+
+def _gemm(graph: ir.Graph, node: ir.Node) -> bool:
+    weight = constant(node.inputs[1])
+    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
+    bias = constant(bias_value)
+    alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
+    trans_a, trans_b = integer(node, "transA", 0), integer(node, "transB", 0)
+    if weight is None or (bias_value is not None and (bias is None or bias.size not in (1, bias.shape[-1]))):
+        return False
+    units = weight.shape[0 if trans_b else 1]
+    plain_bias = bias is None or bias.shape == (units,)
+    if trans_b and not trans_a and alpha == 1.0 and (bias is None or beta == 1.0) and plain_bias:
+        return False
+    a = operand(node)
+    added: list[ir.Node] = []
+    if trans_a:
+        transpose, a = new_node("Transpose", [a], node, f"{node.outputs[0].name}.a", perm=[1, 0])
+        added.append(transpose)
+    matrix = weight if trans_b else weight.T
+    b = operand(node, 1)
+    if not trans_b or alpha != 1.0:
+        b = add_constant(graph, b.name or "", (matrix * np.float32(alpha)).astype(np.float32))
+    inputs: list[ir.Value | None] = [a, b]
+    if bias is not None and bias_value is not None:
+        vector = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (units,)).astype(np.float32)
+        inputs.append(add_constant(graph, bias_value.name or "bias", vector))
+    gemm, _ = new_node("Gemm", inputs, node, f"{node.outputs[0].name}.gemm", **_FORM)
+    substitute(graph, [node], [*added, gemm])
+    return True
+
+
+def _matmul(graph: ir.Graph, node: ir.Node) -> bool:
+    weight = constant(node.inputs[1])
+    if weight is None or weight.ndim != 2:
+        return False
+    a, name = operand(node), node.outputs[0].name
+    shape, last = shape_of(a), node
+    inputs: list[ir.Value | None] = [a, add_constant(graph, operand(node, 1).name or "", weight.T)]
+    follower = only_consumer(graph, node.outputs[0])
+    if follower is not None and follower.op_type == "Add":
+        others = [value for value in follower.inputs if value is not None and value is not node.outputs[0]]
+        bias = constant(others[0]) if len(others) == 1 else None
+        if bias is not None and bias.ndim and bias.size == bias.shape[-1] == weight.shape[1]:
+            inputs.append(add_constant(graph, others[0].name or "bias", bias.reshape(-1)))
+            last = follower
+    old = [node] if last is node else [node, last]
+    added: list[ir.Node] = []
+    rows = math.prod(shape[:-1])
+    if len(shape) != 2:
+        added.append(_reshape(graph, a, (rows, shape[-1]), node, f"{name}.rows"))
+        inputs[0] = added[-1].outputs[0]
+    gemm, product = new_node("Gemm", inputs, node, f"{name}.gemm", **_FORM)
+    added.append(gemm)
+    if len(shape) != 2:
+        product.shape = ir.Shape((rows, weight.shape[1]))
+        added.append(_reshape(graph, product, shape_of(last.outputs[0]), node, f"{name}.back"))
+    substitute(graph, old, added)
+    return True
+
+
+def _reshape(graph: ir.Graph, value: ir.Value, shape: Sequence[int], like: ir.Node, name: str) -> ir.Node:
+    target = add_constant(graph, f"{name}.shape", np.asarray(shape, np.int64))
+    node, output = new_node("Reshape", [value, target], like, name)
+    output.shape = ir.Shape(shape)
+    return node
+
+
+_FORM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}

@@ -1,0 +1,123 @@
+"""The whole pipeline, as one visible tuple. After it, a graph is in the hub dialect (``docs/hub.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from compile.errors import Bug, UserError
+from compile.model import Model
+from compile.simplify import dialect
+from compile.simplify.affine import fold_affine
+from compile.simplify.batchnorm import split_batchnorm
+from compile.simplify.cleanup import deduplicate, drop_unused, rename
+from compile.simplify.constants import fold_constants, lift_constants
+from compile.simplify.explicit import explicit_attributes
+from compile.simplify.generic import onnxsim
+from compile.simplify.linear import gemm_form
+from compile.simplify.means import global_average
+from compile.simplify.noops import drop_noops
+from compile.simplify.operands import explicit_operands
+from compile.simplify.outcome import Outcome
+from compile.simplify.reshapes import drop_noop_reshapes, merge_reshapes, plain_reshape
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pass and its place in the pipeline.
+
+    Attributes:
+        run: changes the graph it is given and says what it did.
+        required: the dialect needs it, so it may add a few bytes; other passes are refused when the graph grows.
+    """
+
+    run: Callable[[ir.Model], Outcome]
+    required: bool = False
+
+
+PIPELINE = (
+    Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
+    Step(fold_constants),  # before anything looks at shapes, because exporters compute shapes with nodes
+    Step(
+        onnxsim
+    ),  # early, because it speaks all of ONNX; after it we bring the graph to our dialect, and keep it there
+    Step(explicit_attributes, required=True),
+    Step(explicit_operands, required=True),  # after folding, because operands must be constants by now
+    Step(split_batchnorm, required=True),
+    Step(gemm_form, required=True),  # before the affine pass, which folds into Conv and Gemm only
+    Step(fold_affine),  # after split_batchnorm, which makes most of its work
+    Step(global_average, required=True),
+    Step(plain_reshape, required=True),
+    Step(drop_noops),
+    Step(merge_reshapes, required=True),  # after gemm_form and plain_reshape, which leave Reshapes in a row
+    Step(drop_noop_reshapes),
+    Step(fold_constants),  # again, because Reshapes of constants may have appeared
+    Step(deduplicate),
+    Step(drop_unused),
+    Step(rename, required=True),  # last, so that names depend on the result alone
+)
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """The model in the hub dialect, and what was done and declined, one line each, in order."""
+
+    model: Model
+    rewrites: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def simplify(model: Model) -> Simplified:
+    """Bring a captured model to the hub dialect; the given model is left as it is.
+
+    Raises:
+        UnsupportedNode: a node has no hub form; names operator, node and source module.
+        UserError: a tensor has no static shape.
+    """
+    current = _infer(model.clone().ir)
+    rewrites: list[str] = []
+    refusals: list[str] = []
+    for step in PIPELINE:
+        name = step.run.__name__
+        changed = current.clone()
+        outcome = step.run(changed)
+        refusals += [f"{name}: {line}" for line in outcome.refusals]
+        changed = _infer(changed, after=name)
+        growth = _size(changed) - _size(current)
+        if growth > 0 and not step.required:
+            if outcome.rewrites:
+                refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
+            continue
+        rewrites += [f"{name}: {line}" for line in outcome.rewrites]
+        current = changed
+    dialect.check(current)
+    return Simplified(Model(current), tuple(rewrites), tuple(refusals))
+
+
+def _infer(model: ir.Model, after: str = "capture") -> ir.Model:
+    """Give every value its type and shape; a graph that fails here was broken by the pass before."""
+    common.TopologicalSortPass()(model)
+    try:
+        proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if after == "capture":
+            raise UserError(f"its shapes do not fit together: {message}", where="graph") from error
+        raise Bug(f"pass {after} left an inconsistent graph: {message}") from error
+    inferred = {info.name: info for info in (*proto.graph.value_info, *proto.graph.output)}
+    for node in model.graph:
+        for value in node.outputs:
+            if value.name in inferred:
+                ir.serde.deserialize_value_info_proto(inferred[value.name], value)
+    return model
+
+
+def _size(model: ir.Model) -> int:
+    """Bytes of the graph's structure and weights, without the value annotations, which no artefact keeps."""
+    proto = ir.to_proto(model)
+    del proto.graph.value_info[:]
+    return int(proto.ByteSize())
