@@ -1,0 +1,61 @@
+"""From labelled spans to sections that cover a file, each byte once.
+
+A dissector claims the spans that it understood; what lies between them is padding where it is zero, and otherwise
+bytes that nobody could explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from compile.errors import UserError
+from targets.base import Kind, Section
+
+
+def cover(file: str, data: bytes, spans: Iterable[Section]) -> tuple[Section, ...]:
+    """Sections of ``file`` from 0 to ``len(data)``, without gap or overlap, neighbours of one label merged.
+
+    Spans that cover the same bytes (constants stored once and used twice) count once, under the first label.
+
+    Raises:
+        UserError: a span lies outside the file, or two spans overlap in part.
+    """
+    sections: list[Section] = []
+    position = 0
+    previous = (0, 0)
+    for span in sorted(spans, key=lambda span: (span.start, span.end)):  # stable: the first claim comes first
+        if not 0 <= span.start <= span.end <= len(data):
+            raise UserError(
+                f"bytes {span.start} to {span.end} of '{span.layer}' lie outside its {len(data)} bytes",
+                where=file,
+                fix="the file is truncated or corrupt",
+            )
+        if span.start == span.end or (span.start, span.end) == previous:
+            continue
+        if span.start < position:
+            raise UserError(
+                f"two parts of it overlap at byte {span.start}", where=file, fix="the file is corrupt: write it anew"
+            )
+        _append(sections, _gap(file, data, position, span.start))
+        _append(sections, span)
+        position, previous = span.end, (span.start, span.end)
+    _append(sections, _gap(file, data, position, len(data)))
+    return tuple(sections)
+
+
+def _gap(file: str, data: bytes, start: int, end: int) -> Section:
+    empty = data.count(0, start, end) == end - start
+    return Section(file, start, end, Kind.PADDING if empty else Kind.UNMAPPED)
+
+
+def _append(sections: list[Section], section: Section) -> None:
+    """Add ``section``, growing the last one instead where all but the extent is equal."""
+    if section.start == section.end:
+        return
+    last = sections[-1] if sections else None
+    label = (section.kind, section.layer, section.dtype)
+    if last and last.resident is None and section.resident is None and (last.kind, last.layer, last.dtype) == label:
+        sections[-1] = replace(last, end=section.end)
+    else:
+        sections.append(section)

@@ -1,0 +1,197 @@
+"""FlatBuffers as positions: a walker that checks every offset and needs no generated code.
+
+A reader of values may trust its file; an auditor may not, and it needs to know where everything lies. This is the
+binary format alone (source: the FlatBuffers internals guide); what the slots mean comes from ``tables.py``.
+
+References point forward only, so nothing is cyclic; the schema bounds the depth; and each reference takes four
+bytes of its own, which bounds the work: a file that makes more of them than it has bytes is corrupt.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Union
+
+from targets.tflite.tables import TABLES, UNIONS, WIDTHS
+from targets.wire import malformed
+
+_FORMATS = {"u8": "B", "i8": "b", "u16": "H", "i32": "i", "u32": "I", "f32": "f", "i64": "q", "u64": "Q"}
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """A string or a vector of scalars: ``[start, end)`` with its length in front and a string's zero behind.
+
+    Attributes:
+        element: the scalar type of its elements; ``u8`` for a string.
+        data: where the first element lies.
+        count: number of elements.
+    """
+
+    element: str
+    start: int
+    data: int
+    count: int
+    end: int
+
+    @property
+    def data_end(self) -> int:
+        """One past the last element."""
+        return self.data + self.count * WIDTHS[self.element]
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """A vector of tables: ``[start, end)`` holds the references, ``records`` are what they point to."""
+
+    start: int
+    end: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A table: its inline part ``[start, end)``, its vtable (often shared), and the fields that are present."""
+
+    table: str
+    start: int
+    end: int
+    vtable: tuple[int, int]
+    fields: Mapping[str, Value]
+
+    def integer(self, name: str) -> int:
+        """A scalar field; 0 when absent."""
+        value = self.fields.get(name, 0)
+        return int(value) if isinstance(value, int | float) else 0
+
+    def vector(self, name: str) -> Vector | None:
+        """A string or a vector of scalars."""
+        value = self.fields.get(name)
+        return value if isinstance(value, Vector) else None
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """The tables of a vector; empty when absent."""
+        value = self.fields.get(name)
+        return value.records if isinstance(value, References) else ()
+
+
+Value = Union[int, float, Vector, References, Record]  # noqa: UP007  (evaluated at run time, also on Python 3.10)
+
+
+class FlatBuffer:
+    """One file; :meth:`root` parses it, :meth:`values` and :meth:`text` read what a vector holds."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where = data, where
+        self.references = 0
+        self.known: dict[tuple[str, int], Value] = {}  # tables and vectors may be shared
+
+    def root(self, table: str) -> Record:
+        """The root table.
+
+        Raises:
+            UserError: an offset leads outside the file or backwards, or a length does not fit.
+        """
+        return self.table(table, self.follow(0))
+
+    def values(self, vector: Vector | None) -> tuple[int, ...]:
+        """The elements of a vector of integers; none when absent."""
+        if vector is None:
+            return ()
+        return struct.unpack_from(f"<{vector.count}{_FORMATS[vector.element]}", self.data, vector.data)
+
+    def text(self, vector: Vector | None) -> str:
+        """A string, with a replacement character where it is not UTF-8; empty when absent."""
+        return "" if vector is None else self.data[vector.data : vector.data_end].decode("utf-8", "replace")
+
+    def table(self, table: str, start: int) -> Record:
+        """The table of type ``table`` at ``start``."""
+        found = self.known.get((table, start))
+        if isinstance(found, Record):
+            return found
+        vtable = start - self.scalar("i32", start)
+        length, size = self.scalar("u16", vtable), self.scalar("u16", vtable + 2)
+        if length < 4 or length % 2 or size < 4:
+            raise malformed(self.where, vtable if vtable >= 0 else start)
+        self.within(vtable, vtable + length)
+        self.within(start, start + size)
+        record = Record(table, start, start + size, (vtable, vtable + length), dict(self.slots(table, start, vtable)))
+        self.known[table, start] = record
+        return record
+
+    def slots(self, table: str, start: int, vtable: int) -> Iterator[tuple[str, Value]]:
+        """The fields that a table holds, by name."""
+        length, size = self.scalar("u16", vtable), self.scalar("u16", vtable + 2)
+        variant = 0  # of the union whose value comes next
+        for index, (name, kind) in enumerate(_slots(table)):
+            entry = vtable + 4 + 2 * index
+            offset = self.scalar("u16", entry) if entry < vtable + length else 0
+            if offset == 0:
+                variant = 0
+                continue
+            if offset + WIDTHS.get(kind, 4) > size:
+                raise malformed(self.where, entry)
+            value = self.value(kind, start + offset, variant)
+            variant = value if isinstance(value, int) else 0
+            yield name, value
+
+    def value(self, kind: str, position: int, variant: int) -> Value:
+        """What lies at ``position``: a scalar itself, anything else by reference."""
+        if kind in WIDTHS:
+            return self.scalar(kind, position)
+        target = self.follow(position)
+        if kind == "string":
+            return self.scalars("u8", target, terminator=1)
+        if kind.startswith("<"):
+            union = UNIONS[kind[1:-1]]
+            return self.table(union.get(variant, ""), target)
+        element = kind[1:-1]
+        if not kind.startswith("["):
+            return self.table(kind, target)
+        return self.scalars(element, target) if element in WIDTHS else self.tables(element, target)
+
+    def scalars(self, element: str, start: int, terminator: int = 0) -> Vector:
+        """The vector of scalars at ``start``."""
+        count = self.scalar("u32", start)
+        end = start + 4 + count * WIDTHS[element] + terminator
+        self.within(start, end)
+        return Vector(element, start, start + 4, count, end)
+
+    def tables(self, table: str, start: int) -> References:
+        """The vector of references at ``start``, each followed."""
+        found = self.known.get((f"[{table}]", start))
+        if isinstance(found, References):
+            return found
+        vector = self.scalars("u32", start)
+        places = range(vector.data, vector.data_end, 4)
+        result = References(start, vector.end, tuple(self.table(table, self.follow(place)) for place in places))
+        self.known[f"[{table}]", start] = result
+        return result
+
+    def follow(self, position: int) -> int:
+        """Where the reference at ``position`` points: always ahead."""
+        self.references += 1
+        offset = self.scalar("u32", position)
+        if offset < 4 or self.references > len(self.data) // 4:
+            raise malformed(self.where, position)
+        return position + offset
+
+    def scalar(self, kind: str, position: int) -> int:
+        """The number at ``position`` (a float's are not needed, and come truncated)."""
+        self.within(position, position + WIDTHS[kind])
+        value = struct.unpack_from(f"<{_FORMATS[kind]}", self.data, position)[0]
+        return value if isinstance(value, int) else 0
+
+    def within(self, start: int, end: int) -> None:
+        """Raise when ``[start, end)`` is not inside the file."""
+        if start < 0 or end > len(self.data):
+            raise malformed(self.where, max(start, 0))
+
+
+@cache
+def _slots(table: str) -> tuple[tuple[str, str], ...]:
+    """The slots of a table as (name, type); none for a table of scalars."""
+    return tuple((name, kind) for name, _, kind in (slot.partition(":") for slot in TABLES.get(table, ())))
