@@ -1,0 +1,158 @@
+"""Do the artefacts say what the float model says, and do they say the same?
+
+Judged on samples that calibration never saw. Against the captured float model (before any pass): SQNR and the
+largest error as a share of each output's range. Against the quantised hub graph, executed by onnxruntime: the
+largest difference in quantisation steps of the output.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import MissingExtra
+from compile.model import Model
+from compile.quantize.calibrate import Ranges, Samples, batches
+from compile.quantize.scheme import QuantPlan
+from targets.base import Runner
+from targets.catalogue import Target
+from targets.onnx.run import Session
+
+Outputs = Mapping[str, NDArray[np.float32]]  # output name -> [batches, ...]
+
+# How far a target may stand from the hub graph, in steps of the output. Runtimes round a few products differently;
+# Core ML is evaluated in float arithmetic on the same integers, which can flip one more.
+STEP_LIMITS = {"onnx": 1.0, "tflite": 1.0, "coreml": 2.0}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What one artefact showed.
+
+    Attributes:
+        status: ``run``, or ``not run: <reason>``.
+        sqnr_db: signal to quantisation noise against the float model, dB; None when not run, inf when equal.
+        error: largest error as a share of the range of the element it occurs in (for a face, of the control).
+        steps: largest distance to the hub graph in quantisation steps of the output.
+    """
+
+    status: str
+    sqnr_db: float | None = None
+    error: float | None = None
+    steps: float | None = None
+
+
+@dataclass(frozen=True)
+class References:
+    """What artefacts are held against, computed once per build."""
+
+    samples: list[dict[str, NDArray[np.float32]]]
+    float_outputs: Outputs
+    hub_outputs: Outputs
+    steps: Mapping[str, float]
+
+
+def references(captured: Model, hub: Model, plan: QuantPlan, ranges: Ranges, samples: Samples) -> References:
+    """Execute the captured float model and the quantised hub graph on the judging samples.
+
+    Args:
+        captured: as the user gave it, before any pass.
+        hub: with Q/DQ pairs.
+        plan: gives the step of quantised outputs.
+        ranges: give a step to float outputs, 1/255 of their calibrated range.
+        samples: for judging only.
+    """
+    feeds = batches(captured, samples)
+    steps = {
+        port.name: plan.activations[port.name].scale
+        if port.name in plan.activations
+        else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
+        for port in captured.outputs
+    }
+    return References(
+        feeds,
+        collect(Session(captured.to_bytes(), "the captured model"), feeds),
+        collect(Session(hub.to_bytes(), "the quantised graph"), feeds),
+        steps,
+    )
+
+
+def judge(
+    target: Target, path: Path, against: References, progress: Callable[[int, int], None] | None = None
+) -> Parity:
+    """Run the artefact at ``path``, as it lies on disk, and compare.
+
+    Raises:
+        UserError: the runtime is there but refuses the file.
+    """
+    try:
+        runner = target.load(path)
+    except MissingExtra as error:
+        return Parity(f"not run: {error}")
+    return compare(collect(runner, against.samples, progress), against)
+
+
+def compare(outputs: Outputs, against: References) -> Parity:
+    """Figures from outputs; pure."""
+    steps = max(
+        float(np.abs(outputs[name] - hub).max()) / against.steps[name] for name, hub in against.hub_outputs.items()
+    )
+    return Parity("run", sqnr(against.float_outputs, outputs), error_share(against.float_outputs, outputs), steps)
+
+
+def sqnr(reference: Outputs, outputs: Outputs) -> float:
+    """``10·log10(Σ reference² / Σ (reference − output)²)`` over all outputs, dB; inf when they are equal."""
+    signal = sum(float(np.sum(np.square(array, dtype=np.float64))) for array in reference.values())
+    noise = sum(float(np.sum(np.square(array.astype(np.float64) - outputs[name]))) for name, array in reference.items())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+
+def error_share(reference: Outputs, outputs: Outputs) -> float:
+    """The largest error, each relative to the range of its element (last axes) over the samples."""
+    shares = [0.0]
+    for name, array in reference.items():
+        span = array.max(axis=0) - array.min(axis=0)
+        error = np.abs(outputs[name] - array).max(axis=0)
+        live = span > 1e-6 * (float(np.abs(array).max()) or 1.0)  # a constant element has no range to speak of
+        if live.any():
+            shares.append(float((error[live] / span[live]).max()))
+    return max(shares)
+
+
+def failures(parities: Mapping[str, Parity], min_sqnr: float | None, max_steps: float | None) -> tuple[str, ...]:
+    """Why the parity gate fails, one line a target; what could not run fails a gate that was asked for."""
+    found = []
+    for target, parity in parities.items():
+        if parity.status != "run":
+            if min_sqnr is not None or max_steps is not None:
+                found.append(f"{target}: parity was asked for but {parity.status}")
+            continue
+        if not np.isfinite([parity.steps or 0.0, parity.error or 0.0]).all() or parity.sqnr_db is None:
+            found.append(f"{target}: its output is NaN or Inf")
+            continue
+        if min_sqnr is not None and parity.sqnr_db < min_sqnr:
+            found.append(f"{target}: SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for")
+        limit = STEP_LIMITS[target] if max_steps is None else max_steps
+        if parity.steps is not None and parity.steps > limit + 1e-3:
+            found.append(f"{target}: {parity.steps:.2f} quantisation steps from the reference, {limit:g} allowed")
+    return tuple(found)
+
+
+def collect(
+    runner: Runner, feeds: list[dict[str, NDArray[np.float32]]], progress: Callable[[int, int], None] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Outputs of every feed, stacked along a new first axis."""
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    for count, feed in enumerate(feeds, start=1):
+        for name, array in runner.run(feed).items():
+            parts.setdefault(name, []).append(np.asarray(array, np.float32))
+        if progress is not None:
+            progress(count, len(feeds))
+    return {name: np.stack(arrays) for name, arrays in parts.items()}

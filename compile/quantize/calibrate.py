@@ -1,0 +1,102 @@
+"""What the float model's tensors look like on real input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compile.errors import UserError
+from compile.model import Model
+from targets.onnx.run import Session
+
+Samples = Mapping[str, NDArray[np.float32]]  # input name -> [count * batch, ...], batch first
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Smallest and largest value of every activation, by name, over the calibration samples."""
+
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+
+
+def observe(model: Model, samples: Samples, progress: Callable[[int, int], None] | None = None) -> Ranges:
+    """Run the float model over all samples and record each activation's range.
+
+    Raises:
+        UserError: an activation became NaN or Inf; names it.
+    """
+    names = [value.name or "" for node in model.ir.graph for value in node.outputs]
+    session = probe(model, names)
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    feeds = list(batches(model, samples))
+    for count, feed in enumerate(feeds, start=1):
+        for name, array in (*feed.items(), *session.fetch(names, feed).items()):
+            least, most = float(np.min(array)), float(np.max(array))
+            if not np.isfinite(least) or not np.isfinite(most):
+                raise UserError(
+                    "it becomes NaN or Inf on the calibration input", where=f"tensor '{name}'", fix="check the model"
+                )
+            low[name] = min(low.get(name, least), least)
+            high[name] = max(high.get(name, most), most)
+        if progress is not None:
+            progress(count, len(feeds))
+    return Ranges(low, high)
+
+
+def probe(model: Model, names: list[str]) -> Session:
+    """A session whose outputs also include the values called ``names``."""
+    proto = ir.to_proto(model.ir)
+    present = {output.name for output in proto.graph.output}
+    for name in names:
+        if name not in present:
+            proto.graph.output.append(onnx.ValueInfoProto(name=name))
+            present.add(name)
+    return Session(proto.SerializeToString(), "the model under calibration")
+
+
+def batches(model: Model, samples: Samples) -> list[dict[str, NDArray[np.float32]]]:
+    """Cut samples into feeds of the model's batch size; a rest that does not fill a batch is left out."""
+    ports = {port.name: port for port in model.inputs}
+    count = min(len(samples[name]) // port.shape[0] if port.shape else 1 for name, port in ports.items())
+    return [
+        {name: samples[name][index * port.shape[0] : (index + 1) * port.shape[0]] for name, port in ports.items()}
+        for index in range(count)
+    ]
+
+
+def check_samples(
+    model: Model, samples: Mapping[str, NDArray[np.generic]], where: str
+) -> dict[str, NDArray[np.float32]]:
+    """The samples as float32, after checking names, shapes, number and values against the model's inputs.
+
+    Raises:
+        UserError: an input is missing, a shape differs, there are too few samples, or a sample is not finite.
+    """
+    checked: dict[str, NDArray[np.float32]] = {}
+    for port in model.inputs:
+        place = f"{where}, array '{port.name}'"
+        if port.name not in samples:
+            held = ", ".join(sorted(samples)) or "nothing"
+            raise UserError(f"it holds {held}, but not the model's input '{port.name}'", where=where)
+        array = np.asarray(samples[port.name])
+        expected = "x".join(map(str, ("N", *port.shape[1:])))
+        if array.ndim != len(port.shape) or array.shape[1:] != port.shape[1:] or array.dtype.kind not in "fiu":
+            found = "x".join(map(str, array.shape))
+            raise UserError(f"it is {array.dtype} {found}, expected numbers of shape {expected}", where=place)
+        if len(array) < 2 * port.shape[0]:
+            raise UserError(
+                f"it holds {len(array)} samples; the model takes {port.shape[0]} at a time and two such batches are "
+                "needed, one to calibrate and one to judge",
+                where=place,
+            )
+        checked[port.name] = array.astype(np.float32)
+        if not np.isfinite(checked[port.name]).all():
+            raise UserError("it holds NaN or Inf", where=place)
+    return checked

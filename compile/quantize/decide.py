@@ -1,0 +1,221 @@
+"""decide(model, ranges, recipe) -> QuantPlan: pure; every choice of quantisation is made here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compile.errors import Bug
+from compile.model import Model, constant
+from compile.quantize.calibrate import Ranges
+from compile.quantize.recipe import Recipe, schemes
+from compile.quantize.scheme import (
+    FIXED_OUTPUT,
+    FOLLOWING,
+    FUSES_RELU,
+    SHARING,
+    WEIGHTED,
+    Affine,
+    Decision,
+    QuantPlan,
+    Scheme,
+    affine,
+    weight_scale,
+)
+
+
+def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:
+    """Choose a scheme for every node and parameters for every int8 tensor.
+
+    Args:
+        model: float, in the hub dialect.
+        ranges: of its activations.
+        recipe: ordered rules; see ``recipe.py``.
+
+    Raises:
+        UserError: a rule of the user's matches nothing.
+    """
+    graph = model.ir.graph
+    wanted = schemes(graph, recipe)
+    decisions = _settle(graph, wanted)
+    while True:
+        groups = _shared(graph, decisions)
+        conflict = _conflict(graph, decisions, groups, ranges)
+        if conflict is None:
+            break
+        wanted[conflict] = Decision(Scheme.FLOAT, "what it joins cannot share one scale")
+        decisions = _settle(graph, wanted)
+    activations = _parameters(graph, decisions, groups, ranges)
+    return QuantPlan(
+        decisions=decisions,
+        activations=activations,
+        weights=_weights(graph, decisions, activations),
+        constants=_constants(graph, decisions),
+        corrections={},
+    )
+
+
+def fused_relu(node: ir.Node, decisions: Mapping[str, Decision], graph: ir.Graph) -> ir.Node | None:
+    """The Relu that becomes part of ``node``'s integer kernel, if there is one."""
+    users = node.outputs[0].uses()
+    if node.op_type not in FUSES_RELU or len(users) != 1 or node.outputs[0] in graph.outputs:
+        return None
+    follower = next(iter(users)).node
+    both = all(decisions[_name(n)].scheme == Scheme.W8A8 for n in (node, follower))
+    return follower if follower.op_type == "Relu" and both else None
+
+
+def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decision]:
+    """Make the recipe's wishes consistent: who computes in int8 depends on what it reads."""
+    decisions: dict[str, Decision] = {}
+    for node in graph:
+        wish = wanted[_name(node)]
+        if wish.scheme != Scheme.FLOAT and node.op_type not in WEIGHTED:
+            wish = _follow(node, wish, decisions)
+        decisions[_name(node)] = wish
+    return decisions
+
+
+def _follow(node: ir.Node, wish: Decision, decisions: Mapping[str, Decision]) -> Decision:
+    if wish.scheme == Scheme.W8:
+        return Decision(Scheme.FLOAT, "it has no weights")
+    if node.op_type == "Concat" and any(constant(value) is not None for value in node.inputs):
+        return Decision(Scheme.FLOAT, "one of its parts is a constant")
+    if node.op_type == "Pad" and len(node.inputs) > 2 and node.inputs[2] is not None:
+        return Decision(Scheme.FLOAT, "its padding is not zero")
+    producers = [value.producer() for value in node.inputs if value is not None and value.const_value is None]
+    integer = [p is not None and decisions[_name(p)].scheme == Scheme.W8A8 for p in producers]
+    enough = all(integer) if node.op_type in FOLLOWING else any(integer)
+    return wish if enough else Decision(Scheme.FLOAT, "what it reads is float")
+
+
+def _shared(graph: ir.Graph, decisions: Mapping[str, Decision]) -> dict[str, str]:
+    """Union-find over int8 values that must have equal parameters: value name -> its group's representative."""
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for node in graph:
+        if decisions[_name(node)].scheme == Scheme.W8A8 and node.op_type in SHARING:
+            first, *others = [*_activations(node), _value(node.outputs[0])]
+            for other in others:
+                parent[find(other)] = find(first)
+    return {name: find(name) for name in parent}
+
+
+def _conflict(
+    graph: ir.Graph, decisions: Mapping[str, Decision], groups: Mapping[str, str], ranges: Ranges
+) -> str | None:
+    """A node that joins a value of fixed parameters with one that does not fit them, or None."""
+    for node in graph:
+        if node.op_type != "Concat" or decisions[_name(node)].scheme != Scheme.W8A8:
+            continue
+        group = groups[_value(node.outputs[0])]
+        fixed = _fixed(graph, decisions, groups, group)
+        if len(fixed) > 1:
+            return _name(node)
+        for parameters in fixed:
+            low, high = _bounds((name for name, of in groups.items() if of == group), ranges)
+            reach = [parameters.scale * (edge - parameters.zero_point) for edge in (-128, 127)]
+            if low < reach[0] - parameters.scale or high > reach[1] + parameters.scale:
+                return _name(node)
+    return None
+
+
+def _fixed(graph: ir.Graph, decisions: Mapping[str, Decision], groups: Mapping[str, str], group: str) -> list[Affine]:
+    found = {
+        FIXED_OUTPUT[node.op_type]
+        for node in graph
+        if node.op_type in FIXED_OUTPUT and decisions[_name(node)].scheme == Scheme.W8A8
+        if groups.get(_value(node.outputs[0]), _value(node.outputs[0])) == group
+    }
+    return sorted(found, key=lambda parameters: parameters.scale)
+
+
+def _parameters(
+    graph: ir.Graph, decisions: Mapping[str, Decision], groups: Mapping[str, str], ranges: Ranges
+) -> dict[str, Affine]:
+    """Parameters of every value that exists as int8; members of a group get the same."""
+    members: dict[str, list[str]] = {}
+    for name in _integer_values(graph, decisions):
+        members.setdefault(groups.get(name, name), []).append(name)
+    parameters: dict[str, Affine] = {}
+    for group, names in members.items():
+        fixed = _fixed(graph, decisions, groups, group)
+        chosen = fixed[0] if fixed else affine(*_bounds(names, ranges))
+        parameters.update(dict.fromkeys(names, chosen))
+    return parameters
+
+
+def _integer_values(graph: ir.Graph, decisions: Mapping[str, Decision]) -> list[str]:
+    """Names of the values that exist as int8, in graph order without repetition."""
+    names: dict[str, None] = {}
+    for node in graph:
+        if decisions[_name(node)].scheme == Scheme.W8A8:
+            names.update(dict.fromkeys(_activations(node)))
+            if fused_relu(node, decisions, graph) is None:
+                names[_value(node.outputs[0])] = None
+    fused = (fused_relu(node, decisions, graph) for node in graph)
+    for name in [_value(relu.inputs[0]) for relu in fused if relu is not None]:
+        names.pop(name, None)  # it lives inside a kernel
+    return list(names)
+
+
+def _weights(
+    graph: ir.Graph, decisions: Mapping[str, Decision], activations: Mapping[str, Affine]
+) -> dict[str, NDArray[np.float32]]:
+    """Per-channel scales of each quantised weight; nodes that share a weight get the same."""
+    users: dict[ir.Value, list[ir.Node]] = {}
+    for node in graph:
+        weight = node.inputs[1] if node.op_type in WEIGHTED else None
+        if weight is not None and decisions[_name(node)].scheme != Scheme.FLOAT:
+            users.setdefault(weight, []).append(node)
+    scales: dict[str, NDArray[np.float32]] = {}
+    for weight, nodes in users.items():
+        data = constant(weight)
+        if data is None:
+            raise Bug(f"weight '{weight.name}' is not constant")
+        scale = weight_scale(data)
+        for node in nodes:
+            bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+            if bias is not None and decisions[_name(node)].scheme == Scheme.W8A8:
+                # The bias is int32 in units of input scale × weight scale; leave it a factor 2 of room.
+                step = np.abs(bias) / (2.0**30 * activations[_value(node.inputs[0])].scale)
+                scale = np.maximum(scale, step.astype(np.float32))
+        scales.update({_name(node): scale for node in nodes})
+    return scales
+
+
+def _constants(graph: ir.Graph, decisions: Mapping[str, Decision]) -> dict[tuple[str, int], Affine]:
+    found = {}
+    for node in graph:
+        if node.op_type in ("Add", "Mul") and decisions[_name(node)].scheme == Scheme.W8A8:
+            for index, value in enumerate(node.inputs):
+                data = constant(value)
+                if data is not None:
+                    found[_name(node), index] = affine(float(data.min()), float(data.max()))
+    return found
+
+
+def _activations(node: ir.Node) -> list[str]:
+    """The names of the inputs that are computed at run time."""
+    return [_value(value) for value in node.inputs if value is not None and value.const_value is None]
+
+
+def _bounds(names: Iterable[str], ranges: Ranges) -> tuple[float, float]:
+    listed = list(names)
+    return min(ranges.low[name] for name in listed), max(ranges.high[name] for name in listed)
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or ""
+
+
+def _value(value: ir.Value | None) -> str:
+    return "" if value is None else value.name or ""

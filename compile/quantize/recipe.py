@@ -1,0 +1,140 @@
+"""A recipe is data and reads as a sentence: *scheme on operator under scope*."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from compile.errors import UserError
+from compile.model import constant, source_of
+from compile.quantize.scheme import FOLLOWING, WEIGHTED, Decision, Scheme
+
+INPUT, OUTPUT = "@input", "@output"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Give ``scheme`` to the nodes that match; later rules win.
+
+    Attributes:
+        scheme: what the node becomes.
+        operator: regular expression on the operator name.
+        scope: regular expression on the node's name or source module; or ``@input``, the nodes that read a
+            graph input (through operators that only follow), or ``@output``, those that produce a graph output.
+        share: match only nodes that hold at most this share of all weights.
+        given: the user wrote this rule, so matching nothing is an error.
+    """
+
+    scheme: Scheme
+    operator: str = ".*"
+    scope: str = ".*"
+    share: float = 1.0
+    given: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.scheme.value} on {self.operator} under {self.scope}"
+
+
+Recipe = tuple[Rule, ...]
+
+# Measured on speech students (docs/quantization.md): the raw waveform in int8 costs the most precision, and the
+# last layer's activations the next; both can stay float for next to no bytes.
+RECIPES: dict[str, Recipe] = {
+    "int8": (
+        Rule(Scheme.W8A8),
+        Rule(Scheme.FLOAT, "Conv", INPUT, share=0.01),
+        Rule(Scheme.W8, "Gemm", OUTPUT, share=0.10),
+    ),
+    "w8a8": (Rule(Scheme.W8A8),),
+    "w8": (Rule(Scheme.W8),),
+    "float": (Rule(Scheme.FLOAT),),
+}
+
+
+def parse(text: str) -> Rule:
+    """Read ``SCHEME on OPERATOR under SCOPE``; the last two parts may be left out.
+
+    Raises:
+        UserError: not such a sentence, an unknown scheme, or a malformed regular expression.
+    """
+    match = re.fullmatch(r"\s*(\S+)(?:\s+on\s+(\S+))?(?:\s+under\s+(\S+))?\s*", text)
+    known = ", ".join(scheme.value for scheme in Scheme)
+    if match is None:
+        raise UserError(f"'{text}' is not a rule", fix="write: SCHEME on OPERATOR under SCOPE")
+    name, operator, scope = match.groups()
+    if name not in [scheme.value for scheme in Scheme]:
+        raise UserError(f"unknown scheme '{name}' in rule '{text}'", fix=f"choose from: {known}")
+    for expression in (operator, scope):
+        try:
+            re.compile(expression or "")
+        except re.error as error:
+            raise UserError(f"'{expression}' in rule '{text}' is not a regular expression: {error}") from error
+    return Rule(Scheme(name), operator or ".*", scope or ".*", given=True)
+
+
+def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
+    """The scheme that the recipe gives each node, before anything else is considered.
+
+    Raises:
+        UserError: a rule of the user's matches no node; lists the nodes there are.
+    """
+    chosen: dict[str, Decision] = {}
+    total = sum(_weight_bytes(node) for node in graph) or 1
+    ends = {INPUT: _reads_input(graph), OUTPUT: _makes_output(graph)}
+    for position, rule in enumerate(recipe):
+        matched = [node for node in graph if _matches(rule, node, ends, total)]
+        if rule.given and not matched:
+            names = ", ".join(f"{node.name} ({node.op_type})" for node in graph)
+            raise UserError(f"rule '{rule}' matches no node", fix=f"nodes are: {names}")
+        for node in matched:
+            chosen[node.name or ""] = Decision(rule.scheme, f"rule: {rule}" if position else "")
+    return chosen
+
+
+def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]], total: int) -> bool:
+    if not re.fullmatch(rule.operator, node.op_type):
+        return False
+    if rule.scheme == Scheme.W8 and node.op_type not in WEIGHTED and rule.operator != ".*":
+        raise UserError(f"rule '{rule}': {node.op_type} has no weights", fix=f"w8 is for {' and '.join(WEIGHTED)}")
+    if _weight_bytes(node) > rule.share * total:
+        return False
+    if rule.scope in ends:
+        return node in ends[rule.scope]
+    return any(re.fullmatch(rule.scope, text) for text in (node.name or "", source_of(node)) if text)
+
+
+def _weight_bytes(node: ir.Node) -> int:
+    weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
+    return 0 if weight is None else weight.size
+
+
+def _reads_input(graph: ir.Graph) -> set[ir.Node]:
+    fresh = set(graph.inputs)
+    found = set()
+    for node in graph:
+        if any(value in fresh for value in node.inputs):
+            found.add(node)
+            if node.op_type in FOLLOWING:
+                fresh.update(node.outputs)
+    return found
+
+
+def _makes_output(graph: ir.Graph) -> set[ir.Node]:
+    final = set(graph.outputs)
+    found = set()
+    for node in reversed(list(graph)):
+        if any(value in final for value in node.outputs):
+            found.add(node)
+            if node.op_type in FOLLOWING:
+                final.update(value for value in node.inputs if value is not None)
+    return found
+
+
+def describe(decisions: Iterable[tuple[str, Decision]]) -> tuple[str, ...]:
+    """One line for every node that did not simply take the recipe's first rule."""
+    return tuple(
+        f"{name}: {decision.scheme.value}, {decision.because}" for name, decision in decisions if decision.because
+    )

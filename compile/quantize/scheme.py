@@ -1,0 +1,98 @@
+"""The words of quantisation: schemes, parameters, and which operators tie their ends together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+ACTIVATION_MIN, ACTIVATION_MAX = -128, 127
+WEIGHT_MAX = 127  # symmetric: -128 is never used, so that no product overflows 16-bit pair sums
+
+
+class Scheme(str, Enum):
+    """How a node computes.
+
+    ``w8a8``: int8 weights and activations, int32 bias. ``w8``: int8 weights, float activations. ``float``: float32.
+    """
+
+    W8A8 = "w8a8"
+    W8 = "w8"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Per-tensor parameters of an activation: ``real = scale * (integer - zero_point)``, int8."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A node's scheme, and why when it is not what the recipe's first rule says."""
+
+    scheme: Scheme
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """Everything that ``apply`` needs to know; nothing is decided after it.
+
+    Attributes:
+        decisions: node name -> scheme and reason.
+        activations: value name -> parameters, for every value that exists as int8.
+        weights: node name -> per-output-channel scale, float32 ``[O]``, for nodes with int8 weights.
+        constants: (node name, input index) -> parameters of a constant operand of a quantised Add or Mul.
+        corrections: node name -> what bias correction adds to its bias, float32 ``[O]``.
+    """
+
+    decisions: Mapping[str, Decision]
+    activations: Mapping[str, Affine]
+    weights: Mapping[str, NDArray[np.float32]]
+    constants: Mapping[tuple[str, int], Affine]
+    corrections: Mapping[str, NDArray[np.float32]]
+
+
+WEIGHTED = ("Conv", "Gemm")
+# Their integer kernels move bytes: input and output have one scale and zero point.
+SHARING = (
+    *("Reshape", "Transpose", "Slice", "Concat", "Pad"),
+    *("MaxPool", "AveragePool", "GlobalAveragePool"),
+)
+# They compute in int8 only when what they read already is: quantising for their sake would only lose precision.
+FOLLOWING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool", "Relu", "LeakyRelu", "Sigmoid", "Tanh")
+# A Relu right behind them is part of their kernel: no integers exist in between.
+FUSES_RELU = ("Conv", "Gemm", "Add")
+# The output parameters that integer kernels of bounded functions are built for.
+FIXED_OUTPUT = {"Sigmoid": Affine(1 / 256, -128), "Tanh": Affine(1 / 128, 0)}
+
+
+def affine(low: float, high: float) -> Affine:
+    """The finest int8 parameters that cover ``[low, high]`` and represent 0 exactly.
+
+    The range is widened to contain 0. Source: Jacob et al., "Quantization and Training of Neural Networks for
+    Efficient Integer-Arithmetic-Only Inference", 2018, section 3.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < 1e-12:  # the value is always 0; any scale will do
+        return Affine(1.0, 0)
+    scale = float(np.float32((high - low) / (ACTIVATION_MAX - ACTIVATION_MIN)))
+    zero_point = round(ACTIVATION_MIN - low / scale)
+    return Affine(scale, max(ACTIVATION_MIN, min(ACTIVATION_MAX, zero_point)))
+
+
+def weight_scale(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Symmetric per-output-channel scales, float32 ``[O]``: the largest magnitude becomes 127.
+
+    A channel of zeros takes a small part of the largest scale instead of 0, which runtimes reject.
+    """
+    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
+    overall = float(largest.max()) or 1.0
+    scale: NDArray[np.float32] = (np.maximum(largest, overall * 2.0**-20) / WEIGHT_MAX).astype(np.float32)
+    return scale
