@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from compile.errors import UserError
@@ -37,9 +38,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
 
 
+@dataclass
+class Landing:
+    """A folder under construction, and the name it will get."""
+
+    folder: Path
+    final: Path
+
+    def divert(self, path: Path) -> None:
+        """Let the folder appear as ``path`` instead."""
+        self.final = path
+
+
 @contextmanager
 def folder_atomically(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder that becomes ``path`` when the block ends without an exception.
+    """Yield an empty temporary folder that becomes ``path`` when the block ends without an exception."""
+    with landing_folder(path) as landing:
+        yield landing.folder
+
+
+@contextmanager
+def landing_folder(path: Path) -> Iterator[Landing]:
+    """As :func:`folder_atomically`, for those who decide only at the end which name the folder deserves.
 
     An existing ``path`` is replaced as a whole, and only then.
 
@@ -51,10 +71,11 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
         raise UserError(f"cannot create the folder: {error.strerror}", where=str(path)) from error
+    landing = Landing(temporary, path)
     try:
-        yield temporary
+        yield landing
         temporary.chmod(0o777 & ~_umask())
-        replace_folder(temporary, path)
+        replace_folder(temporary, landing.final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

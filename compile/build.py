@@ -1,0 +1,194 @@
+"""The whole road from a captured model to a build folder, as one readable function."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compile import manifest, parity
+from compile.audit import as_json
+from compile.audit.report import Caps, Report, audit
+from compile.errors import UnsupportedNode
+from compile.files import landing_folder
+from compile.model import Model, constant
+from compile.quantize.apply import apply
+from compile.quantize.calibrate import observe
+from compile.quantize.correct import correct_biases
+from compile.quantize.decide import decide
+from compile.quantize.recipe import Recipe
+from compile.quantize.scheme import WEIGHTED, QuantPlan
+from compile.samples import Split
+from compile.simplify.pipeline import Simplified, simplify
+from targets.base import Artifact
+from targets.capabilities import refusals
+from targets.catalogue import Target
+from targets.kernels import Program, read
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total)
+CORRECTION_SAMPLES = 128
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build.
+
+    Attributes:
+        targets: in order.
+        recipe: of quantisation.
+        samples: to calibrate and to judge.
+        caps: budgets of the auditor.
+        min_sqnr: dB that every target must reach; None for no gate.
+        max_steps: overrides the built-in limits between targets.
+        out: the build folder.
+    """
+
+    targets: tuple[Target, ...]
+    recipe: Recipe
+    samples: Split
+    caps: Caps
+    min_sqnr: float | None
+    max_steps: float | None
+    out: Path
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of it.
+
+    Attributes:
+        folder: where the artefacts are: ``out``, or beside it as rejected.
+        simplified: the report of simplify.
+        plan: of quantisation.
+        report: of the auditor.
+        failures: why the build is rejected, one line each; empty when it is accepted.
+    """
+
+    folder: Path
+    simplified: Simplified
+    plan: QuantPlan
+    report: Report
+    failures: tuple[str, ...]
+
+
+def build(captured: Model, request: Request, progress: Progress) -> Built:
+    """Simplify, quantise, lower, check and audit; the folder appears whole, under its final name or as rejected.
+
+    Args:
+        captured: from ``compile.capture``.
+        request: what to build.
+        progress: told of every stage.
+
+    Raises:
+        UserError: the model holds something that a target lacks, or an input is bad. Nothing is written.
+    """
+    for target in request.targets:
+        target.require(target.writer, f"writing {target.title}")
+
+    progress("simplify", 0, 1)
+    simplified = simplify(captured)
+    model = simplified.model
+
+    ranges = observe(model, request.samples.calibrate, _stage(progress, "calibrate"))
+    plan = decide(model, ranges, request.recipe)
+    few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
+    plan = correct_biases(model, plan, few, _stage(progress, "correct biases"))
+    hub = apply(model, plan)
+
+    artifacts = lower(hub, request.targets, progress)
+    against = parity.references(captured, hub, plan, ranges, request.samples.judge)
+
+    final = request.out
+    with landing_folder(final) as landing:
+        write(artifacts, landing.folder)
+        results = {
+            artifact.target: parity.judge(
+                target, landing.folder / artifact.name, against, _stage(progress, f"parity {target.name}")
+            )
+            for target, artifact in zip(request.targets, artifacts, strict=True)
+        }
+        progress("audit", 0, 1)
+        caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
+        notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
+        description = manifest.describe(
+            captured, plan, notes, artifacts, results, caps, minimum(model), _calibration(request)
+        )
+        (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
+        (landing.folder / "golden.npz").write_bytes(manifest.golden(against))
+        report = audit(landing.folder, request.caps)
+        (landing.folder / "audit.json").write_bytes(as_json.render(report))
+        failures = (*parity.failures(results, request.min_sqnr, request.max_steps), *report.failures)
+        if failures:
+            landing.divert(rejected(final))
+    return Built(landing.final, simplified, plan, report, failures)
+
+
+def lower(hub: Model, targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:
+    """Every target's artefact, after asking every target whether it can."""
+    program = read(hub)
+    for target in targets:
+        _require_all_kernels(target, program)
+    artifacts = []
+    for count, target in enumerate(targets):
+        progress("lower", count, len(targets))
+        artifacts.append(target.lower(hub))
+    return tuple(artifacts)
+
+
+def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:
+    """Put every file of every artefact under ``folder``."""
+    for artifact in artifacts:
+        for name, data in artifact.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+def rejected(out: Path) -> Path:
+    """Where a build goes that fails a gate: beside its final name, never under it."""
+    return out.with_name(f"{out.name}.rejected")
+
+
+def minimum(model: Model) -> int:
+    """The least bytes for this model in per-channel int8; see ``manifest.minimum_bytes``."""
+    layers: dict[str, tuple[int, int, bool]] = {}
+    for node in model.ir.graph:
+        weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
+        if weight is not None and node.inputs[1] is not None:
+            has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
+            layers[node.inputs[1].name or ""] = (weight.shape[0], weight.size, has_bias)
+    return manifest.minimum_bytes(list(layers.values()))
+
+
+def _require_all_kernels(target: Target, program: Program) -> None:
+    for refusal in refusals(target.name, program):
+        source = next((kernel.source for kernel in program.kernels if kernel.node == refusal.node), "")
+        raise UnsupportedNode(
+            refusal.operator, refusal.node, refusal.reason, source=source, stage=f"the {target.title} target"
+        )
+
+
+def _calibration(request: Request) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for name, array in sorted(request.samples.calibrate.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    first = next(iter(request.samples.calibrate.values()))
+    judged = next(iter(request.samples.judge.values()))
+    return {
+        "origin": request.samples.origin,
+        "trusted": request.samples.trusted,
+        "samples": len(first),
+        "judged": len(judged),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        progress(name, done, total)
+
+    return report

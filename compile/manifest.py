@@ -1,0 +1,133 @@
+"""What was built, from what, with which versions: ``manifest.json`` and ``golden.npz``.
+
+Both are deterministic: no times, no paths of the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.model import Model
+from compile.parity import Parity, References
+from compile.quantize.scheme import QuantPlan
+from targets.base import Artifact
+
+FORMAT = 1
+GOLDEN_BATCHES = 8
+# Whatever may change the bytes of an artefact or the figures about it.
+_PACKAGES = ("phiz", "ai-edge-litert", "coremltools", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxsim", "torch")
+
+
+def installed_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str | None]:
+    """Versions by distribution name, None for what is not installed; nothing is imported."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def describe(
+    captured: Model,
+    plan: QuantPlan,
+    notes: Mapping[str, Sequence[str]],
+    artifacts: Sequence[Artifact],
+    parity: Mapping[str, Parity],
+    budget: Mapping[str, int | None],
+    minimum: int,
+    calibration: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The manifest as plain data, ready for JSON."""
+    return {
+        "format": FORMAT,
+        "name": captured.ir.graph.name,
+        "model": {
+            "sha256": hashlib.sha256(captured.to_bytes()).hexdigest(),
+            "inputs": [_port(port.name, port.shape, port.dtype) for port in captured.inputs],
+            "outputs": [_port(port.name, port.shape, port.dtype) for port in captured.outputs],
+            "metadata": captured.metadata,
+        },
+        "simplify": {name: list(lines) for name, lines in notes.items()},
+        "calibration": dict(calibration),
+        "schemes": {
+            name: {"scheme": decision.scheme.value, "because": decision.because}
+            for name, decision in plan.decisions.items()
+        },
+        "artifacts": {artifact.target: _artifact(artifact) for artifact in artifacts},
+        "parity": {
+            target: {
+                "status": result.status,
+                "sqnr_db": _finite(result.sqnr_db),
+                "error_share": _finite(result.error),
+                "steps": _finite(result.steps),
+            }
+            for target, result in parity.items()
+        },
+        "minimum_bytes": minimum,
+        "budget": dict(budget),
+        "versions": installed_versions(),
+        "platform": {"machine": platform.machine(), "python": platform.python_version()},
+    }
+
+
+def to_json(data: Mapping[str, Any]) -> bytes:
+    """Sorted, indented, one trailing newline: equal data gives equal bytes."""
+    return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def golden(against: References) -> bytes:
+    """A few judging inputs with the outputs to expect, for an engine team to check its integration.
+
+    An ``.npz`` without pickles: ``input.NAME``, ``expected.NAME`` (the quantised graph) and ``float.NAME`` (the float
+    model), each with one leading axis that counts the examples.
+    """
+    count = min(GOLDEN_BATCHES, len(against.samples))
+    picked = np.linspace(0, len(against.samples) - 1, count).round().astype(int)
+    arrays: dict[str, NDArray[Any]] = {
+        f"input.{name}": np.stack([against.samples[index][name] for index in picked]) for name in against.samples[0]
+    }
+    for name, array in against.hub_outputs.items():
+        arrays[f"expected.{name}"] = array[picked]
+        arrays[f"float.{name}"] = against.float_outputs[name][picked]
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def minimum_bytes(channels_and_weights: Sequence[tuple[int, int, bool]]) -> int:
+    """The least a per-channel int8 file can hold: int8 weights, float32 scales, int32 biases.
+
+    Args:
+        channels_and_weights: (output channels, weights, has a bias) of each weighted layer, shared weights once.
+    """
+    return sum(weights + 4 * channels * (2 if bias else 1) for channels, weights, bias in channels_and_weights)
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "path": artifact.name,
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in sorted(artifact.files.items())
+        },
+    }
+
+
+def _port(name: str, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    return {"name": name, "shape": list(shape), "dtype": dtype}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity: equal outputs (infinite SQNR) are written as null beside their 0 steps."""
+    return None if value is None or not np.isfinite(value) else round(value, 4)

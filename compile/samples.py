@@ -1,0 +1,133 @@
+"""Input to calibrate on, and other input to judge by: from speech, from arrays, or, saying so, from noise."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import UserError
+from compile.model import Model
+from compile.quantize.calibrate import Samples, check_samples
+
+RANDOM_SAMPLES = 128
+_LIMIT = 4 * 10**9  # bytes an .npz may unpack to
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples for two purposes that must not mix.
+
+    Attributes:
+        calibrate: what ranges and bias corrections are computed from.
+        judge: what parity is measured on.
+        origin: ``speech``, ``arrays`` or ``random``.
+        trusted: False when the samples are noise, so that no quality figure means anything.
+    """
+
+    calibrate: Samples
+    judge: Samples
+    origin: str
+    trusted: bool = True
+
+
+def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -> Split:
+    """Windows from mono audio clips at the model's rate; every third clip judges, the others calibrate.
+
+    A single clip gives its last third to judging. Windows are spread evenly over the clips, so that equal clips give
+    equal windows; a clip shorter than a window is padded with silence.
+
+    Args:
+        model: with one input that holds a waveform, ``[batch, N]`` or ``[batch, 1, N]``.
+        clips: float32 ``[samples]`` each.
+        count: windows to calibrate on; half as many judge.
+
+    Raises:
+        UserError: the model takes no waveform, or there are no clips.
+    """
+    if (
+        len(model.inputs) != 1
+        or len(model.inputs[0].shape) not in (2, 3)
+        or model.inputs[0].shape[1:-1] not in ((), (1,))
+    ):
+        shapes = ", ".join(f"{port.name} {list(port.shape)}" for port in model.inputs)
+        raise UserError(
+            f"the model's input is not a waveform ({shapes})", where="--calibrate", fix="give an .npz of arrays instead"
+        )
+    if not clips:
+        raise UserError("there is no audio to calibrate on", where="--calibrate")
+    if len(clips) == 1:
+        edge = len(clips[0]) * 2 // 3
+        clips = [clips[0][:edge], clips[0][edge:]]
+        halves = [clips[:1], clips[1:]]
+    else:
+        halves = [
+            [clip for index, clip in enumerate(clips) if index % 3 != 1],
+            [clip for index, clip in enumerate(clips) if index % 3 == 1],
+        ]
+    port = model.inputs[0]
+    batch, window = port.shape[0], port.shape[-1]
+    wanted = [max(count, 2 * batch), max(count // 2, batch)]
+    calibrate, judge = (
+        _windows(half, window, number - number % batch).reshape(-1, *port.shape[1:])
+        for half, number in zip(halves, wanted, strict=True)
+    )
+    return Split({port.name: calibrate}, {port.name: judge}, "speech")
+
+
+def from_npz(model: Model, path: Path) -> Split:
+    """Arrays named like the inputs, batch first; the first two thirds calibrate, the rest judges.
+
+    Raises:
+        UserError: unreadable, pickled, too large, or not what the model's inputs ask for.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > _LIMIT:
+                raise UserError("unpacks to more than 4 GB", where=str(path))
+        with np.load(path, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise UserError(f"cannot read: {error.strerror or error}", where=str(path)) from error
+    except (ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise UserError(
+            "not an .npz of plain arrays", where=str(path), fix="write it with numpy.savez, without objects"
+        ) from error
+    samples = check_samples(model, arrays, str(path))
+    batch = model.inputs[0].shape[0] if model.inputs[0].shape else 1
+    count = min(len(array) for array in samples.values()) // batch
+    edge = min(max(count * 2 // 3, 1), count - 1) * batch
+    return Split(
+        {name: array[:edge] for name, array in samples.items()},
+        {name: array[edge : count * batch] for name, array in samples.items()},
+        "arrays",
+    )
+
+
+def random_input(model: Model) -> Split:
+    """Gaussian noise of unit variance with a fixed seed: enough to build, not to trust."""
+    generator = np.random.default_rng(0)
+
+    def draw(batches: int) -> dict[str, NDArray[np.float32]]:
+        return {
+            port.name: generator.standard_normal((batches * port.shape[0], *port.shape[1:]), np.float32)
+            for port in model.inputs
+        }
+
+    return Split(draw(RANDOM_SAMPLES), draw(RANDOM_SAMPLES // 2), "random", trusted=False)
+
+
+def _windows(clips: Sequence[NDArray[np.float32]], window: int, count: int) -> NDArray[np.float32]:
+    """``count`` windows ``[count, window]``, spread over all positions of all clips."""
+    padded = [np.pad(clip, (0, max(window - len(clip), 0))) for clip in clips]
+    rooms = np.array([len(clip) - window + 1 for clip in padded])
+    edges = np.concatenate([[0], np.cumsum(rooms)])
+    positions = (np.arange(count) + 0.5) / count * edges[-1]
+    owners = np.searchsorted(edges, positions, side="right") - 1
+    starts = (positions - edges[owners]).astype(int)
+    return np.stack([padded[o][s : s + window] for o, s in zip(owners, starts, strict=True)]).astype(np.float32)
