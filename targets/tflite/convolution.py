@@ -1,0 +1,124 @@
+"""Products with constant weights: CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+
+A 1-D convolution is a 2-D one of height 1. Weights are laid out when the file is written, and so is the permutation
+that a flattened channels-last tensor needs before a FULLY_CONNECTED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from targets.kernels import Kernel, Quantization
+from targets.tflite.emitter import Emitter
+from targets.tflite.layout import UNIT, boundaries, canonical, cut, gather, ordered, row_major
+from targets.tflite.movement import surround
+
+SAME, VALID = 0, 1
+NHWC = {3: (0, UNIT, 2, 1), 4: (0, 2, 3, 1)}
+"""The order that spatial operators work in, by ONNX rank."""
+
+
+def conv(emitter: Emitter, kernel: Kernel) -> None:
+    """CONV_2D, grouped where the input has more channels than the filter; DEPTHWISE_CONV_2D at one channel a group."""
+    attributes = kernel.attributes
+    name, weight, *bias = kernel.inputs
+    shape, group = emitter.hub(name).shape, attributes["group"]
+    depthwise = group > 1 and group == shape[1]
+    strides, dilations = planar(attributes["strides"]), planar(attributes["dilations"])
+    index, padding = padded(emitter, kernel, emitter.take(name, NHWC[len(shape)]))
+
+    def arrange(data: NDArray[np.generic]) -> NDArray[np.generic]:
+        data = np.moveaxis(data, 1, -1)  # [O, *kernel, I]
+        data = data[:, None] if data.ndim == 3 else data
+        return np.moveaxis(data, 0, -1)[..., 0, :][None] if depthwise else data
+
+    inputs = [index, emitter.constant(weight, arrange, axis=3 if depthwise else 0)]
+    source = emitter.hub(name).quantization
+    zeros = no_bias(emitter, emitter.hub(weight).shape[0], source, emitter.hub(weight).quantization) if not bias else -1
+    inputs += [emitter.constant(value, np.asarray) for value in bias] or [zeros]
+    integer = source is not None
+    fields = {
+        "Padding": padding,
+        "StrideH": strides[0],
+        "StrideW": strides[1],
+        "DilationHFactor": dilations[0],
+        "DilationWFactor": dilations[1],
+        "FusedActivationFunction": int(kernel.relu),
+    }
+    result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, NHWC[len(shape)]))
+    if depthwise:
+        fields["DepthMultiplier"] = emitter.hub(weight).shape[0] // group
+        version = 3 if integer else 2 if max(dilations) > 1 else 1
+        emitter.emit("DEPTHWISE_CONV_2D", version, inputs, result, "DepthwiseConv2DOptions", **fields)
+    else:
+        version = 6 if group > 1 else 3 if integer else 1
+        emitter.emit("CONV_2D", version, inputs, result, "Conv2DOptions", **fields)
+
+
+def gemm(emitter: Emitter, kernel: Kernel) -> None:
+    """FULLY_CONNECTED; it flattens its input by itself, in whatever order the input's elements lie."""
+    name, weight, *bias = kernel.inputs
+    shape = emitter.hub(name).shape
+    layout = emitter.places[name].layout
+    pieces = cut(canonical(layout), boundaries(row_major(shape)))
+    rows = [dim for dim in pieces or () if dim.stride >= shape[1]]
+    if pieces is None or pieces[: len(rows)] != tuple(rows) or len(rows) > 1:
+        layout = row_major(shape)
+        rows, pieces = [], canonical(layout[1:])
+    columns = gather(pieces[len(rows) :])
+    index = emitter.laid_out(name, layout)
+    inputs = [index, emitter.constant(weight, lambda data: data[:, columns])]
+    inputs += [emitter.constant(value, np.asarray) for value in bias] or [-1]
+    version = 6 if not bias else 1 if emitter.hub(kernel.output).quantization is None else 4
+    result = emitter.result(kernel.output, row_major(emitter.hub(kernel.output).shape))
+    fields = {"FusedActivationFunction": int(kernel.relu)}
+    emitter.emit("FULLY_CONNECTED", version, inputs, result, "FullyConnectedOptions", **fields)
+
+
+def no_bias(emitter: Emitter, channels: int, source: Quantization | None, weight: Quantization | None) -> int:
+    """Zeros: the runtime's convolutions insist on a bias."""
+    if source is None or weight is None:
+        return emitter.literal(np.zeros(channels, np.float32))
+    scale = source.scale * weight.scale
+    parameters = Quantization(scale, np.zeros(scale.shape, np.int64), weight.axis and 0)
+    return emitter.literal(np.zeros(channels, np.int32), parameters)
+
+
+def padded(emitter: Emitter, kernel: Kernel, index: int, *, fill: float = 0.0, same: bool = True) -> tuple[int, int]:
+    """The NHWC input ``index`` of a windowed operator, and its padding mode.
+
+    That is VALID without pads, SAME where ``same`` allows it and it is exact, else VALID behind a PAD.
+    """
+    attributes, shape = kernel.attributes, emitter.hub(kernel.inputs[0]).shape
+    window, pads = attributes["kernel_shape"], attributes["pads"]
+    dilations = attributes.get("dilations", (1,) * len(window))
+    if not any(pads):
+        return index, VALID
+    if same and tuple(pads) == same_pads(shape[2:], window, attributes["strides"], dilations):
+        return index, SAME
+    rank = len(window)
+    amount_of = {axis + 2: (pads[axis], pads[axis + rank]) for axis in range(rank)}
+    amounts = [amount_of.get(axis, (0, 0)) for axis in NHWC[len(shape)]]
+    grown = [size + sum(amount) for size, amount in zip(emitter.tensors[index].shape, amounts, strict=True)]
+    result = emitter.tensor(emitter.like(index, tuple(grown)))
+    return surround(emitter, index, amounts, fill, result), VALID
+
+
+def same_pads(
+    spatial: Sequence[int], window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[int, ...]:
+    """The pads, begin… then end…, that TFLite's SAME stands for."""
+    totals = [
+        max((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size, 0)
+        for size, width, stride, dilation in zip(spatial, window, strides, dilations, strict=True)
+    ]
+    return (*(total // 2 for total in totals), *(total - total // 2 for total in totals))
+
+
+def planar(values: Sequence[int]) -> tuple[int, int]:
+    """A per-axis attribute of one or two spatial axes as height and width."""
+    height, width = (1, *values) if len(values) == 1 else values
+    return height, width

@@ -1,0 +1,249 @@
+"""Hub graphs for the targets' tests, and a small quantiser of its own.
+
+``hub()`` collects a float graph in the dialect of docs/hub.md; ``quantize(model, scheme, inputs)`` rewrites it with Q/DQ
+pairs. Neither uses the code under test: shapes come from ONNX's own inference, ranges from onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Arrays = Mapping[str, NDArray[Any]]
+
+SHARES = ("Reshape", "Transpose", "Slice", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad", "Concat")
+FIXED = {"Sigmoid": (np.float32(1 / 256), -128), "Tanh": (np.float32(1 / 128), 0)}
+
+
+class Hub:
+    """A float graph in the making; each operator method returns the name of its output."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self.inputs: list[Any] = []
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def input(self, *shape: int) -> str:
+        name = f"in{len(self.inputs)}"
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return name
+
+    def constant(self, data: Any, dtype: Any = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(data, dtype), name))
+        return name
+
+    def noise(self, *shape: int, scale: float = 1.0) -> str:
+        return self.constant(self.random.normal(0, scale, shape))
+
+    def op(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [f"v_{name}"], name=name, **attributes))
+        return f"v_{name}"
+
+    def conv(self, x: str, o: int, i: int, kernel: tuple[int, ...], bias: bool = True, group: int = 1, **given: Any) -> str:
+        """Conv with random weights of unit gain; ``i`` is the channels of one group."""
+        rank = len(kernel)
+        attributes = {"strides": [1] * rank, "dilations": [1] * rank, "pads": [0] * 2 * rank, "group": group, **given}
+        weight = self.noise(o, i, *kernel, scale=(i * np.prod(kernel)) ** -0.5)
+        operands = [x, weight] + ([self.noise(o, scale=0.3)] if bias else [])
+        return self.op("Conv", *operands, kernel_shape=list(kernel), **attributes)
+
+    def gemm(self, x: str, m: int, k: int, bias: bool = True) -> str:
+        operands = [x, self.noise(m, k, scale=k**-0.5)] + ([self.noise(m, scale=0.3)] if bias else [])
+        return self.op("Gemm", *operands, transB=1, transA=0, alpha=1.0, beta=1.0)
+
+    def reshape(self, x: str, *shape: int) -> str:
+        return self.op("Reshape", x, self.constant(shape, np.int64))
+
+    def slice(self, x: str, axis: int, start: int, end: int, step: int = 1) -> str:
+        numbers = [self.constant([number], np.int64) for number in (start, end, axis, step)]
+        return self.op("Slice", x, *numbers)
+
+    def pad(self, x: str, pads: list[int], value: float | None = None) -> str:
+        operands = [self.constant(pads, np.int64)] + ([] if value is None else [self.constant(value)])
+        return self.op("Pad", x, *operands, mode="constant")
+
+    def pool(self, kind: str, x: str, kernel: tuple[int, ...], **given: Any) -> str:
+        rank = len(kernel)
+        attributes = {"kernel_shape": list(kernel), "strides": list(kernel), "pads": [0] * 2 * rank, "ceil_mode": 0}
+        extra = {"dilations": [1] * rank} if kind == "MaxPool" else {"count_include_pad": 0}
+        return self.op(kind, x, **{**attributes, **extra, **given})
+
+    def model(self, *outputs: str, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+        infos = [helper.make_empty_tensor_value_info(name) for name in outputs]
+        graph = helper.make_graph(self.nodes, "net", self.inputs, infos, self.constants)
+        model = _model(graph)
+        helper.set_model_props(model, dict(metadata or {}))
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+
+    def feeds(self) -> dict[str, NDArray[np.float32]]:
+        """Random inputs."""
+        return {
+            info.name: self.random.normal(0, 1, [d.dim_value for d in info.type.tensor_type.shape.dim]).astype(np.float32)
+            for info in self.inputs
+        }
+
+
+def _model(graph: Any) -> onnx.ModelProto:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return model
+
+
+def _run(model: onnx.ModelProto, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    """The reference: onnxruntime without graph rewriting, so that Q/DQ mean what they say."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def _ranges(model: onnx.ModelProto, feeds: Arrays) -> dict[str, tuple[float, float]]:
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    known = {output.name for output in probe.graph.output}
+    probe.graph.output.extend(info for info in model.graph.value_info if info.name not in known)
+    values = {**feeds, **_run(probe, feeds)}
+    return {name: (min(float(v.min()), 0.0), max(float(v.max()), 0.0)) for name, v in values.items()}
+
+
+class _Quantizer:
+    """Rewrites one float model after the rules of docs/hub.md."""
+
+    def __init__(self, model: onnx.ModelProto, scheme: str, feeds: Arrays) -> None:
+        self.model, self.scheme = model, scheme
+        self.data = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        self.ranges = _ranges(model, feeds)
+        self.root = {name: name for name in self.ranges}
+        self.fixed: dict[str, tuple[Any, int]] = {}
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        self.ready: set[str] = set()
+
+    def find(self, name: str) -> str:
+        return name if self.root[name] == name else self.find(self.root[name])
+
+    def parameters(self, name: str) -> tuple[np.float32, np.int8]:
+        root = self.find(name)
+        if root in self.fixed:
+            scale, zero = self.fixed[root]
+            return scale, np.int8(zero)
+        members = [self.ranges[other] for other in self.root if self.find(other) == root]
+        low, high = min(low for low, _ in members), max(high for _, high in members)
+        scale = np.float32((high - low) / 255 or 1.0)
+        return scale, np.int8(np.clip(np.rint(-128 - low / scale), -128, 127))
+
+    def put(self, name: str, data: Any) -> str:
+        self.constants[name] = numpy_helper.from_array(np.asarray(data), name)
+        return name
+
+    def pair(self, name: str) -> str:
+        """The DQ side of an activation, made once."""
+        if name not in self.ready:
+            scale, zero = self.parameters(name)
+            side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", zero)]
+            self.nodes.append(helper.make_node("QuantizeLinear", [name, *side], [f"{name}_q"], name=f"{name}_Q"))
+            self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", *side], [f"{name}_d"], name=f"{name}_DQ"))
+            self.ready.add(name)
+        return f"{name}_d"
+
+    def weight(self, name: str) -> tuple[str, NDArray[np.float32]]:
+        data = self.data[name]
+        scale = (np.abs(data).reshape(len(data), -1).max(1) / 127).astype(np.float32)
+        by_channel = scale.reshape(-1, *[1] * (data.ndim - 1))
+        self.put(f"{name}_i", np.clip(np.rint(data / by_channel), -127, 127).astype(np.int8))
+        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", np.zeros(len(data), np.int8))]
+        self.nodes.append(
+            helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ", axis=0)
+        )
+        return f"{name}_d", scale
+
+    def bias(self, name: str, scale: NDArray[np.float32]) -> str:
+        self.put(f"{name}_i", np.rint(self.data[name] / scale).astype(np.int32))
+        side = self.put(f"{name}_s", scale)
+        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_i", side], [f"{name}_d"], name=f"{name}_DQ", axis=0))
+        return f"{name}_d"
+
+    def operand(self, name: str) -> str:
+        """A constant operand of Add, Mul or Concat, per tensor."""
+        data = self.data[name]
+        scale = np.float32(max(float(np.abs(data).max()), 1e-6) / 127)
+        self.put(f"{name}_i", np.rint(data / scale).astype(np.int8))
+        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", np.int8(0))]
+        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ"))
+        return f"{name}_d"
+
+    def run(self) -> onnx.ModelProto:
+        graph = self.model.graph
+        integer = self.scheme == "w8a8"
+        uses = [name for node in graph.node for name in node.input] + [output.name for output in graph.output]
+        for node in graph.node:
+            if node.op_type in SHARES:
+                for name in [*node.input, *node.output]:
+                    if name in self.root:
+                        self.root[self.find(name)] = self.find(node.output[0])
+        for node in graph.node:
+            if node.op_type in FIXED:
+                self.fixed[self.find(node.output[0])] = FIXED[node.op_type]
+        alone = {name for name in uses if uses.count(name) == 1}
+        absorbed = {
+            node.output[0]
+            for node in graph.node
+            if node.op_type in ("Conv", "Gemm", "Add") and node.output[0] in alone
+            if any(other.op_type == "Relu" and other.input[0] == node.output[0] for other in graph.node)
+        }
+        for node in graph.node:
+            inputs = list(node.input)
+            product = node.op_type in ("Conv", "Gemm")
+            if integer:
+                inputs = [self.pair(name) if name in self.root and name not in absorbed else name for name in inputs]
+            if product and self.scheme != "float":
+                inputs[1], scale = self.weight(node.input[1])
+                if integer and len(inputs) > 2:
+                    inputs[2] = self.bias(node.input[2], self.parameters(node.input[0])[0] * scale)
+            if integer and node.op_type in ("Add", "Mul", "Concat"):
+                inputs = [self.operand(name) if name in self.data else name for name in inputs]
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            del copy.input[:]
+            copy.input.extend(inputs)
+            self.nodes.append(copy)
+        if integer:
+            for output in graph.output:
+                self.pair(output.name)
+        names = [f"{output.name}_d" if integer else output.name for output in graph.output]
+        infos = [helper.make_empty_tensor_value_info(name) for name in names]
+        used = {name for node in self.nodes for name in node.input}
+        kept = [t for t in graph.initializer if t.name in used]
+        model = _model(helper.make_graph(self.nodes, "net", graph.input, infos, [*kept, *self.constants.values()]))
+        model.metadata_props.extend(self.model.metadata_props)
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+
+
+@pytest.fixture
+def hub() -> Callable[..., Hub]:
+    """Starts a float hub graph."""
+    return Hub
+
+
+@pytest.fixture
+def quantize() -> Callable[..., onnx.ModelProto]:
+    """``quantize(model, scheme, feeds)``: the graph with the Q/DQ pairs of ``w8a8`` or ``w8``; ``float`` as it is."""
+    return lambda model, scheme, feeds: _Quantizer(model, scheme, feeds).run()
+
+
+@pytest.fixture
+def reference() -> Callable[..., dict[str, NDArray[Any]]]:
+    """``reference(model, feeds)``: outputs by onnxruntime."""
+    return _run
