@@ -6,6 +6,11 @@ recordings are the studios' common currency: left eye, right eye, jaw, mouth, br
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 ARKIT: tuple[str, ...] = (
     "eyeBlinkLeft",
     "eyeLookDownLeft",
@@ -60,3 +65,9 @@ ARKIT: tuple[str, ...] = (
     "noseSneerRight",
     "tongueOut",
 )
+
+
+def closure(curves: NDArray[np.float32], controls: Sequence[str] = ARKIT) -> NDArray[np.float32]:
+    """How far lips close: ``mouthClose`` plus the mean of ``mouthPress``, [...] for ``curves`` [..., controls]."""
+    close, left, right = (controls.index(name) for name in ("mouthClose", "mouthPressLeft", "mouthPressRight"))
+    return np.asarray(curves[..., close] + (curves[..., left] + curves[..., right]) / 2, np.float32)

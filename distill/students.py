@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from compile.errors import MissingExtra, UserError
 from compile.files import folder_atomically
+from distill.audio import SAMPLE_RATE
 from distill.controls import ARKIT
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from distill.network import Student
 
-SAMPLE_RATE = 16_000
 FORMAT = "phiz student 1"
 WEIGHTS, FACTS = "student.safetensors", "student.json"
 

@@ -1,0 +1,85 @@
+"""Audio in: any file that PyAV reads, as mono float32 at 16 kHz. Audio out: 16-bit WAV.
+
+Decoding streams: a file of any length passes through in small blocks, and only :func:`decode` holds it whole.
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import MissingExtra, UserError
+from compile.files import write_atomically
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+
+SAMPLE_RATE = 16_000
+HOP = 320  # samples between two frames of curves: 50 a second
+
+
+def frame_count(samples: int) -> int:
+    """How many frames cover ``samples``: frame ``k`` is at ``k * HOP``, the last one before the end."""
+    return -(-samples // HOP)
+
+
+def decode(path: Path, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """The whole file as mono float32 samples ``[time]`` in [-1, 1] at ``rate`` Hz.
+
+    Raises:
+        UserError: the file is missing, unreadable, has no audio stream or no samples; the message names it.
+        MissingExtra: PyAV is not installed.
+    """
+    return np.concatenate(list(blocks(path, rate)))
+
+
+def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]:
+    """Stream a file as mono float32 blocks ``[samples]`` at ``rate`` Hz; raises as :func:`decode` does."""
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise MissingExtra("reading audio", "teacher", "av") from error
+    where = str(path)
+    if not path.is_file():
+        raise UserError("there is no such audio file", where=where, fix="check the path")
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    count = 0
+    try:
+        with av.open(where) as container:
+            if not container.streams.audio:
+                raise UserError("it has no audio stream", where=where)
+            for frame in container.decode(container.streams.audio[0]):
+                for piece in resampler.resample(frame):
+                    count += piece.samples
+                    yield _samples(piece)
+            for piece in resampler.resample(None) if count else ():
+                yield _samples(piece)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"it cannot be read as audio: {reason}", where=where, fix="convert it to WAV") from error
+    if count == 0:
+        raise UserError("it has no samples", where=where)
+
+
+def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate: int = SAMPLE_RATE) -> None:
+    """Write mono ``samples`` [time] (int16, or float in [-1, 1], clipped) as a 16-bit WAV, atomically."""
+    if samples.dtype != np.int16:
+        samples = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    write_atomically(path, buffer.getvalue())
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.float32]:
+    block = np.array(frame.to_ndarray()[0], dtype=np.float32)
+    return np.nan_to_num(block, posinf=0.0, neginf=0.0)
