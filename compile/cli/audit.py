@@ -1,0 +1,36 @@
+"""``phiz audit``: the gate for CI. Imports no torch, no coremltools, no onnxsim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compile.cli.console import screen
+from compile.errors import GateFailed
+
+
+def audit(
+    path: Annotated[
+        Path, typer.Argument(help="A build folder, or one .onnx, .tflite or .mlpackage.", show_default=False)
+    ],
+    cap: Annotated[
+        str, typer.Option(help="Budget such as 3.4MB; without it, the budget the build was made with.")
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check artefacts against a memory budget, reading nothing but their bytes."""
+    from compile.audit import as_json, table
+    from compile.audit.report import Caps
+    from compile.audit.report import audit as examine
+    from compile.units import parse_size
+
+    limit = parse_size(cap, "--cap") if cap else None
+    report = examine(path, Caps(footprint=limit, file=limit) if limit is not None else None)
+    if json:
+        print(as_json.render(report).decode(), end="")
+    else:
+        table.show(report, screen())
+    if report.exit_code:
+        raise GateFailed("; ".join(report.failures))

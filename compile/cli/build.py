@@ -1,0 +1,191 @@
+"""``phiz compile``: a network becomes audited artefacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compile.cli.console import Stages, screen
+from compile.errors import GateFailed, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from compile.build import Built
+    from compile.config import BuildConfig, Config
+    from compile.quantize.recipe import Recipe
+
+
+def build(
+    model: Annotated[
+        str, typer.Argument(help="Student folder, model.onnx, model.pt2 or package.module:factory.", show_default=False)
+    ] = "",
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="onnx, tflite or coreml; may repeat. Default: all.")
+    ] = None,
+    cap: Annotated[str, typer.Option(help="Budget such as 3.4MB for the footprint and for each file.")] = "",
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(help="Speech: audio files, folders or globs, may repeat; or one .npz of arrays, batch first."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Build folder. Default: build/NAME.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Default: phiz.toml where MODEL is left out.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--build", help="Only this [build.NAME]; may repeat.")] = None,
+    scheme: Annotated[str, typer.Option(help="Recipe: int8, w8a8, w8 or float. Default: int8.")] = "",
+    rule: Annotated[
+        list[str] | None, typer.Option(help="'SCHEME on OPERATOR under SCOPE', after the recipe; may repeat.")
+    ] = None,
+    min_sqnr: Annotated[str, typer.Option(help="Fail below this quality on any target, such as '30 dB'.")] = "",
+    max_steps: Annotated[
+        float | None, typer.Option(help="Fail beyond this many quantisation steps between targets.")
+    ] = None,
+    windows: Annotated[int | None, typer.Option(min=1, help="Windows to calibrate on. Default: 256.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Fix a dynamic ONNX input: NAME=1x8192; may repeat.")] = None,
+) -> None:
+    """Compile a network: simplify, quantise once, write every target, check parity, audit."""
+    from compile import config as configuration
+
+    settings = configuration.load(config or Path(configuration.NAME)) if config or not model else None
+    if settings is not None and only is not None:
+        _require_builds(settings, only)
+    reference = model or _configured_model(settings)
+    merged = _merge(settings, cap, target, out, only, reference)
+    recipe = _recipe(
+        scheme or (settings.scheme if settings else "int8"), (*(settings.rules if settings else ()), *(rule or ()))
+    )
+    sqnr = (
+        configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else (settings.min_sqnr if settings else None)
+    )
+    steps = max_steps if max_steps is not None else (settings.max_steps if settings else None)
+    audio = calibrate or _configured_audio(settings)
+    count = windows or (settings.windows if settings else 256)
+    run_builds(reference, shape or [], audio, count, recipe, merged, sqnr, steps)
+
+
+def run_builds(
+    reference: str,
+    shapes: list[str],
+    calibrate: list[str],
+    windows: int,
+    recipe: Recipe,
+    wanted: list[tuple[BuildConfig, Path]],
+    min_sqnr: float | None,
+    max_steps: float | None,
+) -> list[Built]:
+    """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
+    from compile.audit.report import Caps
+    from compile.build import Request
+    from compile.build import build as make
+    from compile.cli.source import parse_shapes, read_model, read_samples
+    from targets.catalogue import find
+
+    requests = [(config, out, tuple(find(name) for name in config.targets)) for config, out in wanted]
+    parsed = parse_shapes(shapes)
+    for _, out, _ in requests:
+        _check_out(out)
+    console = screen()
+    results = []
+    with Stages() as stages:
+        stages("capture", 0, 1)
+        captured = read_model(reference, parsed)
+        samples = read_samples(captured, calibrate, windows)
+        for config, out, targets in requests:
+            caps = Caps(footprint=config.footprint, file=config.file)
+            results.append(make(captured, Request(targets, recipe, samples, caps, min_sqnr, max_steps, out), stages))
+    for built in results:
+        describe(built, console)
+    if not samples.trusted:
+        console.print(
+            "Calibrated on random input: the SQNR above is not to be trusted. Give --calibrate speech.", style="yellow"
+        )
+    failed = [f"{built.folder}: {line}" for built in results for line in built.failures]
+    if failed:
+        raise GateFailed("rejected\n  " + "\n  ".join(failed))
+    return results
+
+
+def describe(built: Built, console: Console) -> None:
+    """Print what a build did: simplify's report, the schemes, the auditor's table."""
+    from compile.audit.table import show
+
+    done = built.simplified
+    console.print(f"\nsimplify: {len(done.rewrites)} rewrites, {len(done.refusals)} refused", style="bold")
+    for line in done.rewrites:
+        console.print(f"  {line}", markup=False)
+    for line in done.refusals:
+        console.print(f"  refused: {line}", markup=False, style="yellow")
+    count: dict[str, int] = {}
+    for decision in built.plan.decisions.values():
+        count[decision.scheme.value] = count.get(decision.scheme.value, 0) + 1
+    console.print(
+        "schemes: " + ", ".join(f"{number} nodes {name}" for name, number in sorted(count.items())), style="bold"
+    )
+    for name, decision in built.plan.decisions.items():
+        if decision.because.startswith("rule"):
+            console.print(f"  {name}: {decision.scheme.value} ({decision.because})", markup=False)
+    console.print()
+    show(built.report, console)
+    console.print(f"{'rejected' if built.failures else 'wrote'} {built.folder}/", markup=False)
+
+
+def _merge(
+    settings: Config | None, cap: str, target: list[str] | None, out: Path | None, only: list[str] | None, model: str
+) -> list[tuple[BuildConfig, Path]]:
+    """Flags override the file; without a file, flags suffice."""
+    from dataclasses import replace
+
+    from compile.config import BuildConfig
+    from compile.units import parse_size
+    from targets.catalogue import TARGETS
+
+    limit = parse_size(cap, "--cap") if cap else None
+    builds = list(settings.builds) if settings else []
+    if only:
+        builds = [build for build in builds if build.name in only]
+    if not builds:
+        name = Path(model.rpartition(":")[2]).stem or "student"
+        builds = [BuildConfig(name, tuple(entry.name for entry in TARGETS))]
+    if target:
+        builds = [replace(build, targets=tuple(dict.fromkeys(target))) for build in builds]
+    if limit is not None:
+        builds = [replace(build, footprint=limit, file=limit) for build in builds]
+    if out is not None and len(builds) > 1:
+        raise UserError("-o names one folder, but there are several builds", fix="choose one with --build NAME")
+    root = settings.folder if settings else Path()
+    return [(build, out or root / "build" / build.name) for build in builds]
+
+
+def _recipe(name: str, rules: tuple[str, ...]) -> Recipe:
+    from compile.quantize.recipe import RECIPES, parse
+
+    if name not in RECIPES:
+        raise UserError(f"unknown scheme '{name}'", where="--scheme", fix=f"choose from: {', '.join(RECIPES)}")
+    return (*RECIPES[name], *(parse(rule) for rule in rules))
+
+
+def _configured_model(settings: Config | None) -> str:
+    if settings is None or not settings.model:
+        raise UserError("no model is given", fix="name one on the command line, or in phiz.toml: [model] path = …")
+    inside = settings.folder / settings.model
+    return str(inside) if inside.exists() or ":" not in settings.model else settings.model
+
+
+def _configured_audio(settings: Config | None) -> list[str]:
+    return [str(settings.folder / pattern) for pattern in settings.audio] if settings else []
+
+
+def _require_builds(settings: Config, only: list[str]) -> None:
+    known = [build.name for build in settings.builds]
+    for name in only:
+        if name not in known:
+            raise UserError(
+                f"there is no [build.{name}]", where="--build", fix=f"there are: {', '.join(known) or 'none'}"
+            )
+
+
+def _check_out(out: Path) -> None:
+    """Never replace a folder that phiz did not write."""
+    if out.exists() and not (out.is_dir() and ((out / "manifest.json").is_file() or not any(out.iterdir()))):
+        raise UserError("it exists and is not a phiz build folder", where=str(out), fix="choose another folder with -o")

@@ -1,0 +1,60 @@
+"""What the user sees while work goes on, and when it cannot."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+
+def screen() -> Console:
+    """Standard output; wide enough for tables where it is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def complain(message: str) -> None:
+    """One line of error on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"phiz: {message}", style="red", markup=False)
+
+
+class Stages:
+    """Progress by stage: bars on a terminal, one line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Stages:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._finish_all()
+        self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Say that ``done`` of ``total`` steps of ``stage`` are finished; the stages before it are then complete."""
+        if stage not in self._tasks:
+            self._finish_all()
+            self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
+            if not self._console.is_terminal:
+                print(f"phiz: {stage} …", file=sys.stderr, flush=True)
+        self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def _finish_all(self) -> None:
+        for task in self._bars.tasks:
+            self._bars.update(task.id, completed=task.total)

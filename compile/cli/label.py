@@ -1,0 +1,48 @@
+"""``phiz label``: a teacher labels speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compile.cli.console import Stages, screen
+from compile.errors import UserError
+
+TEACHERS = ("phonetic",)
+
+
+def label(
+    audio: Annotated[
+        list[str] | None, typer.Argument(help="Audio files, folders or globs.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the labels; what is there already is kept.")
+    ] = Path("labels"),
+    teacher: Annotated[str, typer.Option(help="phonetic.")] = "phonetic",
+    synthetic: Annotated[
+        int, typer.Option(min=0, help="Also speak this many synthetic sentences into OUT/speech and label them.")
+    ] = 0,
+) -> None:
+    """Label speech with a teacher; finished labels are kept, so an interrupted run goes on where it stopped."""
+    from distill import corpus, labels
+    from distill.teachers.phonetic import PhoneticTeacher
+
+    if teacher not in TEACHERS:
+        raise UserError(f"unknown teacher '{teacher}'", where="--teacher", fix=f"choose from: {', '.join(TEACHERS)}")
+    if not audio and not synthetic:
+        raise UserError("there is no audio to label", fix="name audio files, or ask for --synthetic 600")
+    with Stages() as stages:
+        sources = corpus.find(audio) if audio else []
+        if synthetic:
+            sources += corpus.synthesize(
+                out / "speech", corpus.plan(synthetic, seed=0), lambda done, total: stages("synthesise", done, total)
+            )
+        _, summary = labels.label(sources, PhoneticTeacher(), out, lambda done, total: stages("label", done, total))
+    console = screen()
+    for path, reason in summary.skipped:
+        console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
+    console.print(
+        f"{summary.done} labelled, {summary.cached} already there, {len(summary.skipped)} skipped: {out}/", markup=False
+    )

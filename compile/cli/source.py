@@ -1,0 +1,88 @@
+"""What a user may name as a model or as calibration input, and how it is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compile.errors import UserError
+
+if TYPE_CHECKING:
+    from compile.model import Model
+    from compile.samples import Split
+
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_KINDS = "a student folder, model.onnx, model.pt2 or package.module:factory"
+
+
+def read_model(reference: str, shapes: dict[str, tuple[int, ...]]) -> Model:
+    """Capture whatever ``reference`` names.
+
+    Raises:
+        UserError: there is no such thing, or it is of no kind that phiz takes.
+    """
+    from compile import capture
+
+    path = Path(reference)
+    if shapes and path.suffix != ".onnx":
+        raise UserError("--shape is for .onnx files", where=reference, fix="torch networks take their example's shapes")
+    if path.is_dir():
+        from distill.students import load
+
+        module, example_inputs, metadata = load(path)
+        return capture.from_module(module, example_inputs, metadata)
+    if path.suffix == ".onnx":
+        return capture.from_onnx(path, shapes)
+    if path.suffix == ".pt2":
+        return capture.from_pt2(path)
+    if not path.exists() and _FACTORY.fullmatch(reference):
+        return capture.from_factory(reference)
+    what = "phiz cannot compile a file of this kind" if path.exists() else "there is no such file, folder or factory"
+    raise UserError(what, where=reference, fix=f"give {_KINDS}")
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """``NAME=1x8192`` by name.
+
+    Raises:
+        UserError: not of that form.
+    """
+    shapes = {}
+    for text in texts:
+        match = re.fullmatch(r"(.+)=(\d+(?:x\d+)*)", text)
+        sizes = tuple(int(size) for size in match.group(2).split("x")) if match else ()
+        if match is None or 0 in sizes:
+            raise UserError(f"'{text}' is not a shape", where="--shape", fix="write NAME=1x8192")
+        shapes[match.group(1)] = sizes
+    return shapes
+
+
+def read_samples(model: Model, references: Sequence[str], windows: int) -> Split:
+    """Calibration input: nothing (random), one ``.npz``, or audio files, folders and globs.
+
+    Raises:
+        UserError: unreadable audio, no audio at all, or arrays that do not fit.
+    """
+    from compile import samples
+
+    if not references:
+        return samples.random_input(model)
+    archives = [reference for reference in references if reference.endswith(".npz")]
+    if archives:
+        if len(references) > 1:
+            raise UserError("an .npz stands alone", where="--calibrate", fix="give one .npz, or audio")
+        return samples.from_npz(model, Path(archives[0]))
+    from distill.audio import SAMPLE_RATE, decode
+    from distill.corpus import find
+
+    rate = int(model.metadata.get("phiz.sample_rate", SAMPLE_RATE))
+    if rate != SAMPLE_RATE:
+        raise UserError(
+            f"the model takes audio at {rate} Hz, phiz decodes to {SAMPLE_RATE} Hz",
+            where="--calibrate",
+            fix="give an .npz of windows instead",
+        )
+    clips = [decode(source.path) for source in find(list(references))]
+    return samples.from_clips(model, clips, windows)
