@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,10 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     simplified = simplify(captured)
     model = simplified.model
 
-    ranges = observe(model, request.samples.calibrate, _stage(progress, "calibrate"))
+    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"))
     plan = decide(model, ranges, request.recipe)
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
-    plan = correct_biases(model, plan, few, _stage(progress, "correct biases"))
+    plan = correct_biases(model, plan, few, partial(progress, "correct biases"))
     hub = apply(model, plan)
 
     artifacts = lower(hub, request.targets, progress)
@@ -107,7 +108,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         write(artifacts, landing.folder)
         results = {
             artifact.target: parity.judge(
-                target, landing.folder / artifact.name, against, _stage(progress, f"parity {target.name}")
+                target, landing.folder / artifact.name, against, partial(progress, f"parity {target.name}")
             )
             for target, artifact in zip(request.targets, artifacts, strict=True)
         }
@@ -185,10 +186,3 @@ def _calibration(request: Request) -> dict[str, Any]:
         "judged": len(judged),
         "sha256": digest.hexdigest(),
     }
-
-
-def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        progress(name, done, total)
-
-    return report

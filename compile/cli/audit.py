@@ -21,16 +21,17 @@ def audit(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check artefacts against a memory budget, reading nothing but their bytes."""
-    from compile.audit import as_json, table
+    from compile.audit.as_json import render
     from compile.audit.report import Caps
     from compile.audit.report import audit as examine
+    from compile.audit.table import show
     from compile.units import parse_size
 
     limit = parse_size(cap, "--cap") if cap else None
-    report = examine(path, Caps(footprint=limit, file=limit) if limit is not None else None)
+    report = examine(path, Caps(limit, limit, "--cap") if limit is not None else None)
     if json:
-        print(as_json.render(report).decode(), end="")
+        print(render(report).decode(), end="")
     else:
-        table.show(report, screen())
+        show(report, screen())
     if report.exit_code:
         raise GateFailed("; ".join(report.failures))

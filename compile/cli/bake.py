@@ -52,7 +52,7 @@ def bake_file(path: Path, face: Face, run_window: Arrays, out: Path, *, ensemble
     known = next(iter(corpus.find([path])))
     table, picture = out / f"{path.stem}.csv", out / f"{path.stem}.png"
     controls.write_csv(table, baked, face.frame_rate)
-    curves.plot(picture, {"": baked}, samples, phones=known.phones or (), title=known.text or path.name)
+    curves.plot(picture, baked, samples, phones=known.phones or (), title=known.text or path.name)
     return [table, picture]
 
 
@@ -90,9 +90,7 @@ def artefact_of(path: Path) -> Path:
         found = sorted(path.glob(f"*{target.suffix}"))
         if found:
             return found[0]
-    raise UserError(
-        "not a phiz build folder: it holds no artefact", where=str(path), fix="give what -o was for `phiz compile`"
-    )
+    raise UserError("not a phiz build folder: it holds no artefact", where=str(path), fix="give what -o named")
 
 
 def open_face(path: Path) -> tuple[Face, Arrays]:
@@ -103,12 +101,14 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
     """
     import numpy as np
 
+    from compile.audit.folder import Folder, names_of
     from compile.model import Face
-    from targets.base import read_files
     from targets.catalogue import by_suffix
 
     target = by_suffix(path)
-    face = Face.from_metadata(target.dissect(read_files(path)).metadata, str(path))
+    place = path.resolve()
+    files = Folder(place.parent, names_of(place.parent, place.name))
+    face = Face.from_metadata(target.dissect(files).metadata, str(path))
     runner: Any = target.load(path)
     (name,) = runner.inputs
 

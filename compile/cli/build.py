@@ -52,16 +52,12 @@ def build(
         _require_builds(settings, only)
     reference = model or _configured_model(settings)
     merged = _merge(settings, cap, target, out, only, reference)
-    recipe = _recipe(
-        scheme or (settings.scheme if settings else "int8"), (*(settings.rules if settings else ()), *(rule or ()))
-    )
-    sqnr = (
-        configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else (settings.min_sqnr if settings else None)
-    )
-    steps = max_steps if max_steps is not None else (settings.max_steps if settings else None)
-    audio = calibrate or _configured_audio(settings)
-    count = windows or (settings.windows if settings else 256)
-    run_builds(reference, shape or [], audio, count, recipe, merged, sqnr, steps)
+    base = settings or configuration.Config(folder=Path())
+    recipe = _recipe(scheme or base.scheme, (*base.rules, *(rule or ())))
+    sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else base.min_sqnr
+    steps = base.max_steps if max_steps is None else max_steps
+    audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
+    run_builds(reference, shape or [], audio, windows or base.windows, recipe, merged, sqnr, steps)
 
 
 def run_builds(
@@ -92,7 +88,7 @@ def run_builds(
         captured = read_model(reference, parsed)
         samples = read_samples(captured, calibrate, windows)
         for config, out, targets in requests:
-            caps = Caps(footprint=config.footprint, file=config.file)
+            caps = Caps(config.footprint, config.file, "this build's budget")
             results.append(make(captured, Request(targets, recipe, samples, caps, min_sqnr, max_steps, out), stages))
     for built in results:
         describe(built, console)
@@ -170,10 +166,6 @@ def _configured_model(settings: Config | None) -> str:
         raise UserError("no model is given", fix="name one on the command line, or in phiz.toml: [model] path = …")
     inside = settings.folder / settings.model
     return str(inside) if inside.exists() or ":" not in settings.model else settings.model
-
-
-def _configured_audio(settings: Config | None) -> list[str]:
-    return [str(settings.folder / pattern) for pattern in settings.audio] if settings else []
 
 
 def _require_builds(settings: Config, only: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,10 +105,8 @@ def speak(folder: Path, seed: int, stages: Stages) -> Spoken:
         if place.is_dir():
             parts.append(corpus.find([place]))
         else:
-            utterances = corpus.plan(count, seed, split)
-            parts.append(
-                corpus.synthesize(place, utterances, lambda done, total, n=name: stages(f"synthesise {n}", done, total))
-            )
+            progress = partial(stages, f"synthesise {name}")
+            parts.append(corpus.synthesize(place, corpus.plan(count, seed, split), progress))
     training, unheard = parts
     return Spoken(training, unheard[:CALIBRATION], unheard[CALIBRATION:])
 

@@ -27,7 +27,9 @@ def distill(
     from distill.students import architecture
     from distill.train import Recipe, train
 
-    recipe = replace(Recipe(), seed=seed, **({} if steps is None else {"steps": steps}))
+    recipe = Recipe(seed=seed)
+    if steps is not None:
+        recipe = replace(recipe, steps=steps)
     with Stages() as stages:
         train(cache.load(labels), architecture(student), recipe, out, lambda step: show_step(stages, step))
     screen().print(f"wrote {out}/", markup=False)

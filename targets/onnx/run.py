@@ -29,7 +29,8 @@ class Session:
         except Exception as error:  # onnxruntime raises its own types, all without a common base
             message = str(error).splitlines()[0]
             raise UserError(f"onnxruntime cannot load it: {message}", where=where) from error
-        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self.inputs = {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+        self.outputs = tuple(value.name for value in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """All outputs by name; inputs as the model declares them."""
