@@ -1,0 +1,321 @@
+"""Read an ``.mlpackage`` from its bytes alone: the ML program with its constants, and where each of them lies.
+
+Field numbers are those of ``Model.proto`` and ``MIL.proto``, which coremltools publishes. Only what an ML program
+needs is read, every position and size is checked before it is used, and numpy is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import PurePosixPath
+
+from compile.errors import UserError
+from targets.base import Files
+from targets.coreml.storage import BITS, TYPES, record, require
+from targets.wire import BYTES, VARINT, Field, fields, malformed, signed, varint
+
+_MAX_RANK = 16
+_MAX_ELEMENTS = 1 << 48
+_MAX_DEPTH = 16
+# Field of TensorValue -> bytes an element, for those stored as raw little-endian bytes.
+_RAW = {1: 4, 6: 8, 7: 1}
+
+
+@dataclass(frozen=True)
+class Type:
+    """A tensor type; ``shape`` is None where a size is not fixed, ``dtype`` empty where it is no tensor."""
+
+    dtype: str
+    shape: tuple[int, ...] | None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of a tensor of this type, or None where they are not fixed."""
+        if self.shape is None or not self.dtype:
+            return None
+        return (prod(self.shape) * BITS[self.dtype] + 7) // 8
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named value of the program."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant: its elements as little-endian bytes, and the byte range of its file that holds them.
+
+    Integers and booleans in the program itself are varints there, so that ``data`` may be longer than the range.
+    ``text`` holds a string instead. ``record`` is where a blob's 64-byte description begins, or None.
+    """
+
+    type: Type
+    data: memoryview
+    text: str
+    file: str
+    start: int
+    end: int
+    record: int | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation; an argument is the name of an earlier value or a constant. ``blocks`` are nested programs."""
+
+    type: str
+    inputs: Mapping[str, tuple[str | Constant, ...]]
+    outputs: tuple[Value, ...]
+    attributes: Mapping[str, Constant | None]
+    blocks: tuple[tuple[Operation, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Function:
+    """Inputs, operations in order and the names of the outputs."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[str, ...]
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a package says: its ML program, and where its parts lie.
+
+    Attributes:
+        manifest: path of ``Manifest.json`` in ``Files``.
+        model: path of the ML program.
+        functions: by name; the one that runs is ``main``.
+        metadata: user-defined, and description, author, licence and version where given.
+        asides: byte ranges of the ML program's file that are metadata.
+    """
+
+    manifest: str
+    model: str
+    functions: Mapping[str, Function]
+    metadata: Mapping[str, str]
+    asides: tuple[tuple[int, int], ...]
+
+
+def read(files: Files) -> Package:
+    """Parse the package in ``files``.
+
+    Raises:
+        UserError: it is not a well-formed package with an ML program.
+    """
+    manifest = next((path for path in sorted(files) if PurePosixPath(path).name == "Manifest.json"), None)
+    if manifest is None:
+        where = min(files, default="the package")
+        raise UserError("not a Core ML package: it has no Manifest.json", where=where, fix="give the .mlpackage folder")
+    model = _root_item(files, manifest)
+    return _Reader(files, manifest, model).read()
+
+
+def _root_item(files: Files, manifest: str) -> str:
+    try:
+        entries = json.loads(files[manifest])
+        item = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
+        path = str(PurePosixPath(manifest).parent / "Data" / item)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        fix = "the package is corrupt: write it anew"
+        raise UserError("malformed: it names no root model", where=manifest, fix=fix) from error
+    if path not in files:
+        raise UserError(f"it names '{item}', which is not in the package", where=manifest, fix="copy the whole folder")
+    return path
+
+
+class _Message:
+    """The fields of one message, by number."""
+
+    def __init__(self, data: bytes, start: int, end: int, where: str) -> None:
+        self.data, self.where, self.start = data, where, start
+        self.fields: dict[int, list[Field]] = {}
+        for field in fields(data, start, end, where):
+            self.fields.setdefault(field.number, []).append(field)
+
+    def all(self, number: int) -> Iterator[Field]:
+        """Every length-delimited field of this number."""
+        for field in self.fields.get(number, ()):
+            if field.wire != BYTES:
+                raise malformed(self.where, field.start)
+            yield field
+
+    def messages(self, number: int) -> Iterator[_Message]:
+        for field in self.all(number):
+            yield _Message(self.data, field.value, field.end, self.where)
+
+    def message(self, number: int) -> _Message | None:
+        """The last one, as protocol buffers do for a field that should come once."""
+        return next(iter(list(self.messages(number))[-1:]), None)
+
+    def integer(self, number: int) -> int:
+        field = self.fields.get(number, [None])[-1]
+        if field is None:
+            return 0
+        if field.wire != VARINT:
+            raise malformed(self.where, field.start)
+        return field.integer
+
+    def text(self, number: int) -> str:
+        return (self.texts(number) or ("",))[-1]
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        try:
+            return tuple(self.data[field.value : field.end].decode() for field in self.all(number))
+        except UnicodeDecodeError as error:
+            raise malformed(self.where, self.start) from error
+
+    def mapping(self, number: int) -> Iterator[tuple[str, _Message]]:
+        """The entries of a map from strings to messages."""
+        for entry in self.messages(number):
+            yield entry.text(1), entry.message(2) or _Message(self.data, 0, 0, self.where)
+
+
+class _Reader:
+    """Reads the program's file; ``where`` names it in messages."""
+
+    def __init__(self, files: Files, manifest: str, model: str) -> None:
+        self.files, self.manifest, self.where = files, manifest, model
+        self.data = files[model]
+
+    def read(self) -> Package:
+        model = _Message(self.data, 0, len(self.data), self.where)
+        program = model.message(502)
+        if program is None:
+            raise UserError("it holds no ML program", where=self.where, fix="convert it with convert_to='mlprogram'")
+        metadata: dict[str, str] = {}
+        asides = [(field.start, field.end) for field in program.all(4)]
+        for description in model.messages(2):
+            for field in description.all(100):
+                asides.append((field.start, field.end))
+                entries = _Message(self.data, field.value, field.end, self.where)
+                for number, key in ((1, "description"), (2, "version"), (3, "author"), (4, "license")):
+                    if text := entries.text(number):
+                        metadata[key] = text
+                metadata.update({entry.text(1): entry.text(2) for entry in entries.messages(100)})
+        functions = {name: self.function(body) for name, body in program.mapping(2)}
+        if "main" not in functions:
+            raise UserError("its ML program has no function 'main'", where=self.where, fix="write the package anew")
+        return Package(self.manifest, self.where, functions, dict(sorted(metadata.items())), tuple(asides))
+
+    def function(self, message: _Message) -> Function:
+        blocks = dict(message.mapping(3))
+        block = blocks.get(message.text(2))
+        if block is None:
+            raise malformed(self.where, message.start)
+        inputs = tuple(self.named(value) for value in message.messages(1))
+        operations = self.operations(block, 0)
+        known = {value.name for value in inputs}
+        for operation in operations:
+            used = {name for given in operation.inputs.values() for name in given if isinstance(name, str)}
+            require(used <= known, self.where, f"'{operation.type}' uses '{min(used - known, default='')}' too early")
+            known |= {value.name for value in operation.outputs}
+        outputs = block.texts(2)
+        require(set(outputs) <= known, self.where, "a function's output is never computed")
+        return Function(inputs, outputs, operations)
+
+    def operations(self, block: _Message, depth: int) -> tuple[Operation, ...]:
+        require(depth <= _MAX_DEPTH, self.where, "blocks are nested too deeply")
+        return tuple(self.operation(message, depth) for message in block.messages(3))
+
+    def operation(self, message: _Message, depth: int) -> Operation:
+        inputs: dict[str, tuple[str | Constant, ...]] = {}
+        for parameter, argument in message.mapping(2):
+            bindings: list[str | Constant] = []
+            for binding in argument.messages(1):
+                value = binding.message(2)
+                constant = self.constant(value) if value else None
+                bindings.append(binding.text(1) if constant is None else constant)
+            inputs[parameter] = tuple(bindings)
+        return Operation(
+            type=message.text(1),
+            inputs=inputs,
+            outputs=tuple(self.named(value) for value in message.messages(3)),
+            attributes={key: self.constant(value) for key, value in message.mapping(5)},
+            blocks=tuple(self.operations(block, depth + 1) for block in message.messages(4)),
+        )
+
+    def named(self, message: _Message) -> Value:
+        return Value(message.text(1), self.type(message.message(2)))
+
+    def type(self, message: _Message | None) -> Type:
+        tensor = message.message(1) if message else None
+        if tensor is None:
+            return Type("", None)
+        dtype, _ = TYPES.get(tensor.integer(1), ("", 0))
+        shape: list[int] = []
+        fixed = True
+        for dimension in tensor.messages(3):
+            constant = dimension.message(1)
+            fixed = fixed and constant is not None
+            shape.append(constant.integer(1) if constant else 0)
+        require(len(shape) <= _MAX_RANK and len(shape) == tensor.integer(2), self.where, "a tensor's rank is wrong")
+        require(max(shape, default=0) <= _MAX_ELEMENTS >= prod(shape), self.where, "a tensor is absurdly large")
+        return Type(dtype, tuple(shape) if fixed else None)
+
+    def constant(self, message: _Message) -> Constant | None:
+        """A tensor constant; None for lists, tuples and dictionaries."""
+        kind = self.type(message.message(2))
+        blob = message.message(5)
+        if blob is not None:
+            return self.blob(kind, blob)
+        immediate = message.message(3)
+        tensor = immediate.message(1) if immediate else None
+        if tensor is None:
+            return None
+        for number in (1, 2, 3, 4, 5, 6, 7):
+            repeated = tensor.message(number)
+            if repeated is not None:
+                return self.immediate(kind, number, repeated)
+        return Constant(kind, memoryview(b""), "", self.where, tensor.start, tensor.start)
+
+    def immediate(self, kind: Type, number: int, repeated: _Message) -> Constant:
+        found = repeated.fields.get(1, [])
+        start, end = (found[0].value, found[-1].end) if found else (repeated.start, repeated.start)
+        if number == 4:
+            return Constant(kind, memoryview(b""), "".join(repeated.texts(1)), self.where, start, end)
+        if number in _RAW:
+            pieces = [memoryview(self.data)[field.value : field.end] for field in found]
+            data = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
+        else:
+            numbers = [number for field in found for number in self.varints(field)]
+            data = memoryview(_pack(kind.dtype, numbers, self.where))
+        require(kind.size == len(data), self.where, f"a constant has {len(data)} bytes, its type {kind.size}")
+        return Constant(kind, data, "", self.where, start, end)
+
+    def varints(self, field: Field) -> Iterator[int]:
+        if field.wire == VARINT:
+            yield signed(field.integer)
+            return
+        require(field.wire == BYTES, self.where, "an integer constant is not made of integers")
+        position = field.value
+        while position < field.end:
+            number, position = varint(self.data, position, field.end, self.where)
+            yield signed(number)
+
+    def blob(self, kind: Type, blob: _Message) -> Constant:
+        """A constant in a weight file, of which ``offset`` names the description."""
+        path = str(PurePosixPath(self.where).parent / blob.text(1).removeprefix("@model_path/"))
+        if path not in self.files:
+            fix = "copy the whole folder"
+            raise UserError(f"it uses '{blob.text(1)}', which is not in the package", where=self.where, fix=fix)
+        offset = blob.integer(2)
+        dtype, start, end = record(self.files[path], offset, path)
+        require(dtype == kind.dtype, path, f"the record at byte {offset} holds {dtype}, the program says {kind.dtype}")
+        require(kind.size == end - start, path, f"the record at byte {offset} has not the size of its tensor")
+        return Constant(kind, memoryview(self.files[path])[start:end], "", path, start, end, offset)
+
+
+def _pack(dtype: str, numbers: list[int], where: str) -> bytes:
+    formats = {"bool": "?", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q"}
+    try:
+        return struct.pack(f"<{len(numbers)}{formats[dtype]}", *numbers)
+    except (struct.error, KeyError) as error:
+        raise UserError(f"integers do not fit their type '{dtype}'", where=where, fix="the file is corrupt") from error

@@ -1,0 +1,169 @@
+"""Execute an ``.mlpackage`` without Core ML: read it from disk again and evaluate its ML program in numpy.
+
+This checks what the file says, not how Apple's hardware rounds: there, agreement is a matter of quantisation steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import UserError
+from targets.base import Files, Runner
+from targets.coreml import mil
+from targets.coreml.arithmetic import OPERATIONS
+
+_MAX_BYTES = 1 << 31  # of one value; what declares more is no student
+
+
+def load(path: Path) -> Runner:
+    """Read the package at ``path`` and make it ready to execute, one window or batch a call.
+
+    Raises:
+        UserError: it is no well-formed package, or its program has an operation that cannot be evaluated here.
+    """
+    package = mil.read(_files(path))
+    function = package.functions["main"]
+    constants: dict[str, Any] = {}
+    steps: list[mil.Operation] = []
+    for operation in function.operations:
+        _check(operation, package.model)
+        if operation.type == "const":
+            constants[operation.outputs[0].name] = _constant(operation.attributes.get("val"), package.model)
+        elif operation.type.startswith("constexpr_"):
+            stored = {key: _constant(value, package.model) for key, value in operation.attributes.items() if value}
+            constants[operation.outputs[0].name] = _apply(operation, stored, package.model)
+        else:
+            steps.append(operation)
+    ready = tuple(_Step(step, _bind(step, constants, package.model)) for step in steps)
+    return _Program(package.model, function, ready, constants)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation and those of its arguments that are constant; the others are names."""
+
+    operation: mil.Operation
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Name:
+    """An argument that is computed; ``several`` where the parameter takes a list."""
+
+    names: tuple[str, ...]
+    several: bool
+
+
+@dataclass(frozen=True)
+class _Program:
+    """The Runner of one package."""
+
+    where: str
+    function: mil.Function
+    steps: tuple[_Step, ...]
+    constants: Mapping[str, Any]
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Execute once.
+
+        Raises:
+            UserError: an input is missing, or has another shape or dtype than the program declares.
+        """
+        values: dict[str, Any] = dict(self.constants)
+        for declared in self.function.inputs:
+            array = inputs.get(declared.name)
+            found = "absent" if array is None else f"{array.dtype} {list(array.shape)}"
+            expected = f"{declared.type.dtype} {list(declared.type.shape or ())}"
+            if found != expected:
+                raise UserError(f"input '{declared.name}' is {found}, not {expected}", where=self.where)
+            values[declared.name] = array
+        for step in self.steps:
+            given = {key: _resolve(argument, values) for key, argument in step.arguments.items()}
+            values[step.operation.outputs[0].name] = _apply(step.operation, given, self.where)
+        return {name: np.array(values[name]) for name in self.function.outputs}
+
+
+def _files(path: Path) -> Files:
+    """Every file of a package, by its path from the package's parent folder."""
+    if not path.is_dir():
+        raise UserError("there is no such package", where=str(path), fix="give the .mlpackage folder")
+    found = {}
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            try:
+                found[file.relative_to(path.parent).as_posix()] = file.read_bytes()
+            except OSError as error:
+                raise UserError(f"cannot read: {error.strerror}", where=str(file)) from error
+    return found
+
+
+def _check(operation: mil.Operation, where: str) -> None:
+    if operation.type != "const" and operation.type not in OPERATIONS:
+        raise UserError(
+            f"operation '{operation.type}' cannot be evaluated on this machine: not checked",
+            where=where,
+            fix="run the package with Core ML",
+        )
+    sizes = [value.type.size for value in operation.outputs]
+    if len(sizes) != 1 or (sizes[0] is None and operation.outputs[0].type.dtype != "str"):
+        raise UserError(f"'{operation.type}' has no single result of fixed size: not checked", where=where)
+    if (sizes[0] or 0) > _MAX_BYTES:
+        raise UserError(f"'{operation.type}' declares a result of {sizes[0]} bytes", where=where)
+
+
+def _bind(step: mil.Operation, constants: Mapping[str, Any], where: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for parameter, given in step.inputs.items():
+        if all(isinstance(argument, str) for argument in given):
+            names = tuple(argument for argument in given if isinstance(argument, str))
+            arguments[parameter] = _Name(names, parameter == "values")
+        elif len(given) == 1:
+            arguments[parameter] = _constant(given[0], where)
+        else:
+            raise UserError(f"'{step.type}' mixes names and values in '{parameter}': not checked", where=where)
+    return {key: _resolve(value, constants) if _known(value, constants) else value for key, value in arguments.items()}
+
+
+def _known(argument: Any, constants: Mapping[str, Any]) -> bool:
+    return isinstance(argument, _Name) and all(name in constants for name in argument.names)
+
+
+def _resolve(argument: Any, values: Mapping[str, Any]) -> Any:
+    if not isinstance(argument, _Name):
+        return argument
+    found = [values[name] for name in argument.names]
+    return found if argument.several else found[0]
+
+
+def _constant(constant: Any, where: str) -> Any:
+    """A constant as an array, or a string."""
+    if constant is None or constant.type.shape is None:
+        raise UserError("a constant is no tensor of fixed size: not checked", where=where)
+    if constant.type.dtype == "str":
+        return constant.text
+    try:
+        dtype = np.dtype(constant.type.dtype).newbyteorder("<")
+    except TypeError as error:
+        raise UserError(f"constants of type {constant.type.dtype} are not checked", where=where) from error
+    return np.frombuffer(constant.data, dtype).reshape(constant.type.shape)
+
+
+def _apply(operation: mil.Operation, given: Mapping[str, Any], where: str) -> NDArray[Any]:
+    """The result of one operation, which must be what the program declares."""
+    declared = operation.outputs[0]
+    try:
+        result = OPERATIONS[operation.type](given)
+    except (ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        what = f"'{operation.type}' (-> '{declared.name}') cannot be evaluated: {error}"
+        raise UserError(what, where=where, fix="the package is corrupt, or uses a form that is not checked") from error
+    if result.shape != declared.type.shape or str(result.dtype) != declared.type.dtype:
+        found, expected = f"{result.dtype} {result.shape}", f"{declared.type.dtype} {declared.type.shape}"
+        what = f"'{operation.type}' (-> '{declared.name}') gives {found}, the program declares {expected}"
+        raise UserError(what, where=where, fix="the package is corrupt")
+    return result
