@@ -54,4 +54,4 @@ def short_size(size: int) -> str:
 
 def format_size(size: int) -> str:
     """``size`` bytes for people, with the exact bytes beside: ``3.43 MB (3,430,695 bytes)``."""
-    return f"{size:,} bytes" if abs(size) < 1000 else f"{short_size(size)} ({size:,} bytes)"
+    return f"{size} byte{'s' if size != 1 else ''}" if abs(size) < 1000 else f"{short_size(size)} ({size:,} bytes)"

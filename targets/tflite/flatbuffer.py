@@ -13,7 +13,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Union
 
 from targets.tflite.tables import TABLES, UNIONS, WIDTHS
 from targets.wire import malformed
@@ -78,7 +77,7 @@ class Record:
         return value.records if isinstance(value, References) else ()
 
 
-Value = Union[int, float, Vector, References, Record]  # noqa: UP007  (evaluated at run time, also on Python 3.10)
+Value = int | float | Vector | References | Record
 
 
 class FlatBuffer:

@@ -79,7 +79,7 @@ def test_a_size_for_people_has_three_digits(size: int, text: str) -> None:
 
 @given(st.integers(0, 10**15))
 def test_the_exact_bytes_stand_beside(size: int) -> None:
-    assert int(format_size(size).split("(")[-1].split(" bytes")[0].replace(",", "")) == size
+    assert int(format_size(size).split("(")[-1].split(" byte")[0].replace(",", "")) == size
 
 
 @given(st.integers(0, 999_000_000_000))

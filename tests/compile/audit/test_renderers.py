@@ -1,0 +1,72 @@
+"""What people and programs see of one report."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from compile.audit import as_json, table
+from compile.audit.claims import Parity
+from compile.audit.footprint import Footprint
+from compile.audit.report import Caps, Report, Row
+
+FAILED = "its footprint of 3.40 MB (3,400,100 bytes) exceeds the cap of 3.40 MB (3,400,000 bytes) by 100 bytes"
+REPORT = Report(
+    "tiny",
+    (
+        Row("onnx", "s.onnx", Footprint(912_345, 800_000, 865_432, 65_536, 65_536), 1.0123, Parity("run", 36.31, 0.0)),
+        Row(
+            "tflite",
+            "s.tflite",
+            Footprint(3_412_345, 3_300_000, 3_334_564, 65_536, 60_000, ("the size of activation 'x'",)),
+            1.049,
+            Parity("run", 35.9, 1.0),
+            (FAILED,),
+        ),
+        Row("coreml", "s.mlpackage", None, None, Parity("not run: needs macOS"), ("'s.mlpackage' is missing",)),
+    ),
+    Caps(3_400_000, 3_400_000, "the budget in manifest.json"),
+)
+
+
+def shown(report: Report, width: int = 100) -> list[str]:
+    file = io.StringIO()
+    table.show(report, Console(file=file, width=width, highlight=False))
+    return [line.rstrip() for line in file.getvalue().rstrip("\n").split("\n")]
+
+
+def test_the_table_says_it_all() -> None:
+    expected = (Path(__file__).parent / "report.txt").read_text(encoding="utf-8")
+    assert shown(REPORT) == expected.rstrip("\n").split("\n")
+
+
+def test_it_fits_a_hundred_columns_up_to_a_hundred_megabytes() -> None:
+    big = Footprint(99_999_999, 99_999_999, 99_999_999, 99_999_999, 99_999_999)
+    lines = shown(Report("big", (Row("tflite", "s.tflite", big, 1.049, Parity("run", 35.9, 1.0)),), Caps()), 100)
+    assert max(map(len, lines)) <= 100
+    assert sum("99,999,999" in line for line in lines) == 2  # no number is broken or cut
+
+
+def test_the_last_line_says_how_to_set_a_limit() -> None:
+    assert shown(Report("x", (), Caps()))[-1] == "no limit is set; give one with --cap, for example --cap 3.4MB"
+
+
+def test_json_is_complete_and_stable() -> None:
+    data = as_json.render(REPORT)
+    assert data == as_json.render(REPORT)
+    parsed = json.loads(data)
+    assert list(parsed) == sorted(parsed)
+    assert parsed["pass"] is False
+    assert [row["pass"] for row in parsed["rows"]] == [True, False, False]
+    assert parsed["rows"][1]["footprint"]["resident"] == 3_400_100
+    assert parsed["rows"][1]["reasons"] == [FAILED]
+    assert parsed["rows"][2]["footprint"] is None
+    assert parsed["caps"] == {"footprint": 3_400_000, "file": 3_400_000, "origin": "the budget in manifest.json"}
+
+
+def test_markup_in_names_is_text() -> None:
+    row = Row("tflite", "s.tflite", None, reasons=("[bold]x[/bold] [/nonsense]",))
+    assert "✗ tflite: [bold]x[/bold] [/nonsense]" in shown(Report("[red]n", (row,), Caps()))
