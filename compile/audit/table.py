@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compile.audit.footprint import Footprint
 from compile.audit.report import Caps, Report, Row
 from compile.units import format_size, short_size
 
+WIDE = 100  # columns that the whole table fits
 _UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 
 
 def show(report: Report, console: Console) -> None:
-    """Print ``report``; fits 100 columns."""
-    console.print(_table(report))
+    """Print ``report``; on less than 100 columns without the share of the least size and the download."""
+    console.print(_table(report, console.width >= WIDE))
     for failure in report.failures:
         console.print(f"✗ {failure}", style="red", markup=False, soft_wrap=True)
     for row in report.rows:
@@ -23,36 +29,24 @@ def show(report: Report, console: Console) -> None:
     console.print(_limit(report.caps), markup=False, soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report, wide: bool) -> Table:
     table = Table(title=Text(report.name), title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("target")
-    for heading in ("file", "/ least", "download", "weights", "activations\n/ bound", "footprint", "SQNR", "steps"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
+    columns = [column for column in _COLUMNS if wide or not column.extra]
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify)
     for row in report.rows:
-        table.add_row(*_cells(row))
+        table.add_row(*(column.cell(row) for column in columns))
     return table
 
 
-def _cells(row: Row) -> list[Text]:
-    verdict = Text("fail", style="bold red") if row.reasons else Text("pass", style="green")
-    parity = [_number(row.parity.sqnr_db, "{:.1f} dB"), _number(row.parity.steps, "{:g}")]
-    ratio = _number(row.ratio, "{:.3f}")
-    size = row.footprint
-    if size is None:
-        return [Text(row.target), *[Text(_UNKNOWN)] * 6, *parity, verdict]
-    more = "≥ " if size.unknown else ""
-    return [
-        Text(row.target),
-        _size(size.file),
-        ratio,
-        _size(size.download),
-        _size(size.weights),
-        Text(f"{more}{short_size(size.activations)}\n{size.activations:,}\n/ {size.bound:,}"),
-        _size(size.resident, more),
-        *parity,
-        verdict,
-    ]
+@dataclass(frozen=True)
+class _Column:
+    """``extra`` columns are left out where there is no room."""
+
+    heading: str
+    cell: Callable[[Row], Text]
+    justify: Literal["left", "right"] = "right"
+    extra: bool = False
 
 
 def _size(size: int, prefix: str = "") -> Text:
@@ -62,6 +56,42 @@ def _size(size: int, prefix: str = "") -> Text:
 
 def _number(value: float | None, form: str) -> Text:
     return Text(_UNKNOWN if value is None else form.format(value))
+
+
+def _measured(size: Callable[[Footprint], int]) -> Callable[[Row], Text]:
+    return lambda row: Text(_UNKNOWN) if row.footprint is None else _size(size(row.footprint))
+
+
+def _activations(row: Row) -> Text:
+    if row.footprint is None:
+        return Text(_UNKNOWN)
+    return _size(row.footprint.activations, _at_least(row.footprint)) + Text(f"\n/ {row.footprint.bound:,}")
+
+
+def _footprint(row: Row) -> Text:
+    return Text(_UNKNOWN) if row.footprint is None else _size(row.footprint.resident, _at_least(row.footprint))
+
+
+def _at_least(footprint: Footprint) -> str:
+    return "≥ " if footprint.unknown else ""
+
+
+def _verdict(row: Row) -> Text:
+    return Text("fail", style="bold red") if row.reasons else Text("pass", style="green")
+
+
+_COLUMNS = (
+    _Column("target", lambda row: Text(row.target), "left"),
+    _Column("file", _measured(lambda size: size.file)),
+    _Column("/ least", lambda row: _number(row.ratio, "{:.3f}"), extra=True),
+    _Column("download", _measured(lambda size: size.download), extra=True),
+    _Column("weights", _measured(lambda size: size.weights)),
+    _Column("activations\n/ bound", _activations),
+    _Column("footprint", _footprint),
+    _Column("SQNR", lambda row: _number(row.parity.sqnr_db, "{:.1f} dB")),
+    _Column("steps", lambda row: _number(row.parity.steps, "{:g}")),
+    _Column("verdict", _verdict, "left"),
+)
 
 
 def _limit(caps: Caps) -> str:

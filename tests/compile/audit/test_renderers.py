@@ -50,6 +50,13 @@ def test_it_fits_a_hundred_columns_up_to_a_hundred_megabytes() -> None:
     assert sum("99,999,999" in line for line in lines) == 2  # no number is broken or cut
 
 
+def test_on_eighty_columns_nothing_is_cut() -> None:
+    lines = shown(REPORT, 80)
+    assert max(map(len, lines[:9])) <= 80
+    assert not any("…" in line for line in lines)
+    assert "3,300,000" not in "".join(lines)  # the download makes room
+
+
 def test_the_last_line_says_how_to_set_a_limit() -> None:
     assert shown(Report("x", (), Caps()))[-1] == "no limit is set; give one with --cap, for example --cap 3.4MB"
 
