@@ -19,10 +19,14 @@ class Constraint:
     Attributes:
         schemes: of ``w8a8``, ``w8`` and ``float``, those it can express.
         ranks: allowed ranks of the first input; empty means any.
+        ones: attributes that must be 1 throughout.
+        naturals: constant inputs, by position, that must not be negative.
     """
 
     schemes: tuple[str, ...]
     ranks: tuple[int, ...] = ()
+    ones: tuple[str, ...] = ()
+    naturals: tuple[int, ...] = ()
 
 
 _ALL = ("w8a8", "w8", "float")
@@ -49,9 +53,19 @@ _COMMON: Mapping[str, Constraint] = {
     "DequantizeLinear": Constraint(_NO_WEIGHTS),
 }
 
+# TFLite has no dilated pooling and no cropping PAD; its builtin kernels stop at five dimensions.
+_TFLITE: Mapping[str, Constraint] = {
+    **_COMMON,
+    "Add": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    "Mul": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
+    "Slice": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5)),
+    "MaxPool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
+}
+
 CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
     "onnx": _COMMON,
-    "tflite": _COMMON,
+    "tflite": _TFLITE,
     "coreml": _COMMON,
 }
 
@@ -88,4 +102,11 @@ def _reason(table: Mapping[str, Constraint], kernel: Kernel, program: Program) -
     rank = len(program.tensors[kernel.inputs[0]].shape)
     if constraint.ranks and rank not in constraint.ranks:
         return f"its input has rank {rank}, the target takes {' or '.join(map(str, constraint.ranks))}"
+    for name in constraint.ones:
+        if any(number != 1 for number in kernel.attributes.get(name, ())):
+            return f"the target needs its {name} to be 1"
+    for position in constraint.naturals:
+        data = program.tensors[kernel.inputs[position]].data
+        if data is not None and (data < 0).any():
+            return "the target has no negative form of it; use a Slice"
     return ""

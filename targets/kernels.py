@@ -129,12 +129,8 @@ class _Reader:
         last, relu = self.with_relu(node)
         leaves = _only_consumer(last, "QuantizeLinear", self.graph)
         operands = _operands(node)
-        integer = (
-            leaves is not None
-            and all(value in self.dequantized for value in operands if self.is_activation(value))
-            and any(value in self.dequantized for value in operands)
-        )
-        if integer and leaves is not None:
+        quantised = [value in self.dequantized for value in operands if self.is_real(node, value)]
+        if leaves is not None and quantised and all(quantised):
             inputs = tuple(self.dequantized.get(value) or self.constant_tensor(value) for value in operands)
             output = self.quantized(leaves)
             self.done.add(leaves)
@@ -151,10 +147,15 @@ class _Reader:
         relu = _only_consumer(value, "Relu", self.graph) if node.op_type in _FUSES_RELU else None
         return (value, None) if relu is None else (relu.outputs[0], relu)
 
-    def is_activation(self, value: ir.Value) -> bool:
-        if value in self.dequantized:
-            return self.tensors[self.dequantized[value]].data is None
-        return value.const_value is None
+    def is_real(self, node: ir.Node, value: ir.Value) -> bool:
+        """Whether an integer kernel must have this operand as integers.
+
+        Activations, weights, biases and constant operands it must; shapes, axes and the value of a Pad not. So a
+        float or ``w8`` node between integer ones, known by its float weight or bias, is not taken for one of them.
+        """
+        if value in self.dequantized or value.const_value is None:
+            return True
+        return value.const_value.dtype == ir.DataType.FLOAT and node.op_type != "Pad"
 
     def as_float(self, value: ir.Value) -> str:
         """The float tensor for ``value``, dequantising explicitly where it exists only as integers."""

@@ -53,6 +53,8 @@ class Emitter:
         self.places: dict[str, Place] = {}
         self.dequantized: dict[str, str] = {}  # a float constant that is a DEQUANTIZE of an int8 one
         self.constants: dict[tuple[Any, ...], int] = {}
+        self.moved: dict[tuple[int, Layout, Layout], Place] = {}  # what was transposed before, from and to
+        self.views: dict[tuple[int, tuple[int, ...]], int] = {}  # what was reshaped before
 
     # What an operator reads.
 
@@ -127,24 +129,33 @@ class Emitter:
     def laid_out(self, name: str, layout: Layout) -> int:
         """The activation in a given layout."""
         place = self.places[name]
-        if canonical(place.layout) != canonical(layout):
-            place = self.transpose(name, place, layout)
+        present, wanted = canonical(place.layout), canonical(layout)
+        if present != wanted:
+            before, key = place, (place.index, present, wanted)
+            place = self.moved[key] if key in self.moved else self.transpose(name, place, layout)
+            self.moved[key], self.moved[place.index, wanted, present] = place, before
+            self.places[name] = place  # whoever comes next likely wants the same
         return self.reshaped(place.index, sizes(layout))
 
     def reshaped(self, index: int, shape: tuple[int, ...]) -> int:
         """The same memory with other dimensions."""
         if self.tensors[index].shape == shape:
             return index
-        result = self.tensor(self.like(index, shape))
-        self.emit("RESHAPE", 1, (index,), result, "ReshapeOptions", NewShape=shape)
-        return result
+        if (index, shape) not in self.views:
+            self.views[index, shape] = self.tensor(self.like(index, shape))
+            self.emit("RESHAPE", 1, (index,), self.views[index, shape], "ReshapeOptions", NewShape=shape)
+        return self.views[index, shape]
 
     def transpose(self, name: str, place: Place, layout: Layout) -> Place:
         """``layout``'s memory by TRANSPOSE; by way of row-major where the two divide the axes unevenly."""
-        wanted, present = bare(layout), bare(place.layout)
-        if len(wanted) + len(present) > MAX_RANK:  # cut to each other's pieces they could be too many
-            wanted, present = canonical(wanted), canonical(present)
-        pieces, target = cut(present, boundaries(wanted)), cut(wanted, boundaries(present))
+        for simplify in (
+            bare,
+            canonical,
+        ):  # merged dimensions need a RESHAPE around, but fit where single ones are many
+            wanted, present = simplify(layout), simplify(place.layout)
+            pieces, target = cut(present, boundaries(wanted)), cut(wanted, boundaries(present))
+            if pieces is not None and target is not None and len(pieces) <= MAX_RANK:
+                break
         if pieces is None or target is None or set(pieces) != set(target):
             middle = row_major(self.hub(name).shape)
             return self.transpose(name, self.transpose(name, place, middle), layout)

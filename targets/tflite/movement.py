@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.kernels import Kernel
-from targets.tflite.emitter import Emitter, Place, refuse
+from targets.tflite.emitter import Emitter, Place
 from targets.tflite.layout import UNIT, Dim, ordered, row_major, sizes, transposed
 
 
@@ -28,8 +28,6 @@ def pad(emitter: Emitter, kernel: Kernel) -> None:
     source = emitter.hub(kernel.inputs[0])
     rank = len(source.shape)
     pads = [int(size) for size in emitter.value(kernel.inputs[1])]
-    if min(pads, default=0) < 0:
-        raise refuse(kernel, "negative pads crop, which is a Slice")
     fill = emitter.scalar(kernel.inputs[2]) if len(kernel.inputs) > 2 else 0.0
     order = emitter.some_order(kernel.inputs[0])
     amounts = [(pads[axis], pads[rank + axis]) if axis != UNIT else (0, 0) for axis in order]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from targets.kernels import Kernel, Quantization
 from targets.tflite.convolution import NHWC, VALID, no_bias, padded, planar
-from targets.tflite.emitter import Emitter, refuse
+from targets.tflite.emitter import Emitter
 from targets.tflite.layout import ordered
 from targets.tflite.writer import Spec
 
@@ -18,8 +18,6 @@ FLOAT32 = np.dtype(np.float32)
 
 def max_pool(emitter: Emitter, kernel: Kernel) -> None:
     """MAX_POOL_2D; pads that SAME cannot say are filled with the least value there is."""
-    if any(dilation != 1 for dilation in kernel.attributes["dilations"]):
-        raise refuse(kernel, "TFLite has no dilated pooling")
     index = emitter.take(kernel.inputs[0], _nhwc(emitter, kernel))
     index, padding = padded(emitter, kernel, index, fill=float(np.finfo(np.float32).min))
     version, result = emitter.version(kernel.output), _result(emitter, kernel)

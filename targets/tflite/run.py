@@ -53,7 +53,7 @@ class LiteRT:
         for name in sorted(self.inputs.keys() | inputs.keys()):
             self._check(name, inputs)
         for name, detail in self.inputs.items():
-            self.interpreter.set_tensor(detail["index"], np.ascontiguousarray(inputs[name]))
+            self.interpreter.set_tensor(detail["index"], np.array(inputs[name], order="C"))
         self.interpreter.invoke()
         return {name: np.array(self.interpreter.get_tensor(detail["index"])) for name, detail in self.outputs.items()}
 

@@ -49,7 +49,9 @@ class Hub:
         self.nodes.append(helper.make_node(operator, inputs, [f"v_{name}"], name=name, **attributes))
         return f"v_{name}"
 
-    def conv(self, x: str, o: int, i: int, kernel: tuple[int, ...], bias: bool = True, group: int = 1, **given: Any) -> str:
+    def conv(
+        self, x: str, o: int, i: int, kernel: tuple[int, ...], bias: bool = True, group: int = 1, **given: Any
+    ) -> str:
         """Conv with random weights of unit gain; ``i`` is the channels of one group."""
         rank = len(kernel)
         attributes = {"strides": [1] * rank, "dilations": [1] * rank, "pads": [0] * 2 * rank, "group": group, **given}
@@ -88,7 +90,9 @@ class Hub:
     def feeds(self) -> dict[str, NDArray[np.float32]]:
         """Random inputs."""
         return {
-            info.name: self.random.normal(0, 1, [d.dim_value for d in info.type.tensor_type.shape.dim]).astype(np.float32)
+            info.name: self.random.normal(0, 1, [d.dim_value for d in info.type.tensor_type.shape.dim]).astype(
+                np.float32
+            )
             for info in self.inputs
         }
 
@@ -113,7 +117,8 @@ def _ranges(model: onnx.ModelProto, feeds: Arrays) -> dict[str, tuple[float, flo
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     known = {output.name for output in probe.graph.output}
-    probe.graph.output.extend(info for info in model.graph.value_info if info.name not in known)
+    made = {name for node in model.graph.node for name in node.output}
+    probe.graph.output.extend(info for info in model.graph.value_info if info.name in made - known)
     values = {**feeds, **_run(probe, feeds)}
     return {name: (min(float(v.min()), 0.0), max(float(v.max()), 0.0)) for name, v in values.items()}
 
@@ -154,7 +159,9 @@ class _Quantizer:
             scale, zero = self.parameters(name)
             side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", zero)]
             self.nodes.append(helper.make_node("QuantizeLinear", [name, *side], [f"{name}_q"], name=f"{name}_Q"))
-            self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", *side], [f"{name}_d"], name=f"{name}_DQ"))
+            self.nodes.append(
+                helper.make_node("DequantizeLinear", [f"{name}_q", *side], [f"{name}_d"], name=f"{name}_DQ")
+            )
             self.ready.add(name)
         return f"{name}_d"
 
@@ -172,15 +179,17 @@ class _Quantizer:
     def bias(self, name: str, scale: NDArray[np.float32]) -> str:
         self.put(f"{name}_i", np.rint(self.data[name] / scale).astype(np.int32))
         side = self.put(f"{name}_s", scale)
-        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_i", side], [f"{name}_d"], name=f"{name}_DQ", axis=0))
+        self.nodes.append(
+            helper.make_node("DequantizeLinear", [f"{name}_i", side], [f"{name}_d"], name=f"{name}_DQ", axis=0)
+        )
         return f"{name}_d"
 
     def operand(self, name: str) -> str:
         """A constant operand of Add, Mul or Concat, per tensor."""
         data = self.data[name]
-        scale = np.float32(max(float(np.abs(data).max()), 1e-6) / 127)
-        self.put(f"{name}_i", np.rint(data / scale).astype(np.int8))
-        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", np.int8(0))]
+        scale, zero = self.parameters(name)
+        self.put(f"{name}_i", np.clip(np.rint(data / scale) + zero, -128, 127).astype(np.int8))
+        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", zero)]
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ"))
         return f"{name}_d"
 
@@ -188,6 +197,11 @@ class _Quantizer:
         graph = self.model.graph
         integer = self.scheme == "w8a8"
         uses = [name for node in graph.node for name in node.input] + [output.name for output in graph.output]
+        for node in graph.node:
+            if node.op_type in ("Add", "Mul", "Concat"):
+                for name in [name for name in node.input if name in self.data]:
+                    self.ranges[name] = (min(float(self.data[name].min()), 0.0), max(float(self.data[name].max()), 0.0))
+                    self.root[name] = name
         for node in graph.node:
             if node.op_type in SHARES:
                 for name in [*node.input, *node.output]:
@@ -207,7 +221,8 @@ class _Quantizer:
             inputs = list(node.input)
             product = node.op_type in ("Conv", "Gemm")
             if integer:
-                inputs = [self.pair(name) if name in self.root and name not in absorbed else name for name in inputs]
+                skipped = absorbed | self.data.keys()
+                inputs = [self.pair(name) if name in self.root and name not in skipped else name for name in inputs]
             if product and self.scheme != "float":
                 inputs[1], scale = self.weight(node.input[1])
                 if integer and len(inputs) > 2:

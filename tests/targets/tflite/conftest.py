@@ -1,0 +1,96 @@
+"""Running a lowered graph in LiteRT beside onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from compile.model import Model
+from targets.tflite.lower import lower
+from targets.tflite.run import Delegation, delegation, load
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One lowered graph, executed: its file, LiteRT's outputs, onnxruntime's, and what each may differ by."""
+
+    path: Path
+    outputs: dict[str, NDArray[Any]]
+    expected: dict[str, NDArray[Any]]
+    tolerance: dict[str, float]
+
+    def excess(self) -> float:
+        """The largest difference over its tolerance."""
+        assert list(self.outputs) == list(self.expected)
+        return max(
+            float(np.abs(self.outputs[name] - self.expected[name]).max()) / self.tolerance[name]
+            for name in self.outputs
+        )
+
+    @property
+    def delegation(self) -> Delegation:
+        return delegation(self.path)
+
+
+def _tolerances(model: onnx.ModelProto, expected: dict[str, NDArray[Any]]) -> dict[str, float]:
+    """One step for an output that comes from a DQ; else float32's eps times everything accumulated on the way."""
+    data = {tensor.name: tensor for tensor in model.graph.initializer}
+    steps = {
+        node.output[0]: float(numpy_helper.to_array(data[node.input[1]]))
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.output[0] in expected
+    }
+    terms = 0
+    for node in model.graph.node:
+        terms += 4
+        if node.op_type in ("Conv", "Gemm"):
+            weight = next(
+                iter(t for name in (node.input[1], node.input[1].replace("_d", "_i")) if (t := data.get(name)))
+            )
+            terms += int(np.prod(weight.dims[1:]))
+    eps = float(np.finfo(np.float32).eps)
+    # A step is compared in float32, whose own rounding is far below 1 % of a step.
+    return {
+        name: 1.01 * steps[name] if name in steps else eps * terms * max(1.0, float(np.abs(value).max()))
+        for name, value in expected.items()
+    }
+
+
+@pytest.fixture
+def attempt(reference: Any, quantize: Any, tmp_path: Path) -> Callable[..., Trial]:
+    """``attempt(model, feeds, scheme)``: quantise, lower, execute."""
+
+    def run(model: onnx.ModelProto, feeds: dict[str, NDArray[Any]], scheme: str = "float") -> Trial:
+        graph = quantize(model, scheme, feeds)
+        expected = reference(graph, feeds)
+        artifact = lower(Model(ir.from_proto(graph)))
+        path = tmp_path / artifact.name
+        path.write_bytes(artifact.files[artifact.name])
+        return Trial(path, load(path).run(feeds), expected, _tolerances(graph, expected))
+
+    return run
+
+
+@pytest.fixture
+def operators() -> Callable[[Path], list[str]]:
+    """The operator names in a file, read with the schema's own classes."""
+
+    def read(path: Path) -> list[str]:
+        from ai_edge_litert import schema_py_generated as schema
+
+        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+        model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
+        graph = model.Subgraphs(0)
+        codes = [model.OperatorCodes(at).BuiltinCode() for at in range(model.OperatorCodesLength())]
+        return [names[codes[graph.Operators(at).OpcodeIndex()]] for at in range(graph.OperatorsLength())]
+
+    return read
