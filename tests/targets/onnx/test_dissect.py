@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +12,7 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from compile.errors import UserError
@@ -35,7 +38,7 @@ def assert_covers(dissection: Dissection, sizes: dict[str, int]) -> None:
     assert ends == sizes
 
 
-def ints(shape: tuple[int, ...]) -> np.ndarray:
+def ints(shape: tuple[int, ...]) -> NDArray[np.int8]:
     return RNG.integers(-127, 128, shape).astype(np.int8)
 
 
@@ -46,20 +49,23 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, name: str, value: np.ndarray) -> str:
+    def constant(self, name: str, value: NDArray[Any]) -> str:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=f"n_{output}", **attributes))
         return output
 
     def qdq(self, value: str, scale: float = 0.1) -> str:
-        parameters = [self.constant(f"{value}_s", np.float32(scale)), self.constant(f"{value}_z", np.int8(3))]
+        parameters = [
+            self.constant(f"{value}_s", np.array(scale, np.float32)),
+            self.constant(f"{value}_z", np.array(3, np.int8)),
+        ]
         self.node("QuantizeLinear", [value, *parameters], f"{value}_q")
         return self.node("DequantizeLinear", [f"{value}_q", *parameters], f"{value}_dq")
 
-    def weight(self, name: str, value: np.ndarray) -> str:
+    def weight(self, name: str, value: NDArray[Any]) -> str:
         scale = self.constant(f"{name}_s", np.full(value.shape[0], 0.02, np.float32))
         zero = self.constant(f"{name}_z", np.zeros(value.shape[0], value.dtype))
         return self.node("DequantizeLinear", [self.constant(name, value), scale, zero], f"{name}_dq", axis=0)
@@ -79,7 +85,7 @@ class Graph:
         return onnx.shape_inference.infer_shapes(model, data_prop=True) if infer else model
 
 
-def hub(infer: bool = True) -> onnx.ModelProto:
+def small(infer: bool = True) -> onnx.ModelProto:
     """w8a8 conv with a fused Relu, a Reshape that moves integers, a w8a8 head and a w8 head on the same features."""
     g = Graph()
     features = g.node(
@@ -99,7 +105,7 @@ def hub(infer: bool = True) -> onnx.ModelProto:
     return g.build({"audio": (1, 2, 16)}, ["head_dq", "controls"], infer)
 
 
-HUB = hub().SerializeToString()
+HUB = small().SerializeToString()
 
 
 def test_every_byte_has_a_label() -> None:
@@ -169,13 +175,29 @@ def by_kernels(model: onnx.ModelProto) -> set[Lifetime]:
 
 
 def test_lifetimes_agree_with_the_kernels_of_the_hub() -> None:
-    assert set(dissect({"m.onnx": HUB}).lifetimes) == by_kernels(hub())
+    assert set(dissect({"m.onnx": HUB}).lifetimes) == by_kernels(small())
+
+
+@pytest.mark.parametrize("scheme", ["float", "w8", "w8a8"])
+def test_every_operator_of_the_hub_is_read_alike(
+    scheme: str, hub: Callable[..., Any], quantize: Callable[..., onnx.ModelProto]
+) -> None:
+    g = hub()
+    features = g.op("Relu", g.conv(g.input(1, 4, 64), 8, 4, (3,), pads=[1, 1]))
+    gate = g.op("Sigmoid", g.conv(features, 8, 8, (1,)))
+    joined = g.op("Concat", g.op("Add", features, gate), g.op("Tanh", features), axis=1)
+    pooled = g.op("LeakyRelu", g.pool("MaxPool", joined, (2,)), alpha=0.1)
+    flat = g.reshape(g.op("GlobalAveragePool", g.slice(g.pad(pooled, [0, 0, 1, 0, 0, 1]), 2, 1, 33)), 1, 16)
+    model = quantize(g.model(g.gemm(flat, 5, 16), flat), scheme, g.feeds())
+    dissection = dissect({"m.onnx": model.SerializeToString()})
+    assert set(dissection.lifetimes) == by_kernels(model)
+    assert dissection.unknown == ()
 
 
 def test_missing_shapes_are_inferred() -> None:
-    bare = hub(infer=False).SerializeToString()
+    bare = small(infer=False).SerializeToString()
     assert len(bare) < len(HUB)
-    assert set(dissect({"m.onnx": bare}).lifetimes) == by_kernels(hub())
+    assert set(dissect({"m.onnx": bare}).lifetimes) == by_kernels(small())
 
 
 def test_float_graphs_materialise_everything() -> None:
@@ -233,7 +255,7 @@ def test_typed_fields_say_how_much_they_take_once_loaded() -> None:
 
 def outside(tmp_path: Path) -> dict[str, bytes]:
     onnx.save(
-        hub(),
+        small(),
         tmp_path / "m.onnx",
         save_as_external_data=True,
         location="m.data",
@@ -299,11 +321,11 @@ def test_files_by_onnx_are_covered() -> None:
 def test_a_file_by_onnxruntimes_quantiser_is_covered(tmp_path: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
         def __init__(self) -> None:
             self.left = [{"x": RNG.standard_normal((1, 2, 16)).astype(np.float32)} for _ in range(2)]
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return self.left.pop() if self.left else None
 
     g = Graph()
