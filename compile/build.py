@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +21,8 @@ from compile.model import Model, constant
 from compile.quantize.apply import apply
 from compile.quantize.calibrate import observe
 from compile.quantize.correct import correct_biases
-from compile.quantize.decide import decide
-from compile.quantize.recipe import Recipe
+from compile.quantize.recipe import Profile
+from compile.quantize.refine import Lift, refine
 from compile.quantize.scheme import WEIGHTED, QuantPlan
 from compile.samples import Split
 from compile.simplify.pipeline import Simplified, simplify
@@ -40,7 +41,7 @@ class Request:
 
     Attributes:
         targets: in order.
-        recipe: of quantisation.
+        profile: recipe of quantisation, and how far it may be refined.
         samples: to calibrate and to judge.
         caps: budgets of the auditor.
         min_sqnr: dB that every target must reach; None for no gate.
@@ -49,7 +50,7 @@ class Request:
     """
 
     targets: tuple[Target, ...]
-    recipe: Recipe
+    profile: Profile
     samples: Split
     caps: Caps
     min_sqnr: float | None
@@ -65,6 +66,7 @@ class Built:
         folder: where the artefacts are: ``out``, or beside it as rejected.
         simplified: the report of simplify.
         plan: of quantisation.
+        lifts: nodes that refinement took out of int8 activations.
         report: of the auditor.
         failures: why the build is rejected, one line each; empty when it is accepted.
     """
@@ -72,6 +74,7 @@ class Built:
     folder: Path
     simplified: Simplified
     plan: QuantPlan
+    lifts: tuple[Lift, ...]
     report: Report
     failures: tuple[str, ...]
 
@@ -95,9 +98,12 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     model = simplified.model
 
     ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"))
-    plan = decide(model, ranges, request.recipe)
+    goal = request.profile.goal if request.profile.goal is not None else -math.inf
+    refined = refine(
+        model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
+    )
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
-    plan = correct_biases(model, plan, few, partial(progress, "correct biases"))
+    plan = correct_biases(model, refined.plan, few, partial(progress, "correct biases"))
     hub = apply(model, plan)
 
     artifacts = lower(hub, request.targets, progress)
@@ -125,7 +131,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         failures = (*parity.failures(results, request.min_sqnr, request.max_steps), *report.failures)
         if failures:
             landing.divert(rejected(final))
-    return Built(landing.final, simplified, plan, report, failures)
+    return Built(landing.final, simplified, plan, refined.lifts, report, failures)
 
 
 def lower(hub: Model, targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

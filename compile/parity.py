@@ -7,7 +7,6 @@ largest difference in quantisation steps of the output.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,10 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra
 from compile.model import Model
 from compile.quantize.calibrate import Ranges, Samples, batches
+from compile.quantize.measure import Outputs, collect, sqnr
 from compile.quantize.scheme import QuantPlan
-from targets.base import Runner
 from targets.catalogue import Target
 from targets.onnx.run import Session
-
-Outputs = Mapping[str, NDArray[np.float32]]  # output name -> [batches, ...]
 
 # How far a target may stand from the hub graph, in steps of the output. Runtimes round a few products differently;
 # Core ML is evaluated in float arithmetic on the same integers, which can flip one more.
@@ -105,15 +102,6 @@ def compare(outputs: Outputs, against: References) -> Parity:
     return Parity("run", sqnr(against.float_outputs, outputs), error_share(against.float_outputs, outputs), steps)
 
 
-def sqnr(reference: Outputs, outputs: Outputs) -> float:
-    """``10·log10(Σ reference² / Σ (reference − output)²)`` over all outputs, dB; inf when they are equal."""
-    signal = sum(float(np.sum(np.square(array, dtype=np.float64))) for array in reference.values())
-    noise = sum(float(np.sum(np.square(array.astype(np.float64) - outputs[name]))) for name, array in reference.items())
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
-
-
 def error_share(reference: Outputs, outputs: Outputs) -> float:
     """The largest error, each relative to the range of its element (last axes) over the samples."""
     shares = [0.0]
@@ -143,16 +131,3 @@ def failures(parities: Mapping[str, Parity], min_sqnr: float | None, max_steps: 
         if parity.steps is not None and parity.steps > limit + 1e-3:
             found.append(f"{target}: {parity.steps:.2f} quantisation steps from the reference, {limit:g} allowed")
     return tuple(found)
-
-
-def collect(
-    runner: Runner, feeds: list[dict[str, NDArray[np.float32]]], progress: Callable[[int, int], None] | None = None
-) -> dict[str, NDArray[np.float32]]:
-    """Outputs of every feed, stacked along a new first axis."""
-    parts: dict[str, list[NDArray[np.float32]]] = {}
-    for count, feed in enumerate(feeds, start=1):
-        for name, array in runner.run(feed).items():
-            parts.setdefault(name, []).append(np.asarray(array, np.float32))
-        if progress is not None:
-            progress(count, len(feeds))
-    return {name: np.stack(arrays) for name, arrays in parts.items()}

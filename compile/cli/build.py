@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from compile.build import Built
     from compile.config import BuildConfig, Config
-    from compile.quantize.recipe import Recipe
+    from compile.quantize.recipe import Profile
 
 
 def build(
@@ -53,11 +53,11 @@ def build(
     reference = model or _configured_model(settings)
     merged = _merge(settings, cap, target, out, only, reference)
     base = settings or configuration.Config(folder=Path())
-    recipe = _recipe(scheme or base.scheme, (*base.rules, *(rule or ())))
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else base.min_sqnr
+    profile = _profile(scheme or base.scheme, (*base.rules, *(rule or ())), sqnr)
     steps = base.max_steps if max_steps is None else max_steps
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
-    run_builds(reference, shape or [], audio, windows or base.windows, recipe, merged, sqnr, steps)
+    run_builds(reference, shape or [], audio, windows or base.windows, profile, merged, sqnr, steps)
 
 
 def run_builds(
@@ -65,7 +65,7 @@ def run_builds(
     shapes: list[str],
     calibrate: list[str],
     windows: int,
-    recipe: Recipe,
+    profile: Profile,
     wanted: list[tuple[BuildConfig, Path]],
     min_sqnr: float | None,
     max_steps: float | None,
@@ -89,7 +89,7 @@ def run_builds(
         samples = read_samples(captured, calibrate, windows)
         for config, out, targets in requests:
             caps = Caps(config.footprint, config.file, "this build's budget")
-            results.append(make(captured, Request(targets, recipe, samples, caps, min_sqnr, max_steps, out), stages))
+            results.append(make(captured, Request(targets, profile, samples, caps, min_sqnr, max_steps, out), stages))
     for built in results:
         describe(built, console)
     if not samples.trusted:
@@ -119,8 +119,8 @@ def describe(built: Built, console: Console) -> None:
         "schemes: " + ", ".join(f"{number} nodes {name}" for name, number in sorted(count.items())), style="bold"
     )
     for name, decision in built.plan.decisions.items():
-        if decision.because.startswith("rule"):
-            console.print(f"  {name}: {decision.scheme.value} ({decision.because})", markup=False)
+        if decision.because.startswith(("rule", "alone")):
+            console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
     console.print()
     show(built.report, console)
     console.print(f"{'rejected' if built.failures else 'wrote'} {built.folder}/", markup=False)
@@ -153,12 +153,18 @@ def _merge(
     return [(build, out or root / "build" / build.name) for build in builds]
 
 
-def _recipe(name: str, rules: tuple[str, ...]) -> Recipe:
-    from compile.quantize.recipe import RECIPES, parse
+def _profile(name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
+    """The named profile with the user's rules behind its own; the goal is what the user asked for, if anything."""
+    from dataclasses import replace
 
-    if name not in RECIPES:
-        raise UserError(f"unknown scheme '{name}'", where="--scheme", fix=f"choose from: {', '.join(RECIPES)}")
-    return (*RECIPES[name], *(parse(rule) for rule in rules))
+    from compile.quantize.recipe import PROFILES, parse
+
+    if name not in PROFILES:
+        raise UserError(f"unknown scheme '{name}'", where="--scheme", fix=f"choose from: {', '.join(PROFILES)}")
+    chosen = PROFILES[name]
+    recipe = (*chosen.recipe, *(parse(rule) for rule in rules))
+    goal = chosen.goal if chosen.goal is None or min_sqnr is None else min_sqnr
+    return replace(chosen, recipe=recipe, goal=goal)
 
 
 def _configured_model(settings: Config | None) -> str:

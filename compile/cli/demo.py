@@ -50,7 +50,7 @@ def demo(
     A self-test on synthetic voices: the student it makes has never heard a human being.
     """
     from compile.config import BuildConfig
-    from compile.quantize.recipe import RECIPES
+    from compile.quantize.recipe import PROFILES
     from distill import labels
     from distill.students import architecture
     from distill.teachers.phonetic import PhoneticTeacher
@@ -70,7 +70,7 @@ def demo(
     targets = ("onnx", "tflite", "coreml")
     build = BuildConfig("demo", targets, CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]
-    run_builds(str(out / "student"), [], calibration, 256, RECIPES["int8"], [(build, out / "build")], 30.0, None)
+    run_builds(str(out / "student"), [], calibration, 256, PROFILES["int8"], [(build, out / "build")], 30.0, None)
 
     with Stages() as stages:
         reports = judge(out, spoken.evaluation, stages)

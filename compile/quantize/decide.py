@@ -81,7 +81,7 @@ def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decisi
 
 def _follow(node: ir.Node, wish: Decision, decisions: Mapping[str, Decision]) -> Decision:
     if wish.scheme == Scheme.W8:
-        return Decision(Scheme.FLOAT, "it has no weights")
+        return Decision(Scheme.FLOAT)
     if node.op_type == "Concat" and any(constant(value) is not None for value in node.inputs):
         return Decision(Scheme.FLOAT, "one of its parts is a constant")
     if node.op_type == "Pad" and len(node.inputs) > 2 and node.inputs[2] is not None:

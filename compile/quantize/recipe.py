@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from compile.errors import UserError
-from compile.model import constant, source_of
+from compile.model import source_of
 from compile.quantize.scheme import FOLLOWING, WEIGHTED, Decision, Scheme
 
 INPUT, OUTPUT = "@input", "@output"
+GOAL = 36.0  # dB that the int8 profile aims at; --min-sqnr overrides it and makes it a gate
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Rule:
         operator: regular expression on the operator name.
         scope: regular expression on the node's name or source module; or ``@input``, the nodes that read a
             graph input (through operators that only follow), or ``@output``, those that produce a graph output.
-        share: match only nodes that hold at most this share of all weights.
         given: the user wrote this rule, so matching nothing is an error.
+        because: the reason that reports give; the rule itself when empty.
     """
 
     scheme: Scheme
     operator: str = ".*"
     scope: str = ".*"
-    share: float = 1.0
     given: bool = False
+    because: str = ""
 
     def __str__(self) -> str:
         return f"{self.scheme.value} on {self.operator} under {self.scope}"
@@ -40,17 +40,20 @@ class Rule:
 
 Recipe = tuple[Rule, ...]
 
-# Measured on speech students (docs/quantization.md): the raw waveform in int8 costs the most precision, and the
-# last layer's activations the next; both can stay float for next to no bytes.
-RECIPES: dict[str, Recipe] = {
-    "int8": (
-        Rule(Scheme.W8A8),
-        Rule(Scheme.FLOAT, "Conv", INPUT, share=0.01),
-        Rule(Scheme.W8, "Gemm", OUTPUT, share=0.10),
-    ),
-    "w8a8": (Rule(Scheme.W8A8),),
-    "w8": (Rule(Scheme.W8),),
-    "float": (Rule(Scheme.FLOAT),),
+
+@dataclass(frozen=True)
+class Profile:
+    """A recipe with a name, and the SQNR in dB up to which ``refine`` may lift nodes out of it; None: it may not."""
+
+    recipe: Recipe
+    goal: float | None = None
+
+
+PROFILES = {
+    "int8": Profile((Rule(Scheme.W8A8),), goal=GOAL),
+    "w8a8": Profile((Rule(Scheme.W8A8),)),
+    "w8": Profile((Rule(Scheme.W8),)),
+    "float": Profile((Rule(Scheme.FLOAT),)),
 }
 
 
@@ -82,33 +85,25 @@ def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
         UserError: a rule of the user's matches no node; lists the nodes there are.
     """
     chosen: dict[str, Decision] = {}
-    total = sum(_weight_bytes(node) for node in graph) or 1
     ends = {INPUT: _reads_input(graph), OUTPUT: _makes_output(graph)}
     for position, rule in enumerate(recipe):
-        matched = [node for node in graph if _matches(rule, node, ends, total)]
+        matched = [node for node in graph if _matches(rule, node, ends)]
         if rule.given and not matched:
             names = ", ".join(f"{node.name} ({node.op_type})" for node in graph)
             raise UserError(f"rule '{rule}' matches no node", fix=f"nodes are: {names}")
         for node in matched:
-            chosen[node.name or ""] = Decision(rule.scheme, f"rule: {rule}" if position else "")
+            chosen[node.name or ""] = Decision(rule.scheme, (rule.because or f"rule: {rule}") if position else "")
     return chosen
 
 
-def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]], total: int) -> bool:
+def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:
     if not re.fullmatch(rule.operator, node.op_type):
         return False
     if rule.scheme == Scheme.W8 and node.op_type not in WEIGHTED and rule.operator != ".*":
         raise UserError(f"rule '{rule}': {node.op_type} has no weights", fix=f"w8 is for {' and '.join(WEIGHTED)}")
-    if _weight_bytes(node) > rule.share * total:
-        return False
     if rule.scope in ends:
         return node in ends[rule.scope]
     return any(re.fullmatch(rule.scope, text) for text in (node.name or "", source_of(node)) if text)
-
-
-def _weight_bytes(node: ir.Node) -> int:
-    weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
-    return 0 if weight is None else weight.size
 
 
 def _reads_input(graph: ir.Graph) -> set[ir.Node]:
@@ -131,10 +126,3 @@ def _makes_output(graph: ir.Graph) -> set[ir.Node]:
             if node.op_type in FOLLOWING:
                 final.update(value for value in node.inputs if value is not None)
     return found
-
-
-def describe(decisions: Iterable[tuple[str, Decision]]) -> tuple[str, ...]:
-    """One line for every node that did not simply take the recipe's first rule."""
-    return tuple(
-        f"{name}: {decision.scheme.value}, {decision.because}" for name, decision in decisions if decision.because
-    )
