@@ -80,8 +80,8 @@ class Section:
 class Lifetime:
     """An activation tensor: its bytes, and the first and last step (inclusive) at which it must exist.
 
-    A step is the execution of one kernel, counted from 0. A graph input lives from step 0, a graph output to
-    the last step.
+    A step is the execution of one kernel, counted from 0. A graph input lives throughout, for no runtime overwrites
+    what its caller gave; a graph output lives to the last step.
     """
 
     tensor: str

@@ -64,6 +64,7 @@ def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...]]:
                 alive[name] = (min(first, step), max(last, step))
 
     touch(graph.inputs, 0)
+    touch(graph.inputs, final)  # it is the caller's: no kernel may overwrite it
     for step, (reads, writes) in enumerate(steps):
         touch(reads, step)
         touch(writes, step)

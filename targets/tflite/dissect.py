@@ -20,7 +20,8 @@ _MAX_TEXT = 1 << 16  # bytes of a metadata entry worth showing
 def dissect(files: Files) -> Dissection:
     """Label every byte of the one file, and read how long its activations live.
 
-    Activations are those of the main subgraph, one step an operator; scratch memory of kernels is not in the file.
+    Activations are those of the main subgraph, one step an operator. As in LiteRT, an input is never overwritten.
+    What kernels take as scratch memory is theirs and not in the file.
 
     Raises:
         UserError: the file is not a well-formed TFLite model.
@@ -210,7 +211,7 @@ class _Model:
                 before = alive.get(index, (first, last))
                 alive[index] = (min(before[0], first), max(before[1], last))
 
-        touch(subgraph, "inputs", 0, 0)
+        touch(subgraph, "inputs", 0, final)
         for step, operator in enumerate(operators):
             for field in ("inputs", "outputs", "intermediates"):
                 touch(operator, field, step, step)

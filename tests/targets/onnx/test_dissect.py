@@ -144,7 +144,7 @@ def test_floats_between_quantised_nodes_do_not_exist() -> None:
     dissection = dissect({"m.onnx": HUB})
     # Steps: Q, Conv+Relu, Reshape, Gemm, DQ of the w8 weight and of its input, Gemm, DQ of the output.
     assert {(life.tensor, life.size, life.first, life.last) for life in dissection.lifetimes} == {
-        ("audio", 4 * 32, 0, 0),
+        ("audio", 4 * 32, 0, 7),
         ("audio_q", 32, 0, 1),
         ("relu_q", 32, 1, 2),
         ("flat_q", 32, 2, 4),
@@ -161,7 +161,7 @@ def by_kernels(model: onnx.ModelProto) -> set[Lifetime]:
     """An independent reading: the kernels that targets translate, and numpy's sizes."""
     program = read(Model(ir.from_proto(model)))
     final = len(program.kernels) - 1
-    spans: dict[str, list[int]] = {name: [0] for name in program.inputs}
+    spans: dict[str, list[int]] = {name: [0, final] for name in program.inputs}
     for step, kernel in enumerate(program.kernels):
         for name in (*kernel.inputs, kernel.output):
             spans.setdefault(name, []).append(step)
@@ -204,7 +204,7 @@ def test_float_graphs_materialise_everything() -> None:
     g = Graph()
     g.node("Sigmoid", [g.node("Tanh", ["x"], "h")], "y")
     lives = dissect({"m.onnx": g.build({"x": (1, 8)}, ["y"]).SerializeToString()}).lifetimes
-    assert set(lives) == {Lifetime("x", 32, 0, 0), Lifetime("h", 32, 0, 1), Lifetime("y", 32, 1, 1)}
+    assert set(lives) == {Lifetime("x", 32, 0, 1), Lifetime("h", 32, 0, 1), Lifetime("y", 32, 1, 1)}
 
 
 def test_a_dynamic_shape_is_unknown() -> None:

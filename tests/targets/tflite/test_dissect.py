@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compile.errors import UserError
+from compile.memory import plan
 from targets.base import Dissection, Kind, Lifetime
 from targets.tflite import tables
 from targets.tflite.dissect import dissect
@@ -193,7 +194,7 @@ def test_operators_and_names_are_the_graph(sample: Dissection) -> None:
 
 def test_lifetimes_follow_the_operators(sample: Dissection) -> None:
     assert sample.lifetimes == (
-        Lifetime("audio", 16, 0, 0),
+        Lifetime("audio", 16, 0, 2),
         Lifetime("op 0 CONV_2D", 32, 0, 1),
         Lifetime("flat", 32, 1, 2),
         Lifetime("controls", 5, 2, 2),
@@ -212,6 +213,35 @@ def test_activation_sizes_are_the_runtimes(sample: Dissection) -> None:
     for lifetime in sample.lifetimes:
         if lifetime.tensor in sizes:
             assert lifetime.size == sizes[lifetime.tensor]
+
+
+def test_the_planned_arena_is_as_large_as_the_runtimes() -> None:
+    """Against LiteRT's builtin kernels: the extent of the memory in which it placed a chain of dense layers.
+
+    All sizes are multiples of its alignment, 64, so that both must come to the same byte.
+    """
+    widths = (128, 320, 192, 448, 64)
+    made = model()
+    graph = made.subgraphs[0]
+    graph.tensors = [tensor(f"a{index}", (1, width)) for index, width in enumerate(widths)]
+    made.operatorCodes, made.buffers, made.metadata, made.signatureDefs = [made.operatorCodes[2]], [buffer(b"")], [], []
+    graph.operators = []
+    for step in range(len(widths) - 1):
+        made.buffers.append(buffer(bytes(widths[step + 1] * widths[step])))
+        graph.tensors.append(tensor(f"w{step}", (widths[step + 1], widths[step]), "INT8", len(made.buffers) - 1))
+        operands = [step, len(graph.tensors) - 1, -1]
+        graph.operators.append(
+            operator(0, operands, [step + 1], schema.FullyConnectedOptionsT(), "FullyConnectedOptions")
+        )
+    graph.inputs, graph.outputs = [0], [len(widths) - 1]
+    data = pack(made)
+    interpreter = Interpreter(
+        model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    interpreter.allocate_tensors()
+    places = [interpreter.tensor(index)().__array_interface__["data"][0] for index in range(len(widths))]
+    extent = max(place + width for place, width in zip(places, widths, strict=True)) - min(places)
+    assert plan(dissect({"m": data}).lifetimes, 64).size == extent == 128 + 192 + 448
 
 
 def _dynamic(made: schema.ModelT) -> None:
