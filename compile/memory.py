@@ -17,7 +17,7 @@ from targets.base import Lifetime
 
 ALIGNMENT = 64  # bytes; what LiteRT's arena and ONNX Runtime's allocator give every tensor
 NODES = 4_000  # of the exact search
-PAIRS = 2_000_000  # of tensors alive together; more are not worth planning
+PAIRS = 500_000  # of tensors alive together; more would take seconds to place
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,10 @@ def test_chains_are_planned_exactly(sizes: list[int]) -> None:
 
 
 def test_very_many_tensors_at_once_are_stacked() -> None:
-    crowd = lives(*((8, 0, 5) for _ in range(2_100)))  # 2.2 million pairs
+    crowd = lives(*((8, 0, 5) for _ in range(1_100)))  # 604,450 pairs
     made = plan(crowd, alignment=8)
     check(made, crowd)
-    assert made.size == made.bound == 8 * 2_100
+    assert made.size == made.bound == 8 * 1_100
 
 
 _GOOD = lives((64, 0, 1), (64, 1, 2), (64, 2, 3))

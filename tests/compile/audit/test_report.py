@@ -300,3 +300,22 @@ def test_a_verdict_needs_no_heavy_library(build: Build) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(build())], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_verdict_does_not_depend_on_hash_order(build: Build) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom compile.audit import as_json\nfrom compile.audit.report import audit\n"
+        "sys.stdout.buffer.write(as_json.render(audit(Path(sys.argv[1]))))"
+    )
+    folder = str(build())
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program, folder],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(seen) == 1
+    assert json.loads(seen.pop())["pass"] is True
