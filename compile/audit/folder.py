@@ -38,6 +38,8 @@ class Folder(Mapping[str, bytes]):
         path = inside(self.root, name)
         try:
             if not path.is_file():
+                if name in self.names:
+                    raise UserError("it is not a regular file", where=name, fix="put the file itself in its place")
                 raise KeyError(name)
             size = path.stat().st_size
             if size > MAX_BYTES:
@@ -86,8 +88,13 @@ def names_of(root: Path, path: str) -> tuple[str, ...]:
     if start.is_file():
         return (path,)
     found: list[str] = []
-    for folder, _, files in os.walk(start):
+    for folder, _, files in os.walk(start, onerror=_complain):
         found += ((Path(folder) / file).relative_to(root).as_posix() for file in files)
         if len(found) > MAX_FILES:
             raise UserError(f"it holds more than {MAX_FILES:,} files", where=str(start), fix="name an artefact")
     return tuple(sorted(found))
+
+
+def _complain(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # nothing there is an answer
+        raise UserError(f"cannot read: {error.strerror}", where=str(error.filename)) from error

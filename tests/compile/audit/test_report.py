@@ -135,6 +135,17 @@ def test_a_package_is_compared_file_by_file(build: Build, tflite: bytes) -> None
     assert "'student.pkg/b' is missing" in reasons
 
 
+@pytest.mark.parametrize("odd", ["link", "pipe"])
+def test_a_package_of_odd_files_fails_in_words(build: Build, odd: str) -> None:
+    folder = build(lambda m: m["artifacts"]["tflite"].update(path="student.pkg"))
+    (folder / "student.pkg").mkdir()
+    if odd == "link":
+        (folder / "student.pkg" / "a").symlink_to(folder / "nowhere")
+    else:
+        os.mkfifo(folder / "student.pkg" / "a")
+    assert any("not a regular file" in reason for reason in row(audit(folder), "tflite").reasons)
+
+
 def test_external_data_that_the_manifest_omits_is_found(build: Build) -> None:
     import onnx
 
@@ -304,7 +315,8 @@ def test_a_verdict_needs_no_heavy_library(build: Build) -> None:
 
 def test_the_verdict_does_not_depend_on_hash_order(build: Build) -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom compile.audit import as_json\nfrom compile.audit.report import audit\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from compile.audit import as_json\nfrom compile.audit.report import audit\n"
         "sys.stdout.buffer.write(as_json.render(audit(Path(sys.argv[1]))))"
     )
     folder = str(build())
