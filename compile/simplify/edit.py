@@ -16,7 +16,7 @@ from compile.model import PREFIX, source_of
 def add_constant(graph: ir.Graph, hint: str, array: NDArray[Any]) -> ir.Value:
     """A new initializer called like ``hint``."""
     name = unused_name(graph, hint)
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
     value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value
@@ -25,8 +25,8 @@ def add_constant(graph: ir.Graph, hint: str, array: NDArray[Any]) -> ir.Value:
 def new_node(
     operator: str, inputs: Sequence[ir.Value | None], like: ir.Node, output: str, **attributes: Any
 ) -> tuple[ir.Node, ir.Value]:
-    """A node that comes from the same source module as ``like``, and its output."""
-    node = ir.node(operator, inputs, attributes, name=f"{like.name}/{operator}" if like.name else operator)
+    """A node that comes from the same source module as ``like``, and its output; both are called ``output``."""
+    node = ir.node(operator, inputs, attributes, name=output)
     if source := source_of(like):
         node.metadata_props[f"{PREFIX}source"] = source
     value = node.outputs[0]
