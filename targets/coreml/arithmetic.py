@@ -6,7 +6,8 @@ absent here cannot be checked on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,24 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Arguments = Mapping[str, Any]
 
+_MAX_ELEMENTS = 1 << 28
+
 
 def quantize(given: Arguments) -> Array:
     """``clip(round(input / scale) + zero_point)``; halves are rounded to even."""
     values = given["input"]
     limits = np.iinfo(given["output_dtype"])
-    zero = _along(given.get("zero_point", 0), values.ndim, given)
-    scaled = np.rint(values / _along(given["scale"], values.ndim, given)) + np.asarray(zero, np.float32)
+    zero = _along(given.get("zero_point", 0), values, given)
+    scaled = np.rint(values / _along(given["scale"], values, given)) + np.asarray(zero, np.float32)
     return np.asarray(np.clip(scaled, limits.min, limits.max), limits.dtype)
 
 
 def dequantize(given: Arguments) -> Array:
     """``scale * (input - zero_point)``, for ``dequantize`` and ``constexpr_affine_dequantize``."""
     values = given["input"] if "input" in given else given["quantized_data"]
-    zero = _along(given.get("zero_point", 0), values.ndim, given)
+    zero = _along(given.get("zero_point", 0), values, given)
     centred = values.astype(np.float32) - np.asarray(zero, np.float32)
-    return np.asarray(centred * _along(given["scale"], values.ndim, given), np.float32)
+    return np.asarray(centred * _along(given["scale"], values, given), np.float32)
 
 
 def conv(given: Arguments) -> Array:
@@ -49,6 +52,7 @@ def conv(given: Arguments) -> Array:
 
 def linear(given: Arguments) -> Array:
     """``x @ weight.T + bias``."""
+    _limit((*given["x"].shape[:-1], len(given["weight"])))
     result = given["x"] @ given["weight"].T
     return np.asarray(result + given["bias"] if "bias" in given else result)
 
@@ -78,7 +82,7 @@ def pad(given: Arguments) -> Array:
     if given.get("mode", "constant") != "constant":
         raise NotImplementedError(f"mode '{given['mode']}'")
     pairs = [*before, *((int(first), int(last)) for first, last in amounts)]
-    return np.asarray(np.pad(given["x"], pairs, constant_values=given.get("constant_val", 0)))
+    return _padded(given["x"], pairs, given.get("constant_val", 0))
 
 
 def slice_by_index(given: Arguments) -> Array:
@@ -122,7 +126,7 @@ def _windows(x: Array, sizes: Sequence[int], given: Arguments, spatial: int, fil
         raise NotImplementedError("ceil_mode")
     if kind == "custom" and pads.any():
         pairs = [(0, 0), (0, 0), *((int(first), int(last)) for first, last in pads)]
-        x = np.pad(x, pairs, constant_values=fill)
+        x = _padded(x, pairs, fill)
     strides = _integers(given.get("strides", [1] * spatial))
     dilations = _integers(given.get("dilations", [1] * spatial))
     spans = tuple((size - 1) * dilation + 1 for size, dilation in zip(sizes, dilations, strict=True))
@@ -131,16 +135,38 @@ def _windows(x: Array, sizes: Sequence[int], given: Arguments, spatial: int, fil
     positions = tuple(slice(None, None, step) for step in strides)
     taps = tuple(slice(None, None, step) for step in dilations)
     views = views[(slice(None), slice(None), *positions, *taps)]
+    _limit(views.shape)
     order = (0, 1, *range(2 + spatial, 2 + 2 * spatial), *range(2, 2 + spatial))
     return views.transpose(order)
 
 
-def _along(parameter: Any, rank: int, given: Arguments) -> Any:
-    """A scalar as it is; a vector shaped to broadcast along ``axis``."""
+def _along(parameter: Any, values: Array, given: Arguments) -> Any:
+    """A scalar as it is; a vector, of one element for each slice of ``values`` along ``axis``, shaped to broadcast."""
     if np.ndim(parameter) == 0:
         return parameter
-    axis = int(given["axis"]) % rank
-    return parameter.reshape([-1 if index == axis else 1 for index in range(rank)])
+    axis = int(given["axis"]) % values.ndim
+    if parameter.shape != (values.shape[axis],):
+        raise ValueError(f"{parameter.shape} parameters for {values.shape[axis]} slices")
+    return parameter.reshape([-1 if index == axis else 1 for index in range(values.ndim)])
+
+
+def _padded(x: Array, pairs: Sequence[tuple[int, int]], fill: Any) -> Array:
+    _limit(size + first + last for size, (first, last) in zip(x.shape, pairs, strict=True))
+    return np.asarray(np.pad(x, pairs, constant_values=fill))
+
+
+def _binary(operation: Callable[[Array, Array], Any]) -> Callable[[Arguments], Array]:
+    def evaluate(given: Arguments) -> Array:
+        _limit(np.broadcast_shapes(np.shape(given["x"]), np.shape(given["y"])))
+        return np.asarray(operation(given["x"], given["y"]))
+
+    return evaluate
+
+
+def _limit(shape: Iterable[int]) -> None:
+    """Refuse to allocate what no student needs: a file may claim anything."""
+    if math.prod(shape) > _MAX_ELEMENTS:
+        raise ValueError("an intermediate value would be absurdly large")
 
 
 def _integers(numbers: Any) -> tuple[int, ...]:
@@ -157,8 +183,8 @@ OPERATIONS: Mapping[str, Callable[[Arguments], Array]] = {
     "leaky_relu": leaky_relu,
     "sigmoid": sigmoid,
     "tanh": lambda given: np.asarray(np.tanh(given["x"])),
-    "add": lambda given: np.asarray(given["x"] + given["y"]),
-    "mul": lambda given: np.asarray(given["x"] * given["y"]),
+    "add": _binary(np.add),
+    "mul": _binary(np.multiply),
     "concat": lambda given: np.concatenate(given["values"], axis=int(given["axis"])),
     "pad": pad,
     "reshape": lambda given: given["x"].reshape(_integers(given["shape"])),

@@ -44,7 +44,7 @@ def lower(model: Model) -> Artifact:
 
     Raises:
         UnsupportedNode: Core ML has no equal of a node.
-        UserError: an input or output has a name that Core ML does not allow.
+        UserError: an input or output has a name that Core ML does not allow, or is both.
     """
     coremltools = toolbox.load()
     _check_names(model)
@@ -184,6 +184,8 @@ def _check_names(model: Model) -> None:
                 where=f"tensor '{port.name}'",
                 fix="export with names of letters, digits and underscores that do not begin with a digit",
             )
+    for name in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
+        raise UserError("it is both an input and an output", where=f"tensor '{name}'", fix="drop that output")
 
 
 # Translations, one a hub operator: (MIL builder, node) -> MIL value or numpy constant.

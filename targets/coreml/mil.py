@@ -274,12 +274,14 @@ class _Reader:
             repeated = tensor.message(number)
             if repeated is not None:
                 return self.immediate(kind, number, repeated)
+        require(kind.size == 0, self.where, "a constant has no elements")
         return Constant(kind, memoryview(b""), "", self.where, tensor.start, tensor.start)
 
     def immediate(self, kind: Type, number: int, repeated: _Message) -> Constant:
         found = repeated.fields.get(1, [])
         start, end = (found[0].value, found[-1].end) if found else (repeated.start, repeated.start)
         if number == 4:
+            require(kind.dtype == "str", self.where, f"a constant of type '{kind.dtype}' holds text")
             return Constant(kind, memoryview(b""), "".join(repeated.texts(1)), self.where, start, end)
         if number in _RAW:
             pieces = [memoryview(self.data)[field.value : field.end] for field in found]

@@ -125,8 +125,8 @@ def _bind(step: mil.Operation, constants: Mapping[str, Any], where: str) -> dict
             arguments[parameter] = _Name(names, parameter == "values")
         elif len(given) == 1:
             arguments[parameter] = _constant(given[0], where)
-        else:
-            raise UserError(f"'{step.type}' mixes names and values in '{parameter}': not checked", where=where)
+        if parameter not in arguments or (len(given) != 1 and parameter != "values"):
+            raise UserError(f"'{step.type}' has arguments for '{parameter}' that are not checked", where=where)
     return {key: _resolve(value, constants) if _known(value, constants) else value for key, value in arguments.items()}
 
 
