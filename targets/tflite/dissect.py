@@ -191,6 +191,9 @@ class _Model:
             dtype = {"f32": "float32", "i64": "int64"}[vector.element]
             yield Section(where, vector.start, vector.data, Kind.GRAPH, layer)
             yield Section(where, vector.data, vector.end, Kind.QUANTIZATION, layer, dtype)
+        elif table in _SPARSE:
+            yield Section(where, vector.start, vector.data, Kind.GRAPH, layer)
+            yield Section(where, vector.data, vector.end, Kind.WEIGHTS, layer, _SPARSE[table])
         elif table == "Buffer":  # its elements are labelled by constants()
             yield Section(where, vector.start, vector.data, Kind.GRAPH, layer)
         else:
@@ -247,6 +250,8 @@ class _Model:
         return {name: text for name, text in sorted(found.items()) if text}
 
 
+# Which elements of a sparse constant its buffer holds: as much a part of it as the elements.
+_SPARSE = {"SparsityParameters": "int32", "Int32Vector": "int32", "Uint16Vector": "uint16", "Uint8Vector": "uint8"}
 _METADATA = {("Model", "description"), ("Model", "metadata"), ("Model", "metadata_buffer")}
 
 

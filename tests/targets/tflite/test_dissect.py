@@ -180,6 +180,22 @@ def test_quantisation_parameters_are_the_scales_and_zero_points(sample: Dissecti
     assert found["controls", "float32"] == 4
 
 
+def test_the_indices_of_a_sparse_weight_are_weights() -> None:
+    made = model()
+    sparsity, dimension, segments = schema.SparsityParametersT(), schema.DimensionMetadataT(), schema.Uint8VectorT()
+    segments.values = [0, 7, 9]
+    dimension.arraySegmentsType, dimension.arraySegments = schema.SparseIndexVector.Uint8Vector, segments
+    sparsity.traversalOrder, sparsity.dimMetadata = [0, 1], [dimension]
+    made.subgraphs[0].tensors[1].sparsity = sparsity
+    data = pack(made)
+    dissection = dissect({"m": data})
+    weights = [s for s in dissection.sections if s.kind is Kind.WEIGHTS and s.layer == "conv.weight"]
+    assert sorted(data[s.start : s.end] for s in weights) == sorted(
+        [FILTER.tobytes(), bytes([0, 7, 9]), np.array([0, 1], np.int32).tobytes()]
+    )
+    assert bytes_of(dissection, Kind.UNMAPPED) == 0
+
+
 def test_metadata_is_read_and_labelled(sample: Dissection) -> None:
     assert sample.metadata == {"description": "made in a test", "phiz": '{"phiz.sample_rate":"16000"}'}
     labelled = b"".join(SAMPLE[s.start : s.end] for s in sample.sections if s.kind is Kind.METADATA)
