@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from targets.base import Refusal
 from targets.kernels import Kernel, Program
 
@@ -107,6 +109,6 @@ def _reason(table: Mapping[str, Constraint], kernel: Kernel, program: Program) -
             return f"the target needs its {name} to be 1"
     for position in constraint.naturals:
         data = program.tensors[kernel.inputs[position]].data
-        if data is not None and (data < 0).any():
+        if data is not None and (np.asarray(data, np.int64) < 0).any():
             return "the target has no negative form of it; use a Slice"
     return ""

@@ -82,7 +82,7 @@ def binary(code: str) -> Lower:
             layout = emitter.places[leader].layout
             inputs = [emitter.fit(name, layout) for name in kernel.inputs]
         else:
-            order = lifted(emitter.some_order(leader), len(output.shape) - len(emitter.hub(leader).shape))
+            order = lifted(emitter.order(leader), len(output.shape) - len(emitter.hub(leader).shape))
             layout = ordered(output.shape, order)
             inputs = [
                 emitter.take(name, lowered(order, len(output.shape) - len(shape)))

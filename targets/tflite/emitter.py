@@ -101,13 +101,10 @@ class Emitter:
         """As :meth:`version`, for a tensor of the file."""
         return 1 if self.tensors[index].quantization is None else 2
 
-    def order(self, name: str) -> tuple[int, ...] | None:
-        """The order of an activation's axes as it lies; None where an axis is not in one piece."""
-        return order_of(self.hub(name).shape, self.places[name].layout)
-
-    def some_order(self, name: str) -> tuple[int, ...]:
-        """An order that costs nothing where there is one, else ONNX's."""
-        return self.order(name) or tuple(range(len(self.hub(name).shape)))
+    def order(self, name: str) -> tuple[int, ...]:
+        """The order of an activation's axes as it lies, which costs nothing; ONNX's where an axis is in pieces."""
+        shape = self.hub(name).shape
+        return order_of(shape, self.places[name].layout) or tuple(range(len(shape)))
 
     def take(self, name: str, order: Sequence[int]) -> int:
         """The tensor in a given order of its axes (UNIT for inserted dimensions), moved only where it must be."""
@@ -148,10 +145,7 @@ class Emitter:
 
     def transpose(self, name: str, place: Place, layout: Layout) -> Place:
         """``layout``'s memory by TRANSPOSE; by way of row-major where the two divide the axes unevenly."""
-        for simplify in (
-            bare,
-            canonical,
-        ):  # merged dimensions need a RESHAPE around, but fit where single ones are many
+        for simplify in (bare, canonical):  # merged dimensions need a RESHAPE around them, but there are fewer
             wanted, present = simplify(layout), simplify(place.layout)
             pieces, target = cut(present, boundaries(wanted)), cut(wanted, boundaries(present))
             if pieces is not None and target is not None and len(pieces) <= MAX_RANK:
@@ -162,7 +156,7 @@ class Emitter:
         if pieces == target:
             return place
         # Where no dimension has to be cut, unit dimensions travel along, which saves a RESHAPE.
-        goal = layout if bare(layout) == target else target
+        goal = layout if bare(layout) == target and len(layout) <= MAX_RANK else target
         source = place.layout
         if bare(source) != pieces or len(source) != len(goal):
             source = (*[Dim(1, 1)] * (len(goal) - len(pieces)), *pieces)

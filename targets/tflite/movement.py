@@ -15,7 +15,7 @@ from targets.tflite.layout import UNIT, Dim, ordered, row_major, sizes, transpos
 
 def concat(emitter: Emitter, kernel: Kernel) -> None:
     """CONCATENATION in the order of the largest input."""
-    order = emitter.some_order(emitter.leader(kernel.inputs))
+    order = emitter.order(emitter.leader(kernel.inputs))
     inputs = [emitter.take(name, order) for name in kernel.inputs]
     result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, order))
     axis = order.index(kernel.attributes["axis"])
@@ -29,7 +29,7 @@ def pad(emitter: Emitter, kernel: Kernel) -> None:
     rank = len(source.shape)
     pads = [int(size) for size in emitter.value(kernel.inputs[1])]
     fill = emitter.scalar(kernel.inputs[2]) if len(kernel.inputs) > 2 else 0.0
-    order = emitter.some_order(kernel.inputs[0])
+    order = emitter.order(kernel.inputs[0])
     amounts = [(pads[axis], pads[rank + axis]) if axis != UNIT else (0, 0) for axis in order]
     index = emitter.take(kernel.inputs[0], order)
     result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, order))
@@ -58,7 +58,7 @@ def slice_(emitter: Emitter, kernel: Kernel) -> None:
     name = kernel.inputs[0]
     parameters = (emitter.value(parameter).tolist() for parameter in kernel.inputs[1:])
     cuts = {axis: (start, end, step) for start, end, axis, step in zip(*parameters, strict=True)}
-    order = emitter.some_order(name)
+    order = emitter.order(name)
     index = emitter.take(name, order)
     output = ordered(emitter.hub(kernel.output).shape, order)
     shape = list(sizes(ordered(emitter.hub(name).shape, order)))

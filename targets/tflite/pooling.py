@@ -48,7 +48,7 @@ def global_average_pool(emitter: Emitter, kernel: Kernel) -> None:
     """MEAN over the spatial axes, wherever they lie."""
     name = kernel.inputs[0]
     shape = emitter.hub(name).shape
-    order = emitter.some_order(name)
+    order = emitter.order(name)
     axes = np.array([at for at, axis in enumerate(order) if axis >= 2], np.int32)
     inputs = (emitter.take(name, order), emitter.literal(axes))
     result = emitter.result(kernel.output, ordered((*shape[:2], *(1 for _ in shape[2:])), order))

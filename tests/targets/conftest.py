@@ -1,7 +1,7 @@
 """Hub graphs for the targets' tests, and a small quantiser of its own.
 
-``hub()`` collects a float graph in the dialect of docs/hub.md; ``quantize(model, scheme, inputs)`` rewrites it with Q/DQ
-pairs. Neither uses the code under test: shapes come from ONNX's own inference, ranges from onnxruntime.
+``hub()`` collects a float graph in the dialect of docs/hub.md; ``quantize(model, scheme, inputs)`` rewrites it with
+Q/DQ pairs. Neither uses the code under test: shapes come from ONNX's own inference, ranges from onnxruntime.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Hub:
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(data, dtype), name))
         return name
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The data of a constant."""
+        return next(numpy_helper.to_array(tensor) for tensor in self.constants if tensor.name == name)
 
     def noise(self, *shape: int, scale: float = 1.0) -> str:
         return self.constant(self.random.normal(0, scale, shape))
@@ -98,8 +102,7 @@ class Hub:
 
 
 def _model(graph: Any) -> onnx.ModelProto:
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return model
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 def _run(model: onnx.ModelProto, feeds: Arrays) -> dict[str, NDArray[Any]]:

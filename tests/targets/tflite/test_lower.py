@@ -251,7 +251,7 @@ def test_the_tolerance_notices_a_wrong_output(hub: Any, attempt: Any) -> None:
     assert trial.excess() > 1
 
 
-def test_mixed_schemes_in_one_graph(hub: Any, quantize: Any, reference: Any, attempt: Any) -> None:
+def test_mixed_schemes_in_one_graph(hub: Any, quantize: Any, attempt: Any) -> None:
     """A node with int8 weights between integer ones keeps its float activations and its float bias."""
     h = hub(4)
     first = h.conv(h.input(1, 3, 20), 4, 3, (3,))
