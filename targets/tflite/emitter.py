@@ -118,7 +118,11 @@ class Emitter:
     def fit(self, name: str, layout: Layout) -> int:
         """An operand of an element-wise operator on ``layout``: of the same shape, or of one element."""
         if prod(self.hub(name).shape) == 1:
-            return self.take(name, tuple(range(len(self.hub(name).shape))))
+            one = (1,) * min(1, len(layout))  # never of a higher rank than the layout, which would raise the result's
+            if self.is_constant(name):
+                return self.constant(name, lambda data: data.reshape(one))
+            index = self.places[name].index
+            return index if len(self.tensors[index].shape) <= len(layout) else self.reshaped(index, one)
         if self.is_constant(name):
             return self.constant(name, lambda data: data.reshape(-1)[gather(layout)].reshape(sizes(layout)))
         return self.laid_out(name, layout)
