@@ -34,4 +34,4 @@ def audit(
     else:
         show(report, screen())
     if report.exit_code:
-        raise GateFailed("; ".join(report.failures))
+        raise GateFailed(f"{path}: over budget or not what its manifest says; see above")

@@ -1,0 +1,124 @@
+"""The plan: who computes in int8, and which tensors share their parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from compile import capture
+from compile.quantize.calibrate import observe
+from compile.quantize.decide import decide
+from compile.quantize.recipe import PROFILES, parse
+from compile.quantize.scheme import Affine, Scheme
+from compile.simplify.pipeline import simplify
+
+W8A8 = PROFILES["w8a8"].recipe
+
+
+def build(tmp_path, nodes, shape, outputs, **constants):
+    """A simplified model of ``nodes`` on input x, with float32 (or int64) constants."""
+    ports = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, size) for name, size in outputs.items()]
+    graph = helper.make_graph(
+        nodes, "g", ports, ends, [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "g.onnx")
+    return simplify(capture.from_onnx(tmp_path / "g.onnx")).model
+
+
+def plan_of(model, recipe=W8A8):
+    random = np.random.default_rng(0)
+    samples = {port.name: random.normal(size=(8, *port.shape[1:])).astype(np.float32) for port in model.inputs}
+    return decide(model, observe(model, samples), recipe)
+
+
+def node(model, operator, index=0):
+    return [n for n in model.ir.graph if n.op_type == operator][index]
+
+
+def test_movement_shares_and_relu_is_inside_its_kernel(model, ranges):
+    plan = decide(model, ranges, W8A8)
+    crop = node(model, "Slice")
+    assert plan.activations[crop.inputs[0].name] == plan.activations[crop.outputs[0].name]
+    assert node(model, "Conv").outputs[0].name not in plan.activations  # Relu follows
+    assert node(model, "Conv", 1).outputs[0].name in plan.activations  # Add follows
+    assert plan.activations[node(model, "Relu").outputs[0].name].zero_point == -128
+    reshape = node(model, "Reshape")
+    assert plan.decisions[reshape.name].scheme == Scheme.FLOAT
+    assert "float" in plan.decisions[reshape.name].because
+
+
+def test_ranges_cover_what_was_seen(model, ranges):
+    plan = decide(model, ranges, W8A8)
+    for name, parameters in plan.activations.items():
+        reach = [parameters.scale * (edge - parameters.zero_point) for edge in (-128, 127)]
+        assert reach[0] <= ranges.low[name] + parameters.scale
+        assert reach[1] >= ranges.high[name] - parameters.scale
+
+
+def test_followers_of_float_stay_float(model, ranges):
+    plan = decide(model, ranges, (*W8A8, parse("float on Conv")))
+    assert {plan.decisions[node(model, "Relu").name].scheme, plan.decisions[node(model, "Add").name].scheme} == {
+        Scheme.FLOAT
+    }
+    assert plan.decisions[node(model, "Gemm").name].scheme == Scheme.W8A8
+
+
+def test_w8_has_float_activations(model, ranges):
+    plan = decide(model, ranges, PROFILES["w8"].recipe)
+    assert plan.activations == {}
+    assert len(plan.weights) == 3
+
+
+CONV = helper.make_node("Conv", ["x", "w"], ["c"])
+WEIGHT = np.random.default_rng(5).normal(size=(4, 3, 1)).astype(np.float32)
+
+
+def test_sigmoid_and_tanh_have_their_fixed_scales(tmp_path):
+    nodes = [CONV, helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Tanh", ["c"], ["t"])]
+    plan = plan_of(build(tmp_path, nodes, [1, 3, 6], {"s": [1, 4, 6], "t": [1, 4, 6]}, w=WEIGHT))
+    assert plan.activations["s"] == Affine(1 / 256, -128)
+    assert plan.activations["t"] == Affine(1 / 128, 0)
+
+
+def test_what_cannot_share_is_joined_in_float(tmp_path):
+    nodes = [
+        CONV,
+        helper.make_node("Sigmoid", ["c"], ["s"]),
+        helper.make_node("Concat", ["c", "s"], ["y"], axis=1),
+    ]
+    model = build(tmp_path, nodes, [1, 3, 6], {"y": [1, 8, 6]}, w=WEIGHT)
+    decision = plan_of(model).decisions[node(model, "Concat").name]
+    assert decision.scheme == Scheme.FLOAT
+    assert "cannot share" in decision.because
+
+
+def test_concat_covers_all_its_parts(tmp_path):
+    nodes = [
+        CONV,
+        helper.make_node("Conv", ["x", "v"], ["d"]),
+        helper.make_node("Concat", ["c", "d"], ["y"], axis=1),
+    ]
+    model = build(tmp_path, nodes, [1, 3, 6], {"y": [1, 8, 6]}, w=WEIGHT, v=10 * WEIGHT[::-1].copy())
+    plan = plan_of(model)
+    joined = node(model, "Concat")
+    names = [value.name for value in (*joined.inputs, *joined.outputs)]
+    assert len({plan.activations[name] for name in names}) == 1
+
+
+@pytest.mark.parametrize("bias", [1e3, 1e9])
+def test_a_large_bias_still_fits_int32(tmp_path, bias):
+    model = build(
+        tmp_path,
+        [helper.make_node("Conv", ["x", "w", "b"], ["c"])],
+        [1, 3, 6],
+        {"c": [1, 4, 6]},
+        w=WEIGHT * 1e-6,
+        b=np.full(4, bias, np.float32),
+    )
+    plan = plan_of(model)
+    (scale,) = plan.weights.values()
+    step = scale.astype(np.float64) * plan.activations["x"].scale
+    assert (np.abs(bias / step) < 2**31 - 1).all()

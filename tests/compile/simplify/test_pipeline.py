@@ -1,0 +1,141 @@
+"""Whole networks through the pipeline: same function, hub dialect, refusals that name the node."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+from compile import capture
+from compile.errors import UnsupportedNode
+from compile.simplify.dialect import OPERATORS, check
+from compile.simplify.pipeline import simplify
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+# float32 networks of depth < 10 with outputs of size ~1: a different order of summation moves the last few bits
+ATOL = 2e-5
+
+
+class Student(nn.Module):
+    """The shape of phiz's own students, with the layers that exporters spell in many ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.front = nn.Sequential(nn.Conv1d(1, 8, 10, 5, bias=False), nn.BatchNorm1d(8), nn.LeakyReLU(0.1))
+        self.mid = nn.Conv1d(8, 8, 5)
+        self.norm = nn.BatchNorm1d(8)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Linear(12, 5))
+
+    def forward(self, x):
+        x = self.front(x.unsqueeze(1))
+        x = self.drop(x[:, :, 2:-2] + torch.relu(self.norm(self.mid(x))))
+        return self.head(x.transpose(1, 2)), torch.sigmoid(self.head(x.mean(-1)))
+
+
+class Image(nn.Module):
+    """2-D: grouped, depthwise, dilated, pooled, concatenated, flattened."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.depth = nn.Conv2d(8, 8, 3, groups=8, padding="same")
+        self.group = nn.Conv2d(8, 8, 3, groups=2, dilation=2, padding=2)
+        self.norm = nn.BatchNorm2d(16)
+        self.out = nn.Linear(16 * 16, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        x = self.norm(torch.cat([self.depth(x), self.group(x)], dim=1)) * 0.5
+        x = nn.functional.avg_pool2d(nn.functional.max_pool2d(x, 3, 2, 1), 2, ceil_mode=True)
+        return self.out(x.flatten(1))
+
+
+def shake(module):
+    """Batch norms with statistics that matter."""
+    torch.manual_seed(1)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.running_mean.uniform_(-1, 1)
+            layer.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 2)
+            nn.init.uniform_(layer.bias, -1, 1)
+    return module.eval()
+
+
+NETWORKS = {"student": (Student, (1, 200)), "student batch 3": (Student, (3, 200)), "image": (Image, (1, 3, 31, 31))}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_keep_their_function_and_reach_the_dialect(name):
+    factory, shape = NETWORKS[name]
+    module, x = shake(factory()), torch.randn(shape)
+    before = capture.from_module(module, (x,))
+    untouched = before.to_bytes()
+    result = simplify(before)
+    assert before.to_bytes() == untouched
+    check(result.model.ir)
+    onnx.checker.check_model(onnx.load_from_string(result.model.to_bytes()), full_check=True)
+    assert {node.op_type for node in result.model.ir.graph} <= set(OPERATORS)
+    expected = module(x)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    session = onnxruntime.InferenceSession(result.model.to_bytes())
+    for got, want in zip(session.run(None, {before.inputs[0].name: x.numpy()}), expected, strict=True):
+        np.testing.assert_allclose(got, want.detach().numpy(), rtol=0, atol=ATOL)
+
+
+def test_batchnorms_behind_convolutions_are_gone():
+    model = simplify(capture.from_module(shake(Image()), (torch.randn(1, 3, 31, 31),))).model
+    operators = [node.op_type for node in model.ir.graph]
+    assert "BatchNormalization" not in operators
+    assert operators.count("Transpose") == 0
+
+
+def test_equal_networks_give_equal_bytes():
+    module, x = shake(Student()), torch.randn(1, 200)
+    first, second = (simplify(capture.from_module(module, (x,))).model.to_bytes() for _ in range(2))
+    assert first == second
+
+
+def test_unsupported_operator_names_node_module_and_targets():
+    class Soft(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.Softmax(-1)
+
+        def forward(self, x):
+            return self.attention(x)
+
+    model = capture.from_module(Soft(), (torch.randn(1, 4),))
+    with pytest.raises(UnsupportedNode, match=r"Softmax at node '\w+' \(from attention\).*onnx, tflite, coreml"):
+        simplify(model)
+
+
+def test_product_of_two_activations_is_refused(tmp_path):
+    nodes = [helper.make_node("Transpose", ["x"], ["t"]), helper.make_node("MatMul", ["x", "t"], ["y"], name="gram")]
+    with pytest.raises(UnsupportedNode, match="MatMul at node"):
+        simplify(load(tmp_path, nodes, [2, 2]))
+
+
+def test_already_quantised_model_is_refused(tmp_path):
+    nodes = [
+        helper.make_node("Constant", [], ["s"], value_float=0.1),
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["y"]),
+    ]
+    with pytest.raises(UnsupportedNode, match="already quantised"):
+        simplify(load(tmp_path, nodes, [2, 3]))
+
+
+def load(folder, nodes, output):
+    ports = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("x", [2, 3]), ("y", output))
+    ]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "g.onnx")
+    return capture.from_onnx(folder / "g.onnx")
