@@ -36,10 +36,11 @@ def conv(emitter: Emitter, kernel: Kernel) -> None:
         return np.moveaxis(data, 0, -1)[..., 0, :][None] if depthwise else data
 
     inputs = [index, emitter.constant(weight, arrange, axis=3 if depthwise else 0)]
-    source = emitter.hub(name).quantization
-    zeros = no_bias(emitter, emitter.hub(weight).shape[0], source, emitter.hub(weight).quantization) if not bias else -1
-    inputs += [emitter.constant(value, np.asarray) for value in bias] or [zeros]
-    integer = source is not None
+    source, filters = emitter.hub(name), emitter.hub(weight)
+    inputs += [emitter.constant(value, np.asarray) for value in bias] or [
+        no_bias(emitter, filters.shape[0], source.quantization, filters.quantization)
+    ]
+    integer = source.quantization is not None
     fields = {
         "Padding": padding,
         "StrideH": strides[0],
@@ -50,7 +51,7 @@ def conv(emitter: Emitter, kernel: Kernel) -> None:
     }
     result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, NHWC[len(shape)]))
     if depthwise:
-        fields["DepthMultiplier"] = emitter.hub(weight).shape[0] // group
+        fields["DepthMultiplier"] = filters.shape[0] // group
         version = 3 if integer else 2 if max(dilations) > 1 else 1
         emitter.emit("DEPTHWISE_CONV_2D", version, inputs, result, "DepthwiseConv2DOptions", **fields)
     else:

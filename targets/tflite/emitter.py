@@ -165,7 +165,8 @@ class Emitter:
         if bare(source) != pieces or len(source) != len(goal):
             source = (*[Dim(1, 1)] * (len(goal) - len(pieces)), *pieces)
         if len(goal) > MAX_RANK:
-            raise Bug(f"'{name}' would need a transposition of rank {len(goal)}")
+            reason = f"its elements would move along {len(goal)} dimensions at once, TFLite has {MAX_RANK}"
+            raise UnsupportedNode("Transpose", name, reason, stage="the TFLite target")
         units = iter(at for at, dim in enumerate(source) if dim.size == 1)
         place_of = {(dim.size, dim.stride): at for at, dim in enumerate(source)}
         perm = [next(units) if dim.size == 1 else place_of[dim.size, dim.stride] for dim in goal]
