@@ -65,10 +65,20 @@ _TFLITE: Mapping[str, Constraint] = {
     "MaxPool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
 }
 
+# Core ML's tensors have at most five dimensions; it has no dilated pooling and no cropping pad.
+_COREML: Mapping[str, Constraint] = {
+    **{name: Constraint(given.schemes, given.ranks or (1, 2, 3, 4, 5)) for name, given in _COMMON.items()},
+    "Add": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    "Mul": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
+    "MaxPool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
+    "AveragePool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
+}
+
 CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
     "onnx": _COMMON,
     "tflite": _TFLITE,
-    "coreml": _COMMON,
+    "coreml": _COREML,
 }
 
 
