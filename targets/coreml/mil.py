@@ -15,8 +15,9 @@ from pathlib import PurePosixPath
 
 from compile.errors import UserError
 from targets.base import Files
+from targets.coreml.message import Message
 from targets.coreml.storage import BITS, TYPES, record, require
-from targets.wire import BYTES, VARINT, Field, fields, malformed, signed, varint
+from targets.wire import BYTES, VARINT, Field, malformed, signed, varint
 
 _MAX_RANK = 16
 _MAX_ELEMENTS = 1 << 48
@@ -131,53 +132,6 @@ def _root_item(files: Files, manifest: str) -> str:
     return path
 
 
-class _Message:
-    """The fields of one message, by number."""
-
-    def __init__(self, data: bytes, start: int, end: int, where: str) -> None:
-        self.data, self.where, self.start = data, where, start
-        self.fields: dict[int, list[Field]] = {}
-        for field in fields(data, start, end, where):
-            self.fields.setdefault(field.number, []).append(field)
-
-    def all(self, number: int) -> Iterator[Field]:
-        """Every length-delimited field of this number."""
-        for field in self.fields.get(number, ()):
-            if field.wire != BYTES:
-                raise malformed(self.where, field.start)
-            yield field
-
-    def messages(self, number: int) -> Iterator[_Message]:
-        for field in self.all(number):
-            yield _Message(self.data, field.value, field.end, self.where)
-
-    def message(self, number: int) -> _Message | None:
-        """The last one, as protocol buffers do for a field that should come once."""
-        return next(iter(list(self.messages(number))[-1:]), None)
-
-    def integer(self, number: int) -> int:
-        field = self.fields.get(number, [None])[-1]
-        if field is None:
-            return 0
-        if field.wire != VARINT:
-            raise malformed(self.where, field.start)
-        return field.integer
-
-    def text(self, number: int) -> str:
-        return (self.texts(number) or ("",))[-1]
-
-    def texts(self, number: int) -> tuple[str, ...]:
-        try:
-            return tuple(self.data[field.value : field.end].decode() for field in self.all(number))
-        except UnicodeDecodeError as error:
-            raise malformed(self.where, self.start) from error
-
-    def mapping(self, number: int) -> Iterator[tuple[str, _Message]]:
-        """The entries of a map from strings to messages."""
-        for entry in self.messages(number):
-            yield entry.text(1), entry.message(2) or _Message(self.data, 0, 0, self.where)
-
-
 class _Reader:
     """Reads the program's file; ``where`` names it in messages."""
 
@@ -186,7 +140,7 @@ class _Reader:
         self.data = files[model]
 
     def read(self) -> Package:
-        model = _Message(self.data, 0, len(self.data), self.where)
+        model = Message(self.data, 0, len(self.data), self.where)
         program = model.message(502)
         if program is None:
             raise UserError("it holds no ML program", where=self.where, fix="convert it with convert_to='mlprogram'")
@@ -195,7 +149,7 @@ class _Reader:
         for description in model.messages(2):
             for field in description.all(100):
                 asides.append((field.start, field.end))
-                entries = _Message(self.data, field.value, field.end, self.where)
+                entries = Message(self.data, field.value, field.end, self.where)
                 for number, key in ((1, "description"), (2, "version"), (3, "author"), (4, "license")):
                     if text := entries.text(number):
                         metadata[key] = text
@@ -205,7 +159,7 @@ class _Reader:
             raise UserError("its ML program has no function 'main'", where=self.where, fix="write the package anew")
         return Package(self.manifest, self.where, functions, dict(sorted(metadata.items())), tuple(asides))
 
-    def function(self, message: _Message) -> Function:
+    def function(self, message: Message) -> Function:
         blocks = dict(message.mapping(3))
         block = blocks.get(message.text(2))
         if block is None:
@@ -221,11 +175,11 @@ class _Reader:
         require(set(outputs) <= known, self.where, "a function's output is never computed")
         return Function(inputs, outputs, operations)
 
-    def operations(self, block: _Message, depth: int) -> tuple[Operation, ...]:
+    def operations(self, block: Message, depth: int) -> tuple[Operation, ...]:
         require(depth <= _MAX_DEPTH, self.where, "blocks are nested too deeply")
         return tuple(self.operation(message, depth) for message in block.messages(3))
 
-    def operation(self, message: _Message, depth: int) -> Operation:
+    def operation(self, message: Message, depth: int) -> Operation:
         inputs: dict[str, tuple[str | Constant, ...]] = {}
         for parameter, argument in message.mapping(2):
             bindings: list[str | Constant] = []
@@ -242,10 +196,10 @@ class _Reader:
             blocks=tuple(self.operations(block, depth + 1) for block in message.messages(4)),
         )
 
-    def named(self, message: _Message) -> Value:
+    def named(self, message: Message) -> Value:
         return Value(message.text(1), self.type(message.message(2)))
 
-    def type(self, message: _Message | None) -> Type:
+    def type(self, message: Message | None) -> Type:
         tensor = message.message(1) if message else None
         if tensor is None:
             return Type("", None)
@@ -260,7 +214,7 @@ class _Reader:
         require(max(shape, default=0) <= _MAX_ELEMENTS >= prod(shape), self.where, "a tensor is absurdly large")
         return Type(dtype, tuple(shape) if fixed else None)
 
-    def constant(self, message: _Message) -> Constant | None:
+    def constant(self, message: Message) -> Constant | None:
         """A tensor constant; None for lists, tuples and dictionaries."""
         kind = self.type(message.message(2))
         blob = message.message(5)
@@ -277,7 +231,7 @@ class _Reader:
         require(kind.size == 0, self.where, "a constant has no elements")
         return Constant(kind, memoryview(b""), "", self.where, tensor.start, tensor.start)
 
-    def immediate(self, kind: Type, number: int, repeated: _Message) -> Constant:
+    def immediate(self, kind: Type, number: int, repeated: Message) -> Constant:
         found = repeated.fields.get(1, [])
         start, end = (found[0].value, found[-1].end) if found else (repeated.start, repeated.start)
         if number == 4:
@@ -302,7 +256,7 @@ class _Reader:
             number, position = varint(self.data, position, field.end, self.where)
             yield signed(number)
 
-    def blob(self, kind: Type, blob: _Message) -> Constant:
+    def blob(self, kind: Type, blob: Message) -> Constant:
         """A constant in a weight file, of which ``offset`` names the description."""
         path = str(PurePosixPath(self.where).parent / blob.text(1).removeprefix("@model_path/"))
         if path not in self.files:

@@ -1,0 +1,58 @@
+"""One protocol-buffer message by field number, every access checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from targets.wire import BYTES, VARINT, Field, fields, malformed
+
+
+class Message:
+    """The fields of one message, by number."""
+
+    def __init__(self, data: bytes, start: int, end: int, where: str) -> None:
+        self.data, self.where, self.start = data, where, start
+        self.fields: dict[int, list[Field]] = {}
+        for field in fields(data, start, end, where):
+            self.fields.setdefault(field.number, []).append(field)
+
+    def all(self, number: int) -> Iterator[Field]:
+        """Every length-delimited field of this number."""
+        for field in self.fields.get(number, ()):
+            if field.wire != BYTES:
+                raise malformed(self.where, field.start)
+            yield field
+
+    def messages(self, number: int) -> Iterator[Message]:
+        """Every message of this number."""
+        for field in self.all(number):
+            yield Message(self.data, field.value, field.end, self.where)
+
+    def message(self, number: int) -> Message | None:
+        """The last one, as protocol buffers do for a field that should come once."""
+        return next(iter(list(self.messages(number))[-1:]), None)
+
+    def integer(self, number: int) -> int:
+        """A varint, as unsigned; 0 where it is absent."""
+        field = self.fields.get(number, [None])[-1]
+        if field is None:
+            return 0
+        if field.wire != VARINT:
+            raise malformed(self.where, field.start)
+        return field.integer
+
+    def text(self, number: int) -> str:
+        """The last string of this number; empty where it is absent."""
+        return (self.texts(number) or ("",))[-1]
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        """Every string of this number."""
+        try:
+            return tuple(self.data[field.value : field.end].decode() for field in self.all(number))
+        except UnicodeDecodeError as error:
+            raise malformed(self.where, self.start) from error
+
+    def mapping(self, number: int) -> Iterator[tuple[str, Message]]:
+        """The entries of a map from strings to messages."""
+        for entry in self.messages(number):
+            yield entry.text(1), entry.message(2) or Message(self.data, 0, 0, self.where)
