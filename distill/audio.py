@@ -48,7 +48,7 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
     where = str(path)
     if not path.is_file():
         raise UserError("there is no such audio file", where=where, fix="check the path")
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    resampler = av.AudioResampler(format="fltp", rate=rate)
     count = 0
     try:
         with av.open(where) as container:
@@ -70,7 +70,7 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
 def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate: int = SAMPLE_RATE) -> None:
     """Write mono ``samples`` [time] (int16, or float in [-1, 1], clipped) as a 16-bit WAV, atomically."""
     if samples.dtype != np.int16:
-        samples = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+        samples = np.round(np.clip(np.asarray(samples, np.float32), -1, 1) * 32767).astype(np.int16)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -81,5 +81,6 @@ def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
-    block = np.array(frame.to_ndarray()[0], dtype=np.float32)
-    return np.nan_to_num(block, posinf=0.0, neginf=0.0)
+    """``[samples]``: the mean of the frame's channels; FFmpeg's own mixing to mono is louder than either channel."""
+    channels = np.asarray(frame.to_ndarray(), dtype=np.float32)
+    return np.asarray(np.nan_to_num(channels.mean(axis=0), posinf=0.0, neginf=0.0))

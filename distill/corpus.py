@@ -96,7 +96,7 @@ def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Utterance, ...]:
             language=language,
             variant=draw.choice(variants),
             words_a_minute=draw.randrange(130, 221),
-            pitch=draw.randrange(20, 81),
+            pitch=draw.randrange(20, 81) if keep else draw.randrange(10, 100),
             pitch_range=draw.randrange(20, 81),
             split=split,
         )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import UserError
+from compile.errors import MissingExtra, UserError
+from compile.files import write_atomically
 from distill.audio import HOP, SAMPLE_RATE
+from distill.controls import ARKIT, closure
+from distill.espeak import PAUSE, Phone
 
 RunWindow = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A predictor: windows float32 ``[count, window]`` to controls ``[count, controls]``."""
@@ -55,3 +60,76 @@ def frames(
 def _run(windows: NDArray[np.float32], run_window: RunWindow, batch: int) -> NDArray[np.float32]:
     pieces = [run_window(np.ascontiguousarray(windows[at : at + batch])) for at in range(0, len(windows), batch)]
     return np.concatenate(pieces)
+
+
+# What the picture shows: label, controls whose mean is drawn, colour (Okabe & Ito's, safe for colour-blind eyes).
+LINES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("jaw open", ("jawOpen",), "#0072B2"),
+    ("funnel", ("mouthFunnel",), "#E69F00"),
+    ("pucker", ("mouthPucker",), "#D55E00"),
+    ("lower lip roll", ("mouthRollLower",), "#009E73"),
+    ("lower lip down", ("mouthLowerDownLeft", "mouthLowerDownRight"), "#999999"),
+)
+CLOSED = ("lips closed", "#CC79A7")
+
+
+def plot(
+    path: Path,
+    curves: NDArray[np.float32],
+    audio: NDArray[np.float32],
+    *,
+    controls: Sequence[str] = ARKIT,
+    phones: Sequence[Phone] = (),
+    title: str = "",
+) -> None:
+    """Draw the waveform, the phones where known, and the main mouth curves below, as PNG.
+
+    Args:
+        path: of the picture.
+        curves: ``[frames, controls]`` at 50 Hz.
+        audio: mono [time] at 16 kHz.
+        controls: names of the last axis.
+        phones: written above the waveform.
+        title: what is said.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtra("drawing curves", "teacher", "matplotlib") from error
+    seconds = len(audio) / SAMPLE_RATE
+    figure = Figure(figsize=(max(8.0, min(2.5 * seconds, 24.0)), 4.8), dpi=140, layout="constrained")
+    FigureCanvasAgg(figure)
+    sound, face = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.6))
+    time = np.arange(len(audio)) / SAMPLE_RATE
+    sound.plot(time, audio, color="#555555", linewidth=0.4)
+    peak = float(np.abs(audio).max(initial=1e-3)) * 1.05
+    sound.set_ylim(-peak, peak * 1.5)
+    sound.set_axis_off()
+    for phone in phones:
+        if phone.symbol != PAUSE:
+            closes = bool({"p", "b", "m"} & set(phone.symbol))
+            if closes:
+                for axes in (sound, face):
+                    axes.axvspan(phone.start, phone.end, color=CLOSED[1], alpha=0.15, linewidth=0)
+            middle = (phone.start + phone.end) / 2
+            weight = "bold" if closes else "normal"
+            sound.text(middle, peak * 1.15, phone.symbol, ha="center", fontsize=8, weight=weight, clip_on=True)
+    frame_times = np.arange(len(curves)) * HOP / SAMPLE_RATE
+    face.fill_between(frame_times, closure(curves, controls), color=CLOSED[1], alpha=0.35, linewidth=0, label=CLOSED[0])
+    for label, names, colour in LINES:
+        values = np.mean([curves[:, controls.index(name)] for name in names], axis=0)
+        face.plot(frame_times, values, color=colour, linewidth=1.6, label=label)
+    face.set_xlim(0, seconds)
+    face.set_ylim(0, 1)
+    face.set_xlabel("seconds")
+    face.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    face.spines[["top", "right"]].set_visible(False)
+    face.legend(ncols=len(LINES) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
+    sound.set_title(title, fontsize=11, loc="left")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_atomically(path, picture.getvalue())

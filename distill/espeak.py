@@ -111,10 +111,11 @@ def speak(text: str, voice: str, *, words_a_minute: int = 175, pitch: int = 50, 
     if library.espeak_Synth(data, len(data), 0, 0, 0, UTF8, None, None) != 0:
         raise UserError(f"espeak-ng could not read the text '{text[:40]}'", where=f"voice {voice}")
     library.espeak_Synchronize()
-    if not chunks or not marks:
+    samples = np.concatenate([np.zeros(0, np.int16), *chunks])
+    phones = _phones(marks, samples, rate)
+    if all(phone.symbol == PAUSE for phone in phones):
         raise UserError(f"espeak-ng said nothing for the text '{text[:40]}'", where=f"voice {voice}")
-    samples = np.concatenate(chunks)
-    return Speech(samples, rate, _phones(marks, samples, rate))
+    return Speech(samples, rate, phones)
 
 
 def _phones(marks: list[tuple[int, str]], samples: NDArray[np.int16], rate: int) -> tuple[Phone, ...]:

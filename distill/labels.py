@@ -60,7 +60,7 @@ class Labels:
         """
         path = self.folder / f"{entry.key}.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 audio, curves = file["audio"], file["curves"].astype(np.float32)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"not a label file: {error}", where=str(path), fix="delete it and label again") from error

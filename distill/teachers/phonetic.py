@@ -26,6 +26,7 @@ JAW = ARKIT.index("jawOpen")
 JAW_DECAY = 22.0  # per second
 LIPS_DECAY = (13.0, 20.0)  # per second, before and after the phone: lips anticipate
 REACH = 0.4  # seconds after which a decayed dominance is nothing
+BRIDGE = 0.06  # seconds between two of a kind below which the lips do not let go
 SMOOTHING = 0.012  # seconds, standard deviation
 QUIET_JAW, LOUDNESS_SPAN = 0.7, 25.0  # speech this many dB under its loud parts opens the jaw this much
 
@@ -59,7 +60,7 @@ def draw(phones: tuple[Phone, ...], count: int) -> NDArray[np.float64]:
         dominance[:, JAW] = viseme.jaw * np.exp(-JAW_DECAY * (before + after))
         pull[first:last] += dominance * _vector(viseme.targets)
         weight[first:last] += dominance
-    curves = pull / weight
+    curves = np.asarray(pull / weight)
     for constriction in CONSTRICTIONS:
         _lay_over(curves, constriction, phones)
     return curves
@@ -84,19 +85,34 @@ def _lay_over(curves: NDArray[np.float64], constriction: Constriction, phones: t
     """Blend a constriction's targets into ``curves`` [time, 52] around each of its phones, in place."""
     count = len(curves)
     grip = np.zeros(count)
-    for phone in phones:
-        if not any(letter in constriction.letters for letter in letters(phone.symbol)):
-            continue
-        half = np.clip(phone.end - phone.start, *constriction.hold) / 2
-        middle = (phone.start + phone.end) / 2
-        first = _clamp(middle - half - constriction.attack, count)
-        last = _clamp(middle + half + constriction.release, count)
-        offset = np.arange(first, last) / DRAWN_RATE - middle
-        away = np.maximum((-half - offset) / constriction.attack, (offset - half) / constriction.release)
+    holds = _holds(constriction, phones)
+    edges = [(-np.inf, -np.inf), *holds, (np.inf, np.inf)]
+    for (_, before), (start, end), (after, _) in zip(edges, edges[1:], edges[2:], strict=False):
+        # Two closures in quick succession still open in between: each takes half of the time at most.
+        attack = np.clip((start - before) / 2, 1e-3, constriction.attack)
+        release = np.clip((after - end) / 2, 1e-3, constriction.release)
+        first, last = _clamp(start - attack, count), _clamp(end + release, count) + 1
+        time = np.arange(first, min(last, count)) / DRAWN_RATE
+        away = np.maximum((start - time) / attack, (time - end) / release)
         shape = 0.5 + 0.5 * np.cos(np.pi * np.clip(away, 0, 1))
         grip[first:last] = np.maximum(grip[first:last], shape)
     target, named = _vector(constriction.targets), _mask(constriction.targets)
     curves[:, named] += grip[:, None] * (target[named] - curves[:, named])
+
+
+def _holds(constriction: Constriction, phones: tuple[Phone, ...]) -> list[tuple[float, float]]:
+    """Spans (start, end) in seconds that keep the constriction; neighbours like m and b keep it as one."""
+    holds: list[tuple[float, float]] = []
+    last_end = -np.inf
+    for phone in phones:
+        if not set(letters(phone.symbol)) & set(constriction.letters):
+            continue
+        half = float(np.clip(phone.end - phone.start, *constriction.hold)) / 2
+        middle = (phone.start + phone.end) / 2
+        start = holds.pop()[0] if phone.start - last_end < BRIDGE else middle - half
+        holds.append((start, middle + half))
+        last_end = phone.end
+    return holds
 
 
 def _jaw_scale(audio: NDArray[np.float32], frames: int) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ class Viseme:
 
     letters: str
     targets: Mapping[str, float] = field(default_factory=dict)
-    jaw: float = 0.7
+    jaw: float = 0.5
     lips: float = 0.25
 
 
@@ -51,7 +51,7 @@ PAUSE = Viseme("_", jaw=0.8, lips=0.8)
 POSTURES: tuple[Viseme, ...] = (
     PAUSE,
     Viseme(
-        "aɐɑæʌ", {"jawOpen": 0.55, "mouthLowerDown": 0.35, "mouthUpperUp": 0.15, "mouthStretch": 0.1}, jaw=1, lips=1
+        "aɐɑæʌ", {"jawOpen": 0.65, "mouthLowerDown": 0.35, "mouthUpperUp": 0.15, "mouthStretch": 0.1}, jaw=1, lips=1
     ),
     Viseme(
         "eɛəɜɘɚɝᵊ", {"jawOpen": 0.32, "mouthLowerDown": 0.3, "mouthStretch": 0.2, "mouthSmile": 0.1}, jaw=0.9, lips=0.7
@@ -88,7 +88,7 @@ BILABIAL = Constriction(
         "mouthStretch": 0.05,
     },
     attack=0.06,
-    hold=(0.05, 0.1),
+    hold=(0.04, 0.09),
     release=0.05,
 )
 LABIODENTAL = Constriction(

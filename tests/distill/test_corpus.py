@@ -1,0 +1,123 @@
+"""Synthetic corpora are repeatable and split honestly; audio is found in files, folders and patterns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compile.errors import UserError
+from distill import corpus
+from distill.audio import decode, write_wav
+from distill.sentences import SENTENCES
+
+SPEAK = """
+import hashlib, pathlib, sys
+from distill import corpus
+folder = pathlib.Path(sys.argv[1])
+corpus.synthesize(folder, corpus.plan(6, seed=5))
+for path in sorted(folder.iterdir()):
+    print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+def test_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", SPEAK, str(tmp_path / seed)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert len(runs[0].splitlines()) == 12
+
+
+def test_the_same_bytes_after_other_speech(tmp_path: Path) -> None:
+    corpus.synthesize(tmp_path / "other", corpus.plan(3, seed=8))
+    for name in ("a", "b"):
+        corpus.synthesize(tmp_path / name, corpus.plan(2, seed=5))
+    digests = [
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / name).iterdir()}
+        for name in ("a", "b")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_seeds_differ() -> None:
+    assert corpus.plan(20, seed=0) == corpus.plan(20, seed=0)
+    assert corpus.plan(20, seed=0) != corpus.plan(20, seed=1)
+
+
+def test_splits_share_neither_sentences_nor_voices() -> None:
+    train, held = corpus.plan(2000, seed=0), corpus.plan(400, seed=0, split=corpus.HELD_OUT)
+    assert not {u.variant for u in train} & {u.variant for u in held}
+    assert not {u.text for u in train} & {u.text for u in held}
+    for part in (train, held):
+        assert {u.language for u in part} == set(SENTENCES)
+    every_text = {text for texts in SENTENCES.values() for text in texts}
+    assert {u.text for u in held} <= every_text
+
+
+def test_sources_know_their_phones(spoken: list[corpus.Source]) -> None:
+    assert [source.split for source in spoken] == ["train"] * 4 + ["held-out"] * 2
+    for source in spoken:
+        assert source.phones
+        assert source.text
+        assert "+" in source.speaker
+        assert abs(len(decode(source.path)) / 16000 - source.phones[-1].end) < 0.01
+
+
+def test_an_unknown_voice_leaves_no_folder(tmp_path: Path) -> None:
+    bad = corpus.Utterance("hello", "en-us", "nobody", 170, 50, 50, corpus.TRAIN)
+    with pytest.raises(UserError, match=r"no voice 'en-us\+nobody'"):
+        corpus.synthesize(tmp_path / "corpus", [bad])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_say(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="empty corpus"):
+        corpus.synthesize(tmp_path / "corpus", [])
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    for name in ("b.wav", "anna/a.wav", "anna/deep/c.wav"):
+        write_wav(tmp_path / name, np.zeros(160, np.int16))
+    (tmp_path / "notes.txt").write_text("not audio")
+    return tmp_path
+
+
+def test_find_in_folders_files_and_patterns(recordings: Path) -> None:
+    everything = [recordings / "anna/a.wav", recordings / "anna/deep/c.wav", recordings / "b.wav"]
+    assert [source.path for source in corpus.find([recordings])] == everything
+    assert [source.path for source in corpus.find([recordings / "b.wav", recordings / "b.wav"])] == everything[2:]
+    assert [source.path for source in corpus.find([str(recordings / "*" / "*.wav")])] == everything[:1]
+    assert corpus.find([recordings / "anna/a.wav"])[0].speaker == "anna"
+
+
+def test_find_nothing(recordings: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        corpus.find([recordings / "missing.wav"])
+    with pytest.raises(UserError, match="no audio here"):
+        corpus.find([recordings / "*.mp3"])
+    (recordings / "empty").mkdir()
+    with pytest.raises(UserError, match="no audio here"):
+        corpus.find([recordings / "empty"])
+    with pytest.raises(UserError, match="empty corpus"):
+        corpus.find([])
+
+
+def test_garbled_phone_times_are_named(recordings: Path) -> None:
+    (recordings / "b.json").write_text(json.dumps({"phones": [["p", 0.0]]}))
+    with pytest.raises(UserError, match=r"b\.json"):
+        corpus.find([recordings / "b.wav"])

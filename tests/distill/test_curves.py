@@ -1,0 +1,86 @@
+"""Curves from windowed predictors: timing, padding, ensemble; and the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compile.errors import UserError
+from distill import curves
+from distill.espeak import Phone
+
+
+def at(sample: int):  # type: ignore[no-untyped-def]
+    """A predictor that answers with one sample of its window, 52 times."""
+    return lambda windows: np.repeat(windows[:, sample : sample + 1], 52, axis=1)
+
+
+def test_frame_k_is_at_k_hops() -> None:
+    audio = np.linspace(0, 1, 3210, dtype=np.float32)
+    result = curves.frames(audio, at(8192 - 4096), window=8192)
+    assert result.shape == (11, 52)
+    np.testing.assert_array_equal(result[:, 0], audio[::320])
+
+
+def test_silence_surrounds_the_audio() -> None:
+    audio = np.ones(640, np.float32)
+    assert curves.frames(audio, at(0), window=8192).max() == 0
+    assert curves.frames(audio, at(8191), window=8192).max() == 0
+
+
+@pytest.mark.parametrize("look_ahead", [0, 1024, 4096])
+def test_any_look_ahead(look_ahead: int) -> None:
+    audio = np.random.default_rng(0).random(5000).astype(np.float32)
+    result = curves.frames(audio, at(8191 - look_ahead + 1 if look_ahead else 8191), 8192, look_ahead=look_ahead)
+    expected = audio[::320] if look_ahead else np.concatenate(([0], audio[319::320]))[: len(result)]
+    np.testing.assert_array_equal(result[:, 0], expected)
+
+
+def test_values_are_clipped() -> None:
+    audio = np.array([-3.0, 3.0] * 320, np.float32)
+    result = curves.frames(audio, lambda windows: np.full((len(windows), 52), 7.0, np.float32), 8192)
+    assert result.max() == 1
+    assert curves.frames(audio, at(4096), 8192).min() == 0
+
+
+def test_the_ensemble_is_the_mean_of_three_taps() -> None:
+    audio = np.random.default_rng(0).random(6400).astype(np.float32)
+    result = curves.frames(audio, at(4096), 8192, ensemble=True)
+    k, shift = 10, 267  # 16.7 ms
+    expected = (audio[k * 320 - shift] + audio[k * 320] + audio[k * 320 + shift]) / 3
+    assert result[k, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_batches_change_nothing() -> None:
+    audio = np.random.default_rng(0).random(6400).astype(np.float32)
+    sizes: list[int] = []
+
+    def predictor(windows: np.ndarray) -> np.ndarray:
+        sizes.append(len(windows))
+        return np.repeat(windows[:, :1], 52, axis=1)
+
+    one = curves.frames(audio, predictor, 8192, batch=1)
+    seven = curves.frames(audio, predictor, 8192, batch=7)
+    np.testing.assert_array_equal(one, seven)
+    assert sizes == [1] * 20 + [7, 7, 6]
+
+
+def test_no_audio() -> None:
+    with pytest.raises(UserError, match="no audio"):
+        curves.frames(np.zeros(0, np.float32), at(0), 8192)
+
+
+def test_plot_is_a_png_and_repeatable(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    audio = rng.normal(0, 0.1, 16000).astype(np.float32)
+    face = rng.random((50, 52)).astype(np.float32)
+    phones = (Phone("p", 0.1, 0.2), Phone("a", 0.2, 0.5), Phone("_", 0.5, 1.0))
+    for name in ("a.png", "b.png"):
+        curves.plot(tmp_path / name, face, audio, phones=phones, title="pa")
+    data = (tmp_path / "a.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert data == (tmp_path / "b.png").read_bytes()
+    curves.plot(tmp_path / "bare.png", face, audio)
+    assert (tmp_path / "bare.png").read_bytes() != data
