@@ -109,6 +109,11 @@ class Dissection:
 class Runner(Protocol):
     """An artefact ready to execute on this machine."""
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each input, by name."""
+        ...
+
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Execute once; names, shapes and dtypes are those of the model's inputs and outputs."""
         ...

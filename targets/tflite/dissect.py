@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -240,19 +241,29 @@ class _Model:
             yield f"the weights in '{self.flatbuffer.text(group.vector('name'))}'"
 
     def metadata(self) -> dict[str, str]:
-        """Metadata entries that are text, by name, and the description."""
+        """Metadata entries that are text, by name, and the description; phiz's own entry as its ``phiz.*`` keys."""
         found = {"description": self.flatbuffer.text(self.root.vector("description"))[:_MAX_TEXT]}
         for entry in self.root.records("metadata"):
             for start, end in self.contents(self.buffer(entry.integer("buffer"), entry)):
                 if end - start <= _MAX_TEXT:
                     name = self.flatbuffer.text(entry.vector("name"))
                     found[name] = _as_text(self.flatbuffer.data[start:end])
+        found.update(_entries(found.pop("phiz", "")))
         return {name: text for name, text in sorted(found.items()) if text}
 
 
 # Which elements of a sparse constant its buffer holds: as much a part of it as the elements.
 _SPARSE = {"SparsityParameters": "int32", "Int32Vector": "int32", "Uint16Vector": "uint16", "Uint8Vector": "uint8"}
 _METADATA = {("Model", "description"), ("Model", "metadata"), ("Model", "metadata_buffer")}
+
+
+def _entries(text: str) -> dict[str, str]:
+    """The strings of a JSON object; none where the text is no such object."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
 
 
 def _holds_data(buffer: Record) -> bool:

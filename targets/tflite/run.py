@@ -41,8 +41,9 @@ class LiteRT:
 
     def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
-        self.inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
-        self.outputs = {detail["name"]: detail for detail in interpreter.get_output_details()}
+        self._inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
+        self._outputs = {detail["name"]: detail for detail in interpreter.get_output_details()}
+        self.inputs = {name: tuple(detail["shape"].tolist()) for name, detail in self._inputs.items()}
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Execute once.
@@ -50,18 +51,18 @@ class LiteRT:
         Raises:
             UserError: an input is missing, unknown, or of another shape or dtype.
         """
-        for name in sorted(self.inputs.keys() | inputs.keys()):
+        for name in sorted(self._inputs.keys() | inputs.keys()):
             self._check(name, inputs)
-        for name, detail in self.inputs.items():
+        for name, detail in self._inputs.items():
             self.interpreter.set_tensor(detail["index"], np.array(inputs[name], order="C"))
         self.interpreter.invoke()
-        return {name: np.array(self.interpreter.get_tensor(detail["index"])) for name, detail in self.outputs.items()}
+        return {name: np.array(self.interpreter.get_tensor(detail["index"])) for name, detail in self._outputs.items()}
 
     def _check(self, name: str, inputs: Mapping[str, NDArray[np.generic]]) -> None:
-        if name not in self.inputs or name not in inputs:
+        if name not in self._inputs or name not in inputs:
             problem = "is not an input of the file" if name in inputs else "is missing"
-            raise UserError(f"input '{name}' {problem}", fix=f"give exactly: {', '.join(self.inputs)}")
-        shape, dtype = tuple(self.inputs[name]["shape"].tolist()), np.dtype(self.inputs[name]["dtype"])
+            raise UserError(f"input '{name}' {problem}", fix=f"give exactly: {', '.join(self._inputs)}")
+        shape, dtype = self.inputs[name], np.dtype(self._inputs[name]["dtype"])
         given = inputs[name]
         if given.shape != shape or given.dtype != dtype:
             raise UserError(f"input '{name}' is {given.dtype} {given.shape}, expected {dtype} {shape}")

@@ -197,7 +197,7 @@ def test_the_indices_of_a_sparse_weight_are_weights() -> None:
 
 
 def test_metadata_is_read_and_labelled(sample: Dissection) -> None:
-    assert sample.metadata == {"description": "made in a test", "phiz": '{"phiz.sample_rate":"16000"}'}
+    assert sample.metadata == {"description": "made in a test", "phiz.sample_rate": "16000"}
     labelled = b"".join(SAMPLE[s.start : s.end] for s in sample.sections if s.kind is Kind.METADATA)
     assert b"made in a test" in labelled
     assert b'{"phiz.sample_rate":"16000"}' in labelled

@@ -1,0 +1,177 @@
+"""``phiz compile`` from the outside: what it writes, what it refuses, and that refusing leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+TARGETS = ("onnx", "tflite", "coreml")
+
+
+@pytest.fixture
+def arrays(tmp_path, noise):
+    np.savez(tmp_path / "calibration.npz", x=noise(60, 512))
+    return tmp_path / "calibration.npz"
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_all_targets(phiz, tiny_path, arrays, tmp_path):
+    ran = phiz("compile", tiny_path, "--calibrate", arrays, "--cap", "3.4MB", "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert set(manifest["artifacts"]) == set(manifest["parity"]) == set(TARGETS)
+    for target, limit in zip(TARGETS, (1, 1, 2), strict=True):
+        assert manifest["parity"][target]["status"] == "run"
+        assert manifest["parity"][target]["steps"] <= limit
+        assert manifest["parity"][target]["sqnr_db"] >= 30
+    assert manifest["budget"] == {"footprint": 3_400_000, "file": 3_400_000}
+    assert "pass" in ran.out
+    assert "not to be trusted" not in ran.out
+
+
+def test_golden_holds_what_the_artefact_answers(phiz, tiny_path, arrays, tmp_path):
+    assert phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", tmp_path / "out").code == 0
+    session = onnxruntime.InferenceSession(str(tmp_path / "out/student.onnx"))
+    with np.load(tmp_path / "out/golden.npz", allow_pickle=False) as golden:
+        assert set(golden.files) == {"input.x", "expected.y", "float.y"}
+        for x, expected in zip(golden["input.x"], golden["expected.y"], strict=True):
+            step = float(np.ptp(golden["float.y"])) / 100  # an order of magnitude above a quantisation step
+            np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, atol=step)
+
+
+def test_random_calibration_says_so(phiz, tiny_path, tmp_path):
+    ran = phiz("compile", tiny_path, "-t", "onnx", "-o", tmp_path / "out")
+    assert ran.code == 0
+    assert "not to be trusted" in ran.out
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["calibration"]["trusted"] is False
+
+
+def test_two_processes_give_equal_bytes(tiny_path, arrays, tmp_path):
+    command = [sys.executable, "-m", "compile.cli", "compile", str(tiny_path), "--calibrate", str(arrays), "-o"]
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([*command, str(tmp_path / seed)], env=environment, check=True, capture_output=True)
+    first, second = files_of(tmp_path / "1"), files_of(tmp_path / "2")
+    assert first == second
+    assert {"student.onnx", "student.tflite", "student.mlpackage/Manifest.json"} <= set(first)
+
+
+def test_over_the_cap_is_set_aside(phiz, tiny_path, arrays, tmp_path):
+    out = tmp_path / "out"
+    assert phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out).code == 0
+    before = files_of(out)
+    ran = phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out, "--cap", "1kB")
+    assert ran.code == 1
+    assert "cap of 1.00 kB" in ran.out + ran.err
+    assert files_of(out) == before
+    assert (tmp_path / "out.rejected/student.onnx").is_file()
+
+
+def test_parity_gate(phiz, tiny_path, arrays, tmp_path):
+    ran = phiz(
+        "compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", tmp_path / "out", "--min-sqnr", "150 dB"
+    )
+    assert ran.code == 1
+    assert "below the 150 dB asked for" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_schemes_and_rules(phiz, tiny_path, arrays, tmp_path):
+    out = tmp_path / "out"
+    ran = phiz(
+        *("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out),
+        *("--scheme", "w8a8", "--rule", "float on Conv under @input"),
+    )
+    assert ran.code == 0, ran.err
+    schemes = json.loads((out / "manifest.json").read_text())["schemes"]
+    assert sorted(entry["scheme"] for name, entry in schemes.items() if name.startswith("conv")) == ["float", "w8a8"]
+
+
+def test_configuration(phiz, tiny_path, arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "phiz.toml").write_text(
+        f'[model]\npath = "{tiny_path.name}"\n[calibrate]\naudio = "{arrays.name}"\n'
+        '[build.desk]\ntargets = ["onnx"]\n[build.phone]\ntargets = ["tflite"]\nfootprint = "1 kB"\n'
+    )
+    ran = phiz("compile")
+    assert ran.code == 1
+    assert (tmp_path / "build/desk/student.onnx").is_file()
+    assert (tmp_path / "build/phone.rejected/student.tflite").is_file()
+    assert phiz("compile", "--build", "desk").code == 0
+    assert "there is no [build.tv]" in phiz("compile", "--build", "tv").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.onnx",), "cannot read"),
+        (("nowhere",), "there is no such file"),
+        ((), "phiz.toml: cannot read"),
+        (("MODEL", "-t", "tpu"), "unknown target 'tpu'; choose from: onnx, tflite, coreml"),
+        (("MODEL", "--cap", "3.4"), "no unit"),
+        (("MODEL", "--cap", "3.4 XB"), "unknown unit 'XB'"),
+        (("MODEL", "--cap", "much"), "not a size"),
+        (("MODEL", "--scheme", "int2"), "unknown scheme 'int2'"),
+        (("MODEL", "--rule", "float under nothing"), "matches no node"),
+        (("MODEL", "--min-sqnr", "36"), "not a number of decibels"),
+        (("MODEL", "--shape", "x:1"), "not a shape"),
+        (("MODEL", "--calibrate", "nowhere.npz"), "nowhere.npz"),
+        (("MODEL", "--calibrate", "nowhere.wav"), "nowhere.wav"),
+        (("MODEL", "--only"), "No such option"),
+    ],
+)
+def test_bad_input_exits_2_and_writes_nothing(phiz, tiny_path, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    ran = phiz("compile", *(tiny_path if argument == "MODEL" else argument for argument in arguments))
+    assert ran.code == 2, ran.err
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(phiz, tiny_path, tmp_path):
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter1.txt").write_text("words")
+    ran = phiz("compile", tiny_path, "-t", "onnx", "-o", precious)
+    assert ran.code == 2
+    assert "not a phiz build folder" in ran.err
+    assert (precious / "chapter1.txt").read_text() == "words"
+    assert phiz("audit", precious).code == 2
+
+
+def test_missing_extra_names_the_pip_line(phiz, tiny_path, tmp_path, monkeypatch):
+    import targets.catalogue
+
+    monkeypatch.setattr(targets.catalogue, "find_spec", lambda _: None)
+    ran = phiz("compile", tiny_path, "-t", "tflite", "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "pip install 'phiz[tflite]'" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_compiling_onnx_imports_no_torch(tiny_path, arrays, tmp_path):
+    arguments = ["compile", str(tiny_path), "--calibrate", str(arrays), "-o", str(tmp_path / "out")]
+    code = (
+        "import sys\nsys.argv = ['phiz', *sys.argv[1:]]\nfrom compile.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "assert sys.modules.get('torch') is None and 'tensorflow' not in sys.modules and 'jax' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,77 @@
+"""What calibrates does not judge, whatever it comes from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compile import capture, samples
+from compile.errors import UserError
+
+
+@pytest.fixture
+def model(tiny_path):
+    return capture.from_onnx(tiny_path)
+
+
+def ramp(start, length):
+    return np.arange(start, start + length, dtype=np.float32)
+
+
+def test_windows_come_from_other_clips_for_judging(model):
+    clips = [ramp(k * 10_000, 3000) for k in range(6)]
+    split = samples.from_clips(model, clips, 32)
+    owners = [set((array["x"][:, 0] // 10_000).astype(int)) for array in (split.calibrate, split.judge)]
+    assert owners == [{0, 2, 3, 5}, {1, 4}]
+    assert (len(split.calibrate["x"]), len(split.judge["x"])) == (32, 16)
+    windows = split.calibrate["x"]
+    np.testing.assert_array_equal(np.diff(windows, axis=1), 1)  # whole pieces of one clip
+
+
+def test_one_clip_is_cut_in_two(model):
+    split = samples.from_clips(model, [ramp(0, 9000)], 8)
+    assert split.calibrate["x"].max() < 6000 <= split.judge["x"].min()
+
+
+def test_short_clips_are_padded(model):
+    split = samples.from_clips(model, [ramp(1, 10), ramp(1, 10)], 2)
+    assert split.calibrate["x"].shape == (2, 512)
+    assert split.calibrate["x"][0, 10:].max() == 0
+
+
+def test_npz(model, tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.tile(np.arange(9, dtype=np.float64)[:, None], (1, 512)))
+    split = samples.from_npz(model, tmp_path / "a.npz")
+    assert [array["x"][:, 0].tolist() for array in (split.calibrate, split.judge)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
+    assert split.calibrate["x"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"z": np.zeros((4, 512))}, "not the model's input 'x'"),
+        ({"x": np.zeros((4, 511))}, "expected numbers of shape Nx512"),
+        ({"x": np.zeros((1, 512))}, "two such batches"),
+        ({"x": np.full((4, 512), np.nan)}, "NaN or Inf"),
+        ({"x": np.array([["a"] * 512] * 4)}, "expected numbers"),
+        ({"x": np.array([[None] * 512] * 4)}, "plain arrays"),
+    ],
+)
+def test_bad_npz(model, tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        samples.from_npz(model, tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip"])
+def test_garbage_npz(model, tmp_path, data):
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.npz"):
+        samples.from_npz(model, tmp_path / "a.npz")
+
+
+def test_random_input_is_not_trusted_and_repeats(model):
+    first, second = samples.random_input(model), samples.random_input(model)
+    assert not first.trusted
+    np.testing.assert_array_equal(first.calibrate["x"], second.calibrate["x"])
+    assert not np.array_equal(first.calibrate["x"][: len(first.judge["x"])], first.judge["x"])
