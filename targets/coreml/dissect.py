@@ -186,8 +186,8 @@ class _Steps:
         for name in self.function.outputs:
             self.as_float(name)
         last = max(self.step - 1, 0)
-        for name in self.function.outputs:
-            self.alive[name].last = last
+        for name in (*(value.name for value in self.function.inputs), *self.function.outputs):
+            self.alive[name].last = last  # nothing overwrites what the caller gave or is to get
         known = [
             Lifetime(name, a.size, a.first, min(a.last, last)) for name, a in self.alive.items() if a.size is not None
         ]

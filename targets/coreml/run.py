@@ -69,6 +69,11 @@ class _Program:
     steps: tuple[_Step, ...]
     constants: Mapping[str, Any]
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each input, by name; :func:`load` saw that the program declares it."""
+        return {value.name: value.type.shape or () for value in self.function.inputs}
+
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Execute once.
 
