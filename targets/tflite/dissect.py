@@ -219,6 +219,10 @@ class _Model:
         for step, operator in enumerate(operators):
             for field in ("inputs", "outputs", "intermediates"):
                 touch(operator, field, step, step)
+            # LiteRT dequantises a constant once and keeps the result for as long as the model is loaded.
+            if self.code(operator) == "DEQUANTIZE":
+                constant = all(tensors[index].constant for index in self.operand_indices(operator, "inputs"))
+                touch(operator, "outputs", *((0, final) if constant else (step, step)))
         touch(subgraph, "outputs", final, final)
         lifetimes, unknown = [], []
         for index, (first, last) in sorted(alive.items()):

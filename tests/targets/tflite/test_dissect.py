@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from compile.errors import UserError
 from compile.memory import plan
+from compile.model import Model
 from targets.base import Dissection, Kind, Lifetime
 from targets.tflite import tables
 from targets.tflite.dissect import dissect
+from targets.tflite.lower import lower
 
 RNG = np.random.default_rng(3)
 FILTER = RNG.integers(-127, 128, (4, 1, 3, 2), np.int8)
@@ -410,3 +413,14 @@ def test_repeated_references_do_not_multiply_the_work() -> None:
     builder.Finish(schema.ModelEnd(builder), b"TFL3")
     with pytest.raises(UserError, match="malformed"):
         dissect({"m": bytes(builder.Output())})
+
+
+def test_dequantised_weights_stay_for_good(hub, quantize):
+    """LiteRT turns a w8 layer's weights into float32 once, at load, and keeps them."""
+    net = hub()
+    x = net.input(1, 8)
+    model = quantize(net.model(net.gemm(net.op("Tanh", net.gemm(x, 16, 8)), 4, 16)), "w8", net.feeds())
+    found = dissect(lower(Model(ir.from_proto(model))).files).lifetimes
+    final = max(life.last for life in found)
+    spans = {(life.first, life.last) for life in found if life.size == 4 * 16 * 8}
+    assert spans == {(0, final)}
