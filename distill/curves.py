@@ -58,7 +58,7 @@ def frames(
 
 
 def _run(windows: NDArray[np.float32], run_window: RunWindow, batch: int) -> NDArray[np.float32]:
-    pieces = [run_window(np.ascontiguousarray(windows[at : at + batch])) for at in range(0, len(windows), batch)]
+    pieces = [run_window(np.array(windows[at : at + batch])) for at in range(0, len(windows), batch)]
     return np.concatenate(pieces)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from compile.errors import UserError
 from compile.model import Face
-from distill import students
+from distill import curves, students
 from distill.controls import ARKIT
 from distill.network import Student, destandardise
 
@@ -64,6 +64,18 @@ def test_the_window_is_exactly_what_a_frame_sees(tiny: Student) -> None:
     assert audio.grad[0, -1] != 0
     with pytest.raises(RuntimeError):
         tiny(torch.zeros(1, 8191))
+
+
+@pytest.mark.parametrize("samples", [1, 320, 5000, 24000])
+def test_predict_equals_one_window_a_frame(tiny: Student, samples: int) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
+
+    def run_window(windows: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return tiny(torch.from_numpy(windows)).numpy()
+
+    expected = curves.frames(audio, run_window, 8192)
+    np.testing.assert_allclose(students.predict(tiny, audio), expected, rtol=1e-4, atol=1e-5)  # float32 sums
 
 
 def test_destandardise_is_the_affine_map(tiny: Student) -> None:
