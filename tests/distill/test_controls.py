@@ -46,12 +46,20 @@ def test_each_value_stands_under_its_name(tmp_path: Path) -> None:
     assert float(rows[0]["RightEyeRoll"]) == 0
 
 
-def test_timecodes_count_frames_of_the_rate(tmp_path: Path) -> None:
-    controls.write_csv(tmp_path / "take.csv", np.zeros((3662 * 30, 52), np.float32), 30.0)
-    times = [line.split(",", 1)[0] for line in (tmp_path / "take.csv").read_text().splitlines()[1:]]
-    assert times[0] == "00:00:00:00.000"
-    assert times[29:31] == ["00:00:00:29.000", "00:00:01:00.000"]
-    assert times[3661 * 30 + 7] == "01:01:01:07.000"
+@pytest.mark.parametrize(
+    ("rate", "frame", "timecode"),
+    [
+        (30.0, 0, "00:00:00:00.000"),
+        (30.0, 29, "00:00:00:29.000"),
+        (30.0, 30, "00:00:01:00.000"),
+        (59.94, 61, "00:00:01:01.000"),  # counted at the next whole rate
+        (2.0, 3661 * 2 + 1, "01:01:01:01.000"),
+    ],
+)
+def test_timecodes_count_frames_of_the_rate(tmp_path: Path, rate: float, frame: int, timecode: str) -> None:
+    controls.write_csv(tmp_path / "take.csv", np.zeros((frame + 1, 52), np.float32), rate)
+    last = (tmp_path / "take.csv").read_text().splitlines()[-1]
+    assert last.split(",", 1)[0] == timecode
 
 
 def test_round_trip(tmp_path: Path) -> None:
