@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,25 +52,45 @@ def build(
     if settings is not None and only is not None:
         _require_builds(settings, only)
     reference = model or _configured_model(settings)
-    merged = _merge(settings, cap, target, out, only, reference)
+    builds = _merge(settings, cap, target, out, only, reference)
     base = settings or configuration.Config(folder=Path())
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else base.min_sqnr
     profile = _profile(scheme or base.scheme, (*base.rules, *(rule or ())), sqnr)
     steps = base.max_steps if max_steps is None else max_steps
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
-    run_builds(reference, shape or [], audio, windows or base.windows, profile, merged, sqnr, steps)
+    budget = "--cap" if cap or settings is None else str(config or configuration.NAME)
+    shapes = tuple(shape or ())
+    run_builds(Job(reference, builds, profile, audio, windows or base.windows, shapes, sqnr, steps, budget))
 
 
-def run_builds(
-    reference: str,
-    shapes: list[str],
-    calibrate: list[str],
-    windows: int,
-    profile: Profile,
-    wanted: list[tuple[BuildConfig, Path]],
-    min_sqnr: float | None,
-    max_steps: float | None,
-) -> list[Built]:
+@dataclass(frozen=True)
+class Job:
+    """Everything that ``phiz compile`` was asked for.
+
+    Attributes:
+        model: as ``source.read_model`` takes it.
+        builds: what to build, and where.
+        profile: of quantisation.
+        calibrate: as ``source.read_samples`` takes it.
+        windows: to calibrate on.
+        shapes: ``NAME=1x8192`` of dynamic inputs.
+        min_sqnr: gate in dB; None for none.
+        max_steps: gate in quantisation steps; None for the built-in one.
+        budget: where the caps were set, for people.
+    """
+
+    model: str
+    builds: list[tuple[BuildConfig, Path]]
+    profile: Profile
+    calibrate: list[str]
+    windows: int = 256
+    shapes: tuple[str, ...] = ()
+    min_sqnr: float | None = None
+    max_steps: float | None = None
+    budget: str = "--cap"
+
+
+def run_builds(job: Job) -> list[Built]:
     """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
     from compile.audit.report import Caps
     from compile.build import Request
@@ -77,19 +98,20 @@ def run_builds(
     from compile.cli.source import parse_shapes, read_model, read_samples
     from targets.catalogue import find
 
-    requests = [(config, out, tuple(find(name) for name in config.targets)) for config, out in wanted]
-    parsed = parse_shapes(shapes)
-    for _, out, _ in requests:
+    builds = [(config, out, tuple(find(name) for name in config.targets)) for config, out in job.builds]
+    shapes = parse_shapes(job.shapes)
+    for _, out, _ in builds:
         _check_out(out)
     console = screen()
     results = []
     with Stages() as stages:
         stages("capture", 0, 1)
-        captured = read_model(reference, parsed)
-        samples = read_samples(captured, calibrate, windows)
-        for config, out, targets in requests:
-            caps = Caps(config.footprint, config.file, "this build's budget")
-            results.append(make(captured, Request(targets, profile, samples, caps, min_sqnr, max_steps, out), stages))
+        captured = read_model(job.model, shapes)
+        samples = read_samples(captured, job.calibrate, job.windows)
+        for config, out, targets in builds:
+            caps = Caps(config.footprint, config.file, job.budget)
+            request = Request(targets, job.profile, samples, caps, job.min_sqnr, job.max_steps, out)
+            results.append(make(captured, request, stages))
     for built in results:
         describe(built, console)
     if not samples.trusted:
@@ -130,8 +152,6 @@ def _merge(
     settings: Config | None, cap: str, target: list[str] | None, out: Path | None, only: list[str] | None, model: str
 ) -> list[tuple[BuildConfig, Path]]:
     """Flags override the file; without a file, flags suffice."""
-    from dataclasses import replace
-
     from compile.config import BuildConfig
     from compile.units import parse_size
     from targets.catalogue import TARGETS
@@ -155,8 +175,6 @@ def _merge(
 
 def _profile(name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
     """The named profile with the user's rules behind its own; the goal is what the user asked for, if anything."""
-    from dataclasses import replace
-
     from compile.quantize.recipe import PROFILES, parse
 
     if name not in PROFILES:

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from compile.cli.bake import artefact_of, bake_file, frames_with, open_face
-from compile.cli.build import run_builds
+from compile.cli.build import Job, run_builds
 from compile.cli.console import Stages, screen
 from compile.cli.distill import show_step
 from compile.errors import GateFailed
@@ -70,7 +70,7 @@ def demo(
     targets = ("onnx", "tflite", "coreml")
     build = BuildConfig("demo", targets, CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]
-    run_builds(str(out / "student"), [], calibration, 256, PROFILES["int8"], [(build, out / "build")], 30.0, None)
+    run_builds(Job(str(out / "student"), [(build, out / "build")], PROFILES["int8"], calibration, min_sqnr=30.0))
 
     with Stages() as stages:
         reports = judge(out, spoken.evaluation, stages)
