@@ -35,7 +35,7 @@ HELD_OUT_VARIANTS = ("f4", "m5", "Andrea", "Mike", "anika", "ed")
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Line:
     """A text and how to say it; ``pitch`` and ``pitch_range`` 0 to 100, ``words_a_minute`` 80 to 450."""
 
     text: str
@@ -71,7 +71,7 @@ class Source:
     text: str = ""
 
 
-def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Utterance, ...]:
+def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Line, ...]:
     """Choose ``count`` utterances; equal arguments give equal utterances.
 
     Languages take turns, voices and manners are drawn. ``train`` and ``held-out`` share neither sentences nor voices.
@@ -91,7 +91,7 @@ def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Utterance, ...]:
         draw.shuffle(order)
         chosen += order
     return tuple(
-        Utterance(
+        Line(
             text=text if keep or index % 2 else _reshuffled(texts[language], draw),
             language=language,
             variant=draw.choice(variants),
@@ -105,7 +105,7 @@ def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Utterance, ...]:
 
 
 def synthesize(
-    folder: Path, utterances: Sequence[Utterance], progress: Callable[[int, int], None] | None = None
+    folder: Path, utterances: Sequence[Line], progress: Callable[[int, int], None] | None = None
 ) -> list[Source]:
     """Speak ``utterances`` into ``folder``, which appears whole or not at all; equal utterances give equal bytes.
 
@@ -169,7 +169,7 @@ def _reshuffled(texts: Sequence[str], draw: random.Random) -> str:
     return " ".join(draw.choices(words, k=8)) + "."
 
 
-def _line(utterance: Utterance) -> str:
+def _line(utterance: Line) -> str:
     facts = asdict(utterance)
     speak = {key: facts[key] for key in ("text", "words_a_minute", "pitch", "pitch_range")} | {"voice": utterance.voice}
     return json.dumps({"speak": speak, "split": utterance.split}, ensure_ascii=False) + "\n"

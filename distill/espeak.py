@@ -122,7 +122,7 @@ def _phones(marks: list[tuple[int, str]], samples: NDArray[np.int16], rate: int)
     """Spans from start marks; espeak-ng marks a stop at its burst, so the silent closure before it is added to it."""
     marks = [(start, symbol) for start, symbol in marks if not symbol.startswith("(")]  # "(en)": a foreign word
     starts = [min(start, len(samples)) for start, _ in marks]
-    symbols = [symbol.strip("ˈˌ ") or PAUSE for _, symbol in marks]
+    symbols = [symbol.strip("ˈˌ -") or PAUSE for _, symbol in marks]
     for index in range(1, len(marks)):
         if symbols[index][0] in STOPS and symbols[index - 1] != PAUSE:
             floor = max(starts[index - 1], starts[index] - round(LONGEST_CLOSURE * rate))

@@ -78,7 +78,7 @@ def test_sources_know_their_phones(spoken: list[corpus.Source]) -> None:
 
 
 def test_an_unknown_voice_leaves_no_folder(tmp_path: Path) -> None:
-    bad = corpus.Utterance("hello", "en-us", "nobody", 170, 50, 50, corpus.TRAIN)
+    bad = corpus.Line("hello", "en-us", "nobody", 170, 50, 50, corpus.TRAIN)
     with pytest.raises(UserError, match=r"no voice 'en-us\+nobody'"):
         corpus.synthesize(tmp_path / "corpus", [bad])
     assert not list(tmp_path.iterdir())
