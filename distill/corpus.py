@@ -188,11 +188,15 @@ def _expand(place: Path) -> Iterable[Path]:
 
 def _source(path: Path) -> Source:
     notes = path.with_suffix(".json")
-    if not notes.is_file():
-        return Source(path, speaker=path.parent.name)
+    plain = Source(path, speaker=path.parent.name)
     try:
-        item = json.loads(notes.read_text(encoding="utf-8"))
+        item = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else None
+    except (OSError, ValueError):
+        return plain  # somebody else's file
+    if not isinstance(item, dict) or "phones" not in item:
+        return plain
+    try:
         phones = tuple(Phone(str(symbol), float(start), float(end)) for symbol, start, end in item["phones"])
         return Source(path, phones, str(item["split"]), str(item["speak"]["voice"]), str(item["speak"]["text"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"not phone times as phiz writes them ({error!r})", where=str(notes)) from error

@@ -121,3 +121,9 @@ def test_garbled_phone_times_are_named(recordings: Path) -> None:
     (recordings / "b.json").write_text(json.dumps({"phones": [["p", 0.0]]}))
     with pytest.raises(UserError, match=r"b\.json"):
         corpus.find([recordings / "b.wav"])
+
+
+@pytest.mark.parametrize("content", ["{}", "[1, 2]", "not json", '{"take": 3}'])
+def test_other_json_beside_audio_is_left_alone(recordings: Path, content: str) -> None:
+    (recordings / "b.json").write_text(content)
+    assert corpus.find([recordings / "b.wav"]) == [corpus.Source(recordings / "b.wav", speaker=recordings.name)]
