@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,13 +18,10 @@ from compile.cli.distill import show_step
 from compile.errors import GateFailed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from distill.corpus import Source
     from distill.evaluate import Report
 
-TRAINING = 900  # sentences, about an hour of speech
+TRAINING = 1200  # sentences, about an hour of speech
 CALIBRATION = 24  # sentences, of which a third judges parity
 EVALUATION = 60  # sentences, unseen by training and calibration
 CAP = 3_400_000
@@ -54,7 +51,7 @@ def demo(
     from distill import labels
     from distill.students import architecture
     from distill.teachers.phonetic import PhoneticTeacher
-    from distill.train import Recipe, train
+    from distill.train import Recipe, native_bfloat16, train
 
     started = time.monotonic()
     console = screen()
@@ -64,7 +61,7 @@ def demo(
         cache, _ = labels.label(
             spoken.training, PhoneticTeacher(), out / "labels", lambda done, total: stages("label", done, total)
         )
-        recipe = replace(Recipe(), seed=seed, time_limit=minutes * 60)
+        recipe = Recipe(steps=3000, seed=seed, time_limit=minutes * 60, bfloat16=native_bfloat16())
         train(cache, architecture("tiny"), recipe, out / "student", lambda step: show_step(stages, step))
 
     targets = ("onnx", "tflite", "coreml")
@@ -113,25 +110,17 @@ def speak(folder: Path, seed: int, stages: Stages) -> Spoken:
 
 def judge(out: Path, evaluation: list[Source], stages: Stages) -> dict[str, Report]:
     """Teacher, float student and int8 student on sentences with exact phone times, by one measure."""
-    import torch
-
     from distill import audio
     from distill.evaluate import evaluate
-    from distill.students import load
+    from distill.students import load, predict
     from distill.teachers.base import Utterance
     from distill.teachers.phonetic import PhoneticTeacher
 
     speech = [Utterance(audio.decode(source.path), source.phones) for source in evaluation]
     student, _, _ = load(out / "student")
     face, compiled = open_face(out / "build" / "student.tflite")
-
-    @torch.no_grad()
-    def trained(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        controls: NDArray[np.float32] = student(torch.from_numpy(windows)).numpy()
-        return controls
-
     stages("evaluate", 0, 2)
-    in_float, teacher = evaluate(frames_with(trained, face), PhoneticTeacher(), speech)
+    in_float, teacher = evaluate(partial(predict, student), PhoneticTeacher(), speech)
     stages("evaluate", 1, 2)
     in_int8, _ = evaluate(frames_with(compiled, face), PhoneticTeacher(), speech)
     return {"teacher": teacher, "student, float": in_float, "student, int8 (TFLite)": in_int8}
