@@ -112,12 +112,13 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     final = request.out
     with landing_folder(final) as landing:
         write(artifacts, landing.folder)
-        results = {
-            artifact.target: parity.judge(
+        outputs = {
+            target.name: parity.run(
                 target, landing.folder / artifact.name, against, partial(progress, f"parity {target.name}")
             )
             for target, artifact in zip(request.targets, artifacts, strict=True)
         }
+        results = parity.compare(outputs, against)
         progress("audit", 0, 1)
         caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
         notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}

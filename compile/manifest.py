@@ -70,7 +70,8 @@ def describe(
                 "status": result.status,
                 "sqnr_db": _finite(result.sqnr_db),
                 "error_share": _finite(result.error),
-                "steps": _finite(result.steps),
+                "steps": _finite(result.worst),
+                "steps_from": {other: _finite(steps) for other, steps in result.steps.items()},
             }
             for target, result in parity.items()
         },

@@ -89,7 +89,7 @@ _COLUMNS = (
     _Column("activations\n/ bound", _activations),
     _Column("footprint", _footprint),
     _Column("SQNR", lambda row: _number(row.parity.sqnr_db, "{:.1f} dB")),
-    _Column("steps", lambda row: _number(row.parity.steps, "{:g}")),
+    _Column("steps", lambda row: _number(row.parity.steps, "{:.2f}")),
     _Column("verdict", _verdict, "left"),
 )
 

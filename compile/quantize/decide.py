@@ -148,7 +148,7 @@ def _parameters(
     parameters: dict[str, Affine] = {}
     for group, names in members.items():
         fixed = _fixed(graph, decisions, groups, group)
-        chosen = fixed[0] if fixed else affine(*_bounds(names, ranges))
+        chosen = fixed[0] if fixed else affine(*_worth_covering(names, graph, ranges))
         parameters.update(dict.fromkeys(names, chosen))
     return parameters
 
@@ -211,6 +211,13 @@ def _activations(node: ir.Node) -> list[str]:
 def _bounds(names: Iterable[str], ranges: Ranges) -> tuple[float, float]:
     listed = list(names)
     return min(ranges.low[name] for name in listed), max(ranges.high[name] for name in listed)
+
+
+def _worth_covering(names: Iterable[str], graph: ir.Graph, ranges: Ranges) -> tuple[float, float]:
+    """The range to quantise; graph outputs keep their peaks, for they are what the user sees."""
+    outputs = {_value(value) for value in graph.outputs}
+    ends = [(ranges.low[name], ranges.high[name]) if name in outputs else ranges.best[name] for name in names]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _name(node: ir.Node) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from compile.errors import UserError
-from compile.model import source_of
+from compile.model import constant, source_of
 from compile.quantize.scheme import FOLLOWING, WEIGHTED, Decision, Scheme
 
 INPUT, OUTPUT = "@input", "@output"
@@ -24,6 +24,7 @@ class Rule:
         operator: regular expression on the operator name.
         scope: regular expression on the node's name or source module; or ``@input``, the nodes that read a
             graph input (through operators that only follow), or ``@output``, those that produce a graph output.
+        share: match only nodes that hold at most this share of all weights.
         given: the user wrote this rule, so matching nothing is an error.
         because: the reason that reports give; the rule itself when empty.
     """
@@ -31,6 +32,7 @@ class Rule:
     scheme: Scheme
     operator: str = ".*"
     scope: str = ".*"
+    share: float = 1.0
     given: bool = False
     because: str = ""
 
@@ -50,7 +52,9 @@ class Profile:
 
 
 PROFILES = {
-    "int8": Profile((Rule(Scheme.W8A8),), goal=GOAL),
+    # The last layer computes in float while that is cheap: rounding its output would be the one error that no later
+    # layer can hide, and what the runtimes round differently would show in whole steps.
+    "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
     "w8a8": Profile((Rule(Scheme.W8A8),)),
     "w8": Profile((Rule(Scheme.W8),)),
     "float": Profile((Rule(Scheme.FLOAT),)),
@@ -85,9 +89,10 @@ def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
         UserError: a rule of the user's matches no node; lists the nodes there are.
     """
     chosen: dict[str, Decision] = {}
+    total = sum(_weights(node) for node in graph)
     ends = {INPUT: _reads_input(graph), OUTPUT: _makes_output(graph)}
     for position, rule in enumerate(recipe):
-        matched = [node for node in graph if _matches(rule, node, ends)]
+        matched = [node for node in graph if _matches(rule, node, ends) and _weights(node) <= rule.share * total]
         if rule.given and not matched:
             names = ", ".join(f"{node.name} ({node.op_type})" for node in graph)
             raise UserError(f"rule '{rule}' matches no node", fix=f"nodes are: {names}")
@@ -104,6 +109,11 @@ def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:
     if rule.scope in ends:
         return node in ends[rule.scope]
     return any(re.fullmatch(rule.scope, text) for text in (node.name or "", source_of(node)) if text)
+
+
+def _weights(node: ir.Node) -> int:
+    weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
+    return 0 if weight is None else weight.size
 
 
 def _reads_input(graph: ir.Graph) -> set[ir.Node]:

@@ -1,0 +1,98 @@
+"""The whole road with the shape of a real student: small files, one partition, targets that agree.
+
+The weights are random and the batch norms are not trivial, so that every layer matters; the speech is espeak-ng's.
+What a trained student's lips do is judged by ``phiz demo``, which fails with exit code 1 below its goals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compile import capture, samples
+from compile.audit.report import Caps
+from compile.build import Built, Request, build
+from compile.quantize.recipe import PROFILES
+from targets.catalogue import TARGETS
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("espeakng_loader")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
+    from distill import audio, corpus, students
+
+    folder = tmp_path_factory.mktemp("road")
+    sources = corpus.synthesize(folder / "speech", corpus.plan(12, seed=1, split=corpus.HELD_OUT))
+    clips = [audio.decode(source.path) for source in sources]
+    done: dict[str, Built] = {}
+
+    def make(architecture: str) -> Built:
+        if architecture not in done:
+            torch.manual_seed(0)
+            student = students.build(students.architecture(architecture))
+            for layer in student.modules():
+                if isinstance(layer, torch.nn.BatchNorm1d):
+                    layer.running_mean.uniform_(-0.3, 0.3)
+                    layer.running_var.uniform_(0.5, 2)
+                    torch.nn.init.uniform_(layer.weight, 0.5, 2)
+                    torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
+            students.save(student, folder / architecture)
+            captured = capture.from_module(*students.load(folder / architecture))
+            split = samples.from_clips(captured, clips, 96)
+            caps = Caps(3_400_000, 3_400_000)
+            out = folder / f"build-{architecture}"
+            request = Request(TARGETS, PROFILES["int8"], split, caps, 30.0, None, out)
+            done[architecture] = build(captured, request, lambda *_: None)
+        return done[architecture]
+
+    return make
+
+
+@pytest.mark.parametrize("architecture", ["tiny", "small"])
+def test_build_passes_its_gates(built: Callable[[str], Built], architecture: str) -> None:
+    """At least 30 dB, the steps of compile/parity.py, 3.4 MB for footprint and file."""
+    result = built(architecture)
+    assert result.failures == ()
+    assert all(row.parity.sqnr_db is not None and row.parity.sqnr_db >= 30 for row in result.report.rows)
+
+
+def test_targets_of_tiny_agree_on_speech(built: Callable[[str], Built]) -> None:
+    """Within one step of each other; Core ML, evaluated in float arithmetic, within two."""
+    parity = json.loads((built("tiny").folder / "manifest.json").read_text())["parity"]
+    assert parity["tflite"]["steps_from"]["onnx"] <= 1
+    assert parity["coreml"]["steps"] <= 2
+
+
+@pytest.mark.parametrize("architecture", ["tiny", "small"])
+def test_files_are_close_to_the_least_they_can_be(built: Callable[[str], Built], architecture: str) -> None:
+    ratios = {row.target: row.ratio for row in built(architecture).report.rows}
+    assert set(ratios) == {"onnx", "tflite", "coreml"}
+    assert all(ratio is not None and 1 < ratio <= 1.06 for ratio in ratios.values()), ratios
+
+
+@pytest.mark.parametrize("architecture", ["tiny", "small"])
+def test_litert_runs_one_partition_without_transposes(built: Callable[[str], Built], architecture: str) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    from targets.tflite.run import delegation
+
+    path: Path = built(architecture).folder / "student.tflite"
+    assert delegation(path).whole
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    assert schema.BuiltinOperator.TRANSPOSE not in {code.builtinCode for code in model.operatorCodes}
+
+
+def test_students_have_the_sizes_they_claim() -> None:
+    from distill import students
+
+    sizes = {
+        name: sum(p.numel() for p in students.build(students.architecture(name)).parameters())
+        for name in ("tiny", "small")
+    }
+    assert 200_000 <= sizes["tiny"] <= 300_000
+    assert 2_500_000 <= sizes["small"] <= 3_500_000
