@@ -67,7 +67,16 @@ def demo(
     targets = ("onnx", "tflite", "coreml")
     build = BuildConfig("demo", targets, CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]
-    run_builds(Job(str(out / "student"), [(build, out / "build")], PROFILES["int8"], calibration, min_sqnr=30.0))
+    run_builds(
+        Job(
+            str(out / "student"),
+            [(build, out / "build")],
+            PROFILES["int8"],
+            calibration,
+            min_sqnr=30.0,
+            budget="the demo",
+        )
+    )
 
     with Stages() as stages:
         reports = judge(out, spoken.evaluation, stages)
