@@ -123,7 +123,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
         notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
         description = manifest.describe(
-            captured, plan, notes, artifacts, results, caps, minimum(model), _calibration(request)
+            captured, model.outputs, plan, notes, artifacts, results, caps, minimum(model), _calibration(request)
         )
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against))

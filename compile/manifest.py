@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.model import Model
+from compile.model import Model, Port
 from compile.parity import Parity, References
 from compile.quantize.scheme import QuantPlan
 from targets.base import Artifact
@@ -40,6 +40,7 @@ def installed_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str | N
 
 def describe(
     captured: Model,
+    outputs: Sequence[Port],
     plan: QuantPlan,
     notes: Mapping[str, Sequence[str]],
     artifacts: Sequence[Artifact],
@@ -48,14 +49,14 @@ def describe(
     minimum: int,
     calibration: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The manifest as plain data, ready for JSON."""
+    """The manifest as plain data, ready for JSON; ``outputs`` are the simplified model's, whose shapes are known."""
     return {
         "format": FORMAT,
         "name": captured.ir.graph.name,
         "model": {
             "sha256": hashlib.sha256(captured.to_bytes()).hexdigest(),
             "inputs": [_port(port.name, port.shape, port.dtype) for port in captured.inputs],
-            "outputs": [_port(port.name, port.shape, port.dtype) for port in captured.outputs],
+            "outputs": [_port(port.name, port.shape, port.dtype) for port in outputs],
             "metadata": captured.metadata,
         },
         "simplify": {name: list(lines) for name, lines in notes.items()},

@@ -76,7 +76,7 @@ def references(captured: Model, hub: Model, plan: QuantPlan, ranges: Ranges, sam
         port.name: plan.activations[port.name].scale
         if port.name in plan.activations
         else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
-        for port in captured.outputs
+        for port in hub.outputs  # the captured ones may be dynamic until shapes are inferred
     }
     return References(
         feeds,
