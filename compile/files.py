@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +61,17 @@ def folder_atomically(path: Path) -> Iterator[Path]:
 def landing_folder(path: Path) -> Iterator[Landing]:
     """As :func:`folder_atomically`, for those who decide only at the end which name the folder deserves.
 
-    An existing ``path`` is replaced as a whole, and only then.
+    An existing ``path`` is replaced as a whole, and only then; ask :func:`require_replaceable` first. What a killed
+    run left behind is swept away.
 
     Raises:
-        UserError: the folder cannot be created or replaced.
+        UserError: the folder cannot be created, written (a full disk) or replaced.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        _sweep(path)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+        handle = _lock(temporary)
     except OSError as error:
         raise UserError(f"cannot create the folder: {error.strerror}", where=str(path)) from error
     landing = Landing(temporary, path)
@@ -76,8 +79,42 @@ def landing_folder(path: Path) -> Iterator[Landing]:
         yield landing
         temporary.chmod(0o777 & ~_umask())
         replace_folder(temporary, landing.final)
+    except OSError as error:
+        raise UserError(f"cannot write: {error.strerror or error}", where=str(path)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def plain_folder(path: Path) -> Path:
+    """``path`` by a name that can be replaced: ``.``, ``..`` and links become the folder that they mean."""
+    return path.resolve() if path.name in ("", "..") or path.is_symlink() else path
+
+
+def require_replaceable(path: Path, ours: Callable[[str], bool], what: str) -> None:
+    """Make sure that replacing the folder ``path`` destroys nobody's work.
+
+    Args:
+        path: may be absent, or empty.
+        ours: whether phiz writes a file or folder of this name there.
+        what: the folder is when it is ours, for the message.
+
+    Raises:
+        UserError: it is a file, holds something that phiz did not write, or cannot be read.
+    """
+    try:
+        strangers = sorted(entry.name for entry in path.iterdir() if not ours(entry.name) and entry.name != ".DS_Store")
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise UserError("it exists and is no folder", where=str(path), fix="choose another with -o") from error
+    except OSError as error:
+        raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
+    if strangers:
+        raise UserError(
+            f"it exists and is not {what}: it holds '{strangers[0]}'", where=str(path), fix="choose another with -o"
+        )
 
 
 def replace_folder(new: Path, path: Path) -> None:
@@ -93,6 +130,33 @@ def replace_folder(new: Path, path: Path) -> None:
         raise UserError(f"cannot replace the folder: {error.strerror}", where=str(path)) from error
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.new."
+
+
+def _lock(folder: Path) -> int | None:
+    """A handle that holds ``folder`` as long as this process lives; None when another holds it, or nobody can."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system; then nothing is swept either
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _sweep(path: Path) -> None:
+    """Remove the folders under construction that a killed run left beside ``path``."""
+    for left in [entry for entry in path.parent.iterdir() if entry.name.startswith(_prefix(path))]:
+        if left.is_dir() and (handle := _lock(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compile.errors import UserError
-from compile.files import folder_atomically
+from compile.files import folder_atomically, require_replaceable
 from distill.espeak import Phone
 from distill.sentences import SENTENCES, held_out
 
@@ -110,16 +111,20 @@ def synthesize(
     """Speak ``utterances`` into ``folder``, which appears whole or not at all; equal utterances give equal bytes.
 
     Args:
-        folder: replaced when it exists.
+        folder: used as it is when it holds this very speech, replaced when it holds other synthetic speech.
         utterances: see :func:`plan`.
         progress: called with (done, total).
 
     Raises:
-        UserError: there is nothing to say, espeak-ng lacks a voice, or the folder cannot be written.
+        UserError: there is nothing to say, espeak-ng lacks a voice, or the folder cannot be written or holds other
+            things.
         MissingExtra: ``espeakng-loader`` is not installed.
     """
     if not utterances:
         raise UserError("an empty corpus: there is nothing to say", fix="ask for at least one utterance")
+    require_replaceable(folder, _is_spoken, "speech that phiz made")
+    if _holds(folder, utterances):
+        return find([folder])
     with folder_atomically(folder) as temporary:
         lines = "".join(_line(utterance) for utterance in utterances)
         jobs = temporary / "jobs.jsonl"
@@ -136,14 +141,30 @@ def synthesize(
         ):
             assert process.stdout is not None
             assert process.stderr is not None
-            for done, _ in enumerate(process.stdout, 1):
-                if progress:
-                    progress(done, len(utterances))
-            complaint = process.stderr.read().strip()
+            try:
+                for done, _ in enumerate(process.stdout, 1):
+                    if progress:
+                        progress(done, len(utterances))
+                complaint = process.stderr.read().strip()
+            except BaseException:
+                process.kill()  # before its folder goes
+                raise
         if process.returncode:
             raise UserError(complaint.splitlines()[-1] if complaint else "espeak-ng ended without a word")
         jobs.unlink()
     return find([folder])
+
+
+def _is_spoken(name: str) -> bool:
+    return re.fullmatch(r"\d{5,}\.(wav|json)", name) is not None
+
+
+def _holds(folder: Path, utterances: Sequence[Line]) -> bool:
+    """Whether ``folder`` is this speech already; it appears whole, so its texts and voices tell."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    said = [(source.text, source.speaker) for source in find([folder])]
+    return said == [(line.text, line.voice) for line in utterances]
 
 
 def find(places: Iterable[Path | str]) -> list[Source]:
@@ -154,6 +175,8 @@ def find(places: Iterable[Path | str]) -> list[Source]:
     """
     paths: set[Path] = set()
     for place in places:
+        if not str(place):
+            raise UserError("the name of an audio file is empty", fix="give audio files, folders or patterns")
         found = list(_expand(Path(place)))
         if not found:
             raise UserError("there is no audio here", where=str(place), fix=f"give {', '.join(sorted(AUDIO))} files")

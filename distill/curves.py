@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
 from compile.files import write_atomically
+from compile.quiet import quiet
 from distill.audio import HOP, SAMPLE_RATE
 from distill.controls import ARKIT, closure
 from distill.espeak import PAUSE, Phone
@@ -131,5 +132,6 @@ def plot(
     face.legend(ncols=len(LINES) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
     sound.set_title(title, fontsize=11, loc="left")
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
+    with quiet():  # of letters that its font lacks
+        figure.savefig(picture, format="png", metadata={"Software": None})
     write_atomically(path, picture.getvalue())

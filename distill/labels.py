@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import UserError
+from compile.errors import MissingExtra, UserError
 from compile.files import write_atomically
 from distill.audio import decode, frame_count
 from distill.corpus import TRAIN, Source
@@ -98,6 +99,7 @@ def label(
 
     Raises:
         UserError: nothing could be labelled, or the folder cannot be written.
+        MissingExtra: a package that reading or labelling takes is not installed.
     """
     entries: list[Entry] = []
     skipped: list[tuple[str, str]] = []
@@ -106,17 +108,18 @@ def label(
         try:
             key = _key(source, teacher)
             path = folder / f"{key}.npz"
-            if path.is_file():
+            data = None if path.is_file() else _label(source, teacher)
+        except MissingExtra:  # no other source would fare better
+            raise
+        except UserError as error:
+            skipped.append((str(source.path), str(error)))
+        else:
+            if data is None:
                 cached += 1
             else:
-                data = _label(source, teacher)
                 write_atomically(path, data)
                 done += 1
             entries.append(Entry(key, source.path.name, source.split, source.speaker))
-        except UserError as error:
-            if error.where == str(folder):
-                raise
-            skipped.append((str(source.path), str(error)))
         if progress:
             progress(index, len(sources))
     if not entries:
@@ -146,6 +149,8 @@ def load(folder: Path) -> Labels:
         if facts["format"] != FORMAT:
             raise ValueError(f"format is {facts['format']!r}")
         entries = tuple(Entry(**{key: str(value) for key, value in entry.items()}) for entry in facts["entries"])
+        if any(re.fullmatch("[0-9a-f]{32}", entry.key) is None for entry in entries):
+            raise ValueError("a key that names no label file")
         controls = tuple(str(name) for name in facts["controls"])
         return Labels(folder, str(facts["teacher"]), str(facts["version"]), controls, entries)
     except FileNotFoundError as error:

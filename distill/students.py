@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from compile.files import folder_atomically
+from compile.files import folder_atomically, require_replaceable
 from distill.audio import SAMPLE_RATE
 from distill.controls import ARKIT
 
@@ -136,9 +136,9 @@ def save(
         controls: names of the outputs, in order.
 
     Raises:
-        UserError: the folder cannot be written, or a weight is NaN or infinite.
+        UserError: the folder cannot be written or holds other things, or a weight is NaN or infinite.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialise
 
     shape = student.architecture
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(student).items()}
@@ -155,9 +155,19 @@ def save(
         "training": dict(training or {}),
         "metadata": metadata(shape, controls),
     }
+    require_free(folder)
     with folder_atomically(folder) as temporary:
-        save_file(weights, temporary / WEIGHTS)
+        (temporary / WEIGHTS).write_bytes(serialise(weights))  # save_file would hide the file from everybody else
         (temporary / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def require_free(folder: Path) -> None:
+    """Make sure that a student may be saved as ``folder``; an older student there is replaced.
+
+    Raises:
+        UserError: it holds other things.
+    """
+    require_replaceable(folder, {WEIGHTS, FACTS}.__contains__, "a student folder")
 
 
 def load(folder: Path) -> tuple[Student, tuple[Tensor], dict[str, str]]:
@@ -166,11 +176,15 @@ def load(folder: Path) -> tuple[Student, tuple[Tensor], dict[str, str]]:
     Raises:
         UserError: a file is missing or malformed, the architecture is unknown, or a tensor is missing, superfluous,
             of another shape, NaN or infinite; the message names the tensor.
+        MissingExtra: torch or safetensors is not installed.
     """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
     facts = read_facts(folder)
+    try:
+        import torch
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError as error:
+        raise MissingExtra("reading a student folder", "torch", error.name or "torch") from error
+
     shape = architecture(facts["architecture"])
     student = build(shape)
     expected = _weights(student)

@@ -6,6 +6,7 @@ All randomness is a function of (seed, step), so a checkpoint needs no random st
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from distill.network import Student
 
 CHECKPOINT = "checkpoint.safetensors"
+KEEP_EVERY = 20.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Recipe:
         noise_db: range of the signal-to-noise ratio, white to brown noise.
         quiet: share of sequences that are noise alone, with a face at rest.
         bfloat16: compute in it where it is safe; twice as fast on processors that know it (:func:`native_bfloat16`).
-        checkpoint_every: steps.
+        checkpoint_every: steps; besides, an interrupted run never loses more than 20 seconds.
     """
 
     steps: int = 2500
@@ -80,6 +82,8 @@ def train(
 ) -> Student:
     """Train on the ``train`` split and save a student folder; a checkpoint beside it is resumed.
 
+    A folder that holds the student of this very run is read back instead.
+
     Args:
         labels: by any teacher; their controls become the student's.
         architecture: with as many outputs as the labels have controls.
@@ -91,7 +95,7 @@ def train(
         The student in evaluation mode, speaking in the controls' own units, as saved.
 
     Raises:
-        UserError: nothing to train on, or the checkpoint belongs to another run.
+        UserError: nothing to train on, the checkpoint belongs to another run, or ``folder`` holds other things.
         MissingExtra: torch is not installed.
     """
     try:
@@ -102,6 +106,9 @@ def train(
 
     if len(labels.controls) != architecture.outputs:
         raise UserError(f"the labels have {len(labels.controls)} controls, the student {architecture.outputs}")
+    if is_finished(labels, architecture, recipe, folder):
+        return students.load(folder)[0]
+    students.require_free(folder)
     speech = batches.gather(labels, architecture, recipe)
     mean, deviation = speech.curves.mean(0), speech.curves.std(0)
     active = deviation > 1e-4  # a control that never moves is learnt by its mean alone
@@ -114,10 +121,10 @@ def train(
     optimizer = torch.optim.AdamW(
         student.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
-    run = {"architecture": architecture.name, "labels": _digest(labels), "recipe": asdict(recipe)}
+    run = _run(labels, architecture, recipe)
     path = folder.with_name(f"{folder.name}.training") / CHECKPOINT
     step, before, running = checkpoint.resume(path, run, student, optimizer)
-    started = time.monotonic()
+    started, kept = time.monotonic(), before
     while step < recipe.steps:
         elapsed = before + time.monotonic() - started
         done = step / recipe.steps
@@ -144,10 +151,12 @@ def train(
         running = latest if step == 1 else running + (latest - running) * max(1 / step, 0.02)
         if not math.isfinite(running):
             raise UserError(f"the loss became {latest} at step {step}", fix="lower the learning rate")
-        if step % recipe.checkpoint_every == 0:
-            checkpoint.save(path, run, student, optimizer, (step, before + time.monotonic() - started, running))
+        seconds = before + time.monotonic() - started
+        if step % recipe.checkpoint_every == 0 or seconds - kept > KEEP_EVERY:
+            checkpoint.save(path, run, student, optimizer, (step, seconds, running))
+            kept = seconds
         if progress:
-            progress(Step(step, recipe.steps, running, before + time.monotonic() - started))
+            progress(Step(step, recipe.steps, running, seconds))
     destandardise(student, shift, torch.from_numpy(np.where(active, deviation, 0).astype(np.float32)))
     facts = run | {"teacher": labels.teacher, "teacher_version": labels.version, "steps": step, "loss": running}
     students.save(student.eval(), folder, training=facts, controls=labels.controls)
@@ -157,6 +166,16 @@ def train(
     return student
 
 
+def is_finished(labels: Labels, architecture: students.Architecture, recipe: Recipe, folder: Path) -> bool:
+    """Whether ``folder`` holds the student that :func:`train` would make of the same arguments."""
+    try:
+        training = students.read_facts(folder).get("training")
+    except UserError:
+        return False
+    run = json.loads(json.dumps(_run(labels, architecture, recipe)))
+    return isinstance(training, dict) and {key: training.get(key) for key in run} == run
+
+
 def native_bfloat16() -> bool:
     """Whether this machine's processor computes in bfloat16, as far as Linux tells."""
     try:
@@ -164,6 +183,11 @@ def native_bfloat16() -> bool:
     except OSError:
         return False
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+
+
+def _run(labels: Labels, architecture: students.Architecture, recipe: Recipe) -> dict[str, object]:
+    """What tells one training from another."""
+    return {"architecture": architecture.name, "labels": _digest(labels), "recipe": asdict(recipe)}
 
 
 def _digest(labels: Labels) -> str:

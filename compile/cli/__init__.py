@@ -2,54 +2,100 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 import traceback
+from types import FrameType
+from typing import NoReturn
 
-import typer
+from compile.errors import PhizError, UserError
 
-from compile.cli.audit import audit
-from compile.cli.bake import bake
-from compile.cli.build import build
-from compile.cli.console import complain
-from compile.cli.demo import demo
-from compile.cli.distill import distill
-from compile.cli.doctor import doctor
-from compile.cli.label import label
-from compile.errors import PhizError
+# What the machine refuses is no bug of ours, wherever it shows.
+_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO})
 
-_COMMANDS = (
-    ("demo", demo),
-    ("label", label),
-    ("distill", distill),
-    ("compile", build),
-    ("audit", audit),
-    ("bake", bake),
-    ("doctor", doctor),
-)
-_INTERRUPTED = 130
+
+class Stopped(BaseException):
+    """A signal asked us to stop. Not a KeyboardInterrupt, which typer would swallow without a word."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def main() -> None:
-    """Run the command line; exits with the codes of ``compile.errors``."""
+    """Run the command line; exits with the codes of ``compile.errors``, or 128 + the signal that stopped it."""
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is default:  # whoever ignores a signal, as nohup does, keeps ignoring it
+            signal.signal(number, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without our signs gets others, not a traceback
+    try:
+        _run()
+    except (PhizError, OSError, MemoryError, Stopped) as error:
+        _end(error)
+    except Exception as error:  # whatever reaches this line is ours to mend
+        _report(error)
+
+
+def _run() -> None:
+    """Parse and call; the imports are here so that a signal during them ends as any other does."""
+    import typer
+
+    from compile.cli.audit import audit
+    from compile.cli.bake import bake
+    from compile.cli.build import build
+    from compile.cli.demo import demo
+    from compile.cli.distill import distill
+    from compile.cli.doctor import doctor
+    from compile.cli.label import label
+
     app = typer.Typer(
         name="phiz",
         help="Small faces, everywhere: distil a speech-to-face model and compile it to int8 TFLite, ONNX and Core ML.",
+        epilog="Exit codes: 0 good, 1 a gate failed, 2 bad input, 3 a bug in phiz.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for name, command in _COMMANDS:
-        app.command(name)(command)
-    try:
-        app()
-    except PhizError as error:
-        complain(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    for name, command, summary in (
+        ("demo", demo, "The whole road on synthetic speech."),
+        ("label", label, "A teacher labels speech."),
+        ("distill", distill, "A student learns the labels."),
+        ("compile", build, "A network becomes audited artefacts."),
+        ("audit", audit, "Check artefacts against a budget."),
+        ("bake", bake, "Audio becomes curves."),
+        ("doctor", doctor, "What this machine has, and what it lacks."),
+    ):
+        app.command(name, short_help=summary)(command)
+    app()
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise Stopped(number)
+
+
+def _end(error: PhizError | OSError | MemoryError | Stopped) -> NoReturn:
+    from compile.cli.console import complain
+
+    if isinstance(error, Stopped):
         complain("interrupted; what was finished is kept, run the same command to go on")
-        sys.exit(_INTERRUPTED)
-    except Exception as error:  # whatever reaches this line is ours to mend
-        traceback.print_exc()
-        complain(f"this is a bug in phiz ({type(error).__name__}); please report it with the lines above")
-        sys.exit(3)
+        sys.exit(128 + error.number)
+    if isinstance(error, MemoryError):
+        error = UserError("there is not enough memory", fix="give less at a time, or a smaller network")
+    if isinstance(error, OSError):
+        if error.errno not in _MACHINE:
+            _report(error)
+        error = UserError(f"the machine refuses: {error.strerror}", where=str(error.filename or ""))
+    complain(str(error))
+    sys.exit(error.exit_code)
+
+
+def _report(error: Exception) -> NoReturn:
+    from compile.cli.console import complain
+
+    traceback.print_exception(error)
+    complain(f"this is a bug in phiz ({type(error).__name__}); please report it with the lines above")
+    sys.exit(3)

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+SIGN_OF_LIFE = 15.0  # seconds
+
 
 def screen() -> Console:
     """Standard output; wide enough for tables where it is not a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
 
 
 def complain(message: str) -> None:
     """One line of error on standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"phiz: {message}", style="red", markup=False)
+    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(
+        f"phiz: {message}", style="red", markup=False
+    )
 
 
 class Stages:
-    """Progress by stage: bars on a terminal, one line a stage elsewhere."""
+    """Progress by stage: bars on a terminal; elsewhere a line a stage, and a sign of life in the long ones."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -36,6 +41,7 @@ class Stages:
             disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._told = 0.0
 
     def __enter__(self) -> Stages:
         self._bars.start()
@@ -51,9 +57,15 @@ class Stages:
         if stage not in self._tasks:
             self._finish_all()
             self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
-            if not self._console.is_terminal:
-                print(f"phiz: {stage} …", file=sys.stderr, flush=True)
+            self._tell(f"{stage} …")
+        elif time.monotonic() - self._told > SIGN_OF_LIFE:
+            self._tell(f"{stage} {done} of {total} {note}".rstrip())
         self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def _tell(self, line: str) -> None:
+        self._told = time.monotonic()
+        if not self._console.is_terminal:
+            print(f"phiz: {line}", file=sys.stderr, flush=True)
 
     def _finish_all(self) -> None:
         for task in self._bars.tasks:
