@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ else:
     import tomli as tomllib
 
 NAME = "phiz.toml"
+MAX_WINDOWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,8 @@ def _read(data: Mapping[str, Any], path: Path) -> Config:
     tables = {name: _table(data.get(name, {}), known, f"{path}, [{name}]") for name, known in _KNOWN.items()}
     calibrate, quantize = tables["calibrate"], tables["quantize"]
     audio = calibrate.get("audio", [])
-    windows = calibrate.get("windows", Config.windows)
-    if windows < 1:
-        raise UserError("windows must be at least 1", where=f"{path}, [calibrate]")
+    windows = check_windows(calibrate.get("windows", Config.windows), f"{path}, [calibrate] windows")
+    steps = tables["parity"].get("max_steps")
     builds = data.get("build", {})
     if not isinstance(builds, dict):
         raise UserError("[build] holds tables, one a build: [build.mobile]", where=str(path))
@@ -116,7 +117,7 @@ def _read(data: Mapping[str, Any], path: Path) -> Config:
         scheme=quantize.get("scheme", Config.scheme),
         rules=_strings(quantize.get("rules", []), f"{path}, [quantize] rules"),
         min_sqnr=parse_decibel(quantize["min_sqnr"], where) if "min_sqnr" in quantize else None,
-        max_steps=tables["parity"].get("max_steps"),
+        max_steps=None if steps is None else check_steps(steps, f"{path}, [parity] max_steps"),
         builds=tuple(_build(name, table, path) for name, table in builds.items()),
     )
 
@@ -131,6 +132,28 @@ def parse_decibel(text: str, where: str) -> float:
     if match is None:
         raise UserError(f"'{text}' is not a number of decibels", where=where, fix="write for example: 36 dB")
     return float(match.group(1))
+
+
+def check_windows(count: int, where: str) -> int:
+    """``count`` if one can calibrate on as many windows.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not 1 <= count <= MAX_WINDOWS:
+        raise UserError(f"{count} is not a number of windows from 1 to {MAX_WINDOWS}", where=where, fix="256 is plenty")
+    return count
+
+
+def check_steps(steps: float, where: str) -> float:
+    """``steps`` if it can be a limit.
+
+    Raises:
+        UserError: it is negative, infinite or no number, and would let everything or nothing pass.
+    """
+    if not 0 <= steps < math.inf:  # also refuses NaN
+        raise UserError(f"{steps} is not a number of steps", where=where, fix="write for example: 1")
+    return steps
 
 
 def _build(name: str, table: object, path: Path) -> BuildConfig:

@@ -13,11 +13,13 @@ from compile.errors import GateFailed
 
 def audit(
     path: Annotated[
-        Path, typer.Argument(help="A build folder, or one .onnx, .tflite or .mlpackage.", show_default=False)
+        Path,
+        typer.Argument(metavar="PATH", help="A build folder, or one .onnx, .tflite or .mlpackage.", show_default=False),
     ],
     cap: Annotated[
-        str, typer.Option(help="Budget such as 3.4MB; without it, the budget the build was made with.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="SIZE", help="Budget such as 3.4MB; without it, the budget the build was made with."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check artefacts against a memory budget, reading nothing but their bytes."""
@@ -27,7 +29,7 @@ def audit(
     from compile.audit.table import show
     from compile.units import parse_size
 
-    limit = parse_size(cap, "--cap") if cap else None
+    limit = parse_size(cap, "--cap") if cap is not None else None
     report = examine(path, Caps(limit, limit, "--cap") if limit is not None else None)
     if json:
         print(render(report).decode(), end="")

@@ -17,14 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from compile.model import Face
+    from distill.corpus import Source
 
     Arrays = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def bake(
-    audio: Annotated[list[str], typer.Argument(help="Audio files, folders or globs.", show_default=False)],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Build folder or artefact.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the curves.")] = Path("curves"),
+    audio: Annotated[
+        list[str], typer.Argument(metavar="AUDIO...", help="Audio files, folders or globs.", show_default=False)
+    ],
+    model: Annotated[
+        Path, typer.Option("--model", "-m", metavar="PATH", help="Build folder or artefact.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for NAME.csv and NAME.png of each file.")
+    ] = Path("curves"),
     ensemble: Annotated[
         bool, typer.Option(help="Average three taps around each frame: calmer, three times the work.")
     ] = True,
@@ -34,6 +41,7 @@ def bake(
 
     face, run_window = open_face(artefact_of(model))
     sources = find(audio)
+    _require_different_names(sources)
     written = []
     with Stages() as stages:
         for done, source in enumerate(sources):
@@ -41,6 +49,17 @@ def bake(
             written += bake_file(source.path, face, run_window, out, ensemble=ensemble)
     for path in written:
         screen().print(str(path), markup=False)
+
+
+def _require_different_names(sources: list[Source]) -> None:
+    """What is called alike would overwrite each other's curves."""
+    seen: dict[str, Path] = {}
+    for source in sources:
+        other = seen.setdefault(source.path.stem, source.path)
+        if other != source.path:
+            raise UserError(
+                f"it and {other} would both become {other.stem}.csv", where=str(source.path), fix="bake them one by one"
+            )
 
 
 def bake_file(path: Path, face: Face, run_window: Arrays, out: Path, *, ensemble: bool) -> list[Path]:

@@ -18,32 +18,63 @@ if TYPE_CHECKING:
     from compile.config import BuildConfig, Config
     from compile.quantize.recipe import Profile
 
+_RECORDS = frozenset({"manifest.json", "audit.json", "golden.npz"})
+
 
 def build(
     model: Annotated[
-        str, typer.Argument(help="Student folder, model.onnx, model.pt2 or package.module:factory.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Student folder, model.onnx, model.pt2 or package.module:factory; left out, phiz.toml's.",
+            show_default=False,
+        ),
     ] = "",
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="onnx, tflite or coreml; may repeat. Default: all.")
+        list[str] | None,
+        typer.Option("--target", "-t", metavar="TARGET", help="onnx, tflite or coreml; may repeat. Default: all."),
     ] = None,
-    cap: Annotated[str, typer.Option(help="Budget such as 3.4MB for the footprint and for each file.")] = "",
+    cap: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Budget such as 3.4MB for the footprint and for each file.")
+    ] = None,
     calibrate: Annotated[
         list[str] | None,
-        typer.Option(help="Speech: audio files, folders or globs, may repeat; or one .npz of arrays, batch first."),
+        typer.Option(
+            metavar="PATH",
+            help="Speech: audio files, folders or globs, may repeat; or one .npz of arrays, batch first.",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Build folder. Default: build/NAME.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Default: phiz.toml where MODEL is left out.")] = None,
-    only: Annotated[list[str] | None, typer.Option("--build", help="Only this [build.NAME]; may repeat.")] = None,
-    scheme: Annotated[str, typer.Option(help="Recipe: int8, w8a8, w8 or float. Default: int8.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Build folder. Default: build/NAME.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Builds and options. Default: phiz.toml where MODEL is left out."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--build", metavar="NAME", help="Only this [build.NAME]; may repeat.")
+    ] = None,
+    scheme: Annotated[
+        str | None, typer.Option(metavar="SCHEME", help="Recipe: int8, w8a8, w8 or float. Default: int8.")
+    ] = None,
     rule: Annotated[
-        list[str] | None, typer.Option(help="'SCHEME on OPERATOR under SCOPE', after the recipe; may repeat.")
+        list[str] | None,
+        typer.Option(metavar="RULE", help="'SCHEME on OPERATOR under SCOPE', after the recipe; may repeat."),
     ] = None,
-    min_sqnr: Annotated[str, typer.Option(help="Fail below this quality on any target, such as '30 dB'.")] = "",
+    min_sqnr: Annotated[
+        str | None, typer.Option(metavar="DECIBEL", help="Fail below this quality on any target, such as '30 dB'.")
+    ] = None,
     max_steps: Annotated[
-        float | None, typer.Option(help="Fail beyond this many quantisation steps between targets.")
+        float | None, typer.Option(metavar="STEPS", help="Fail beyond this many quantisation steps between targets.")
     ] = None,
-    windows: Annotated[int | None, typer.Option(min=1, help="Windows to calibrate on. Default: 256.")] = None,
-    shape: Annotated[list[str] | None, typer.Option(help="Fix a dynamic ONNX input: NAME=1x8192; may repeat.")] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(metavar="COUNT", help="Windows of speech to calibrate on; half as many judge. Default: 256."),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SIZES", help="Fix a dynamic ONNX input: x=1x8192; may repeat."),
+    ] = None,
 ) -> None:
     """Compile a network: simplify, quantise once, write every target, check parity, audit."""
     from compile import config as configuration
@@ -54,13 +85,14 @@ def build(
     reference = model or _configured_model(settings)
     builds = _merge(settings, cap, target, out, only, reference)
     base = settings or configuration.Config(folder=Path())
-    sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr else base.min_sqnr
-    profile = _profile(scheme or base.scheme, (*base.rules, *(rule or ())), sqnr)
-    steps = base.max_steps if max_steps is None else max_steps
+    sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr is not None else base.min_sqnr
+    profile = _profile(base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
+    steps = base.max_steps if max_steps is None else configuration.check_steps(max_steps, "--max-steps")
+    count = base.windows if windows is None else configuration.check_windows(windows, "--windows")
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
-    budget = "--cap" if cap or settings is None else str(config or configuration.NAME)
+    budget = "--cap" if cap is not None or settings is None else str(config or configuration.NAME)
     shapes = tuple(shape or ())
-    run_builds(Job(reference, builds, profile, audio, windows or base.windows, shapes, sqnr, steps, budget))
+    run_builds(Job(reference, builds, profile, audio, count, shapes, sqnr, steps, budget))
 
 
 @dataclass(frozen=True)
@@ -98,10 +130,10 @@ def run_builds(job: Job) -> list[Built]:
     from compile.cli.source import parse_shapes, read_model, read_samples
     from targets.catalogue import find
 
-    builds = [(config, out, tuple(find(name) for name in config.targets)) for config, out in job.builds]
+    builds = [
+        (config, free_build_folder(out), tuple(find(name) for name in config.targets)) for config, out in job.builds
+    ]
     shapes = parse_shapes(job.shapes)
-    for _, out, _ in builds:
-        _check_out(out)
     console = screen()
     results = []
     with Stages() as stages:
@@ -149,14 +181,19 @@ def describe(built: Built, console: Console) -> None:
 
 
 def _merge(
-    settings: Config | None, cap: str, target: list[str] | None, out: Path | None, only: list[str] | None, model: str
+    settings: Config | None,
+    cap: str | None,
+    target: list[str] | None,
+    out: Path | None,
+    only: list[str] | None,
+    model: str,
 ) -> list[tuple[BuildConfig, Path]]:
     """Flags override the file; without a file, flags suffice."""
     from compile.config import BuildConfig
     from compile.units import parse_size
     from targets.catalogue import TARGETS
 
-    limit = parse_size(cap, "--cap") if cap else None
+    limit = parse_size(cap, "--cap") if cap is not None else None
     builds = list(settings.builds) if settings else []
     if only:
         builds = [build for build in builds if build.name in only]
@@ -201,7 +238,20 @@ def _require_builds(settings: Config, only: list[str]) -> None:
             )
 
 
-def _check_out(out: Path) -> None:
-    """Never replace a folder that phiz did not write."""
-    if out.exists() and not (out.is_dir() and ((out / "manifest.json").is_file() or not any(out.iterdir()))):
-        raise UserError("it exists and is not a phiz build folder", where=str(out), fix="choose another folder with -o")
+def free_build_folder(out: Path) -> Path:
+    """``out`` by a name that can be replaced.
+
+    Raises:
+        UserError: it, or the folder for rejected builds beside it, holds what phiz did not write.
+    """
+    from compile.build import rejected
+    from compile.files import plain_folder, require_replaceable
+    from targets.catalogue import TARGETS
+
+    def ours(name: str) -> bool:
+        return name in _RECORDS or name in {f"student{target.suffix}" for target in TARGETS}
+
+    out = plain_folder(out)
+    for folder in (out, rejected(out)):
+        require_replaceable(folder, ours, "a phiz build folder")
+    return out

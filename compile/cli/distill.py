@@ -14,25 +14,39 @@ if TYPE_CHECKING:
 
 
 def distill(
-    labels: Annotated[Path, typer.Argument(help="Folder that `phiz label` wrote.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the student.")] = Path("students/tiny"),
-    student: Annotated[str, typer.Option(help="Architecture: tiny or small.")] = "tiny",
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps. Default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal students.")] = 0,
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="Folder that `phiz label` wrote.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the student. Default: students/ARCHITECTURE."),
+    ] = None,
+    student: Annotated[str, typer.Option(metavar="ARCHITECTURE", help="tiny or small.")] = "tiny",
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="COUNT", help="Optimizer steps. Default: the recipe's, 2500.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Equal seeds give equal students.")] = 0,
 ) -> None:
     """Train a student on labels; an interrupted run resumes from its checkpoint."""
     from dataclasses import replace
 
+    from compile.files import plain_folder
     from distill import labels as cache
     from distill.students import architecture
-    from distill.train import Recipe, train
+    from distill.train import Recipe, is_finished, train
 
+    shape = architecture(student)
+    folder = plain_folder(Path("students") / shape.name if out is None else out)
+    speech = cache.load(labels)
     recipe = Recipe(seed=seed)
     if steps is not None:
         recipe = replace(recipe, steps=steps)
+    if is_finished(speech, shape, recipe, folder):
+        screen().print(f"{folder}/ is this very student already; delete it to train again", markup=False)
+        return
     with Stages() as stages:
-        train(cache.load(labels), architecture(student), recipe, out, lambda step: show_step(stages, step))
-    screen().print(f"wrote {out}/", markup=False)
+        train(speech, shape, recipe, folder, lambda step: show_step(stages, step))
+    screen().print(f"wrote {folder}/", markup=False)
 
 
 def show_step(stages: Stages, step: Step) -> None:

@@ -15,14 +15,21 @@ TEACHERS = ("phonetic",)
 
 def label(
     audio: Annotated[
-        list[str] | None, typer.Argument(help="Audio files, folders or globs.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[AUDIO]...", help="Audio files, folders or globs.", show_default=False),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the labels; what is there already is kept.")
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the labels; what is there already is kept."),
     ] = Path("labels"),
-    teacher: Annotated[str, typer.Option(help="phonetic.")] = "phonetic",
+    teacher: Annotated[str, typer.Option(metavar="NAME", help="Who labels: phonetic.")] = "phonetic",
     synthetic: Annotated[
-        int, typer.Option(min=0, help="Also speak this many synthetic sentences into OUT/speech and label them.")
+        int,
+        typer.Option(
+            min=0,
+            metavar="COUNT",
+            help="Also speak this many synthetic sentences into the folder's speech/ and label them.",
+        ),
     ] = 0,
 ) -> None:
     """Label speech with a teacher; finished labels are kept, so an interrupted run goes on where it stopped."""

@@ -57,7 +57,7 @@ def test_whole(tmp_path):
         ("[model]\nfile = 'x'", "unknown key 'file'.*known are: path"),
         ("[model]\npath = 3", "'path' is int"),
         ("[calibrate]\nwindows = true", "'windows' is bool"),
-        ("[calibrate]\nwindows = 0", "at least 1"),
+        ("[calibrate]\nwindows = 0", "from 1 to 65536"),
         ("[quantize]\nmin_sqnr = '36'", r"min_sqnr.*36 dB"),
         ("[quantize]\nrules = 'float'", "'rules' is str"),
         ("[build.a]\n", "names no targets"),
