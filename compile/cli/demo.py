@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,11 @@ import typer
 from rich.table import Table
 
 from compile.cli.bake import artefact_of, bake_file, frames_with, open_face
-from compile.cli.build import Job, run_builds
+from compile.cli.build import Job, free_build_folder, run_builds
 from compile.cli.console import Stages, screen
 from compile.cli.distill import show_step
-from compile.errors import GateFailed
+from compile.errors import GateFailed, MissingExtra
+from targets.catalogue import TARGETS
 
 if TYPE_CHECKING:
     from distill.corpus import Source
@@ -38,31 +40,45 @@ class Spoken:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("phiz-demo"),
-    minutes: Annotated[float, typer.Option(min=0.05, help="Most minutes to train.")] = 3.0,
-    seed: Annotated[int, typer.Option(help="Of the corpus and the training.")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for everything the demo makes.")
+    ] = Path("phiz-demo"),
+    minutes: Annotated[float, typer.Option(min=0.01, max=1440, metavar="MINUTES", help="Most minutes to train.")] = 3.0,
+    sentences: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="COUNT", help="Sentences to speak for training.")
+    ] = TRAINING,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Of the corpus and the training.")] = 0,
 ) -> None:
     """Speak, label, train, compile, check, audit and bake: the whole road in about five minutes on two cores.
 
-    A self-test on synthetic voices: the student it makes has never heard a human being.
+    A self-test on synthetic voices: the student it makes has never heard a human being. What an earlier run finished
+    in the folder is used again; with less time or fewer sentences the lips miss their goal, and the exit code is 1.
     """
     from compile.config import BuildConfig
+    from compile.files import plain_folder
     from compile.quantize.recipe import PROFILES
     from distill import labels
-    from distill.students import architecture
+    from distill.students import architecture, require_free
     from distill.teachers.phonetic import PhoneticTeacher
-    from distill.train import Recipe, native_bfloat16, train
+    from distill.train import Recipe, is_finished, native_bfloat16, train
 
     started = time.monotonic()
+    _require_everything()
+    out = plain_folder(out)
+    free_build_folder(out / "build")
+    require_free(out / "student")
     console = screen()
     console.print("phiz demo: a self-test on synthetic voices. Its student is no student for people.", style="bold")
     with Stages() as stages:
-        spoken = speak(out / "speech", seed, stages)
+        spoken = speak(out / "speech", sentences, seed, stages)
         cache, _ = labels.label(
             spoken.training, PhoneticTeacher(), out / "labels", lambda done, total: stages("label", done, total)
         )
         recipe = Recipe(steps=3000, seed=seed, time_limit=minutes * 60, bfloat16=native_bfloat16())
-        train(cache, architecture("tiny"), recipe, out / "student", lambda step: show_step(stages, step))
+        shape, folder = architecture("tiny"), out / "student"
+        if is_finished(cache, shape, recipe, folder):
+            console.print(f"{folder}/ is trained already; delete it to train again", markup=False)
+        train(cache, shape, recipe, folder, lambda step: show_step(stages, step))
 
     targets = ("onnx", "tflite", "coreml")
     build = BuildConfig("demo", targets, CAP, CAP)
@@ -98,22 +114,26 @@ def demo(
         raise GateFailed("; ".join(short))
 
 
-def speak(folder: Path, seed: int, stages: Stages) -> Spoken:
-    """Synthesise the demo's corpora; folders that are there already are used as they are."""
+def _require_everything() -> None:
+    """Say before the work starts what would be missed at its end."""
+    for package in ("espeakng_loader", "av", "torch", "onnxscript", "safetensors", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingExtra("phiz demo", "all", package)
+    for target in TARGETS:
+        target.require(target.writer, f"writing {target.title}")
+
+
+def speak(folder: Path, sentences: int, seed: int, stages: Stages) -> Spoken:
+    """Synthesise the demo's corpora, unless they are there already."""
     from distill import corpus
 
-    parts = []
-    for name, count, split in (
-        ("training", TRAINING, corpus.TRAIN),
-        ("held-out", CALIBRATION + EVALUATION, corpus.HELD_OUT),
-    ):
-        place = folder / name
-        if place.is_dir():
-            parts.append(corpus.find([place]))
-        else:
-            progress = partial(stages, f"synthesise {name}")
-            parts.append(corpus.synthesize(place, corpus.plan(count, seed, split), progress))
-    training, unheard = parts
+    training, unheard = (
+        corpus.synthesize(folder / name, corpus.plan(count, seed, split), partial(stages, f"synthesise {name}"))
+        for name, count, split in (
+            ("training", sentences, corpus.TRAIN),
+            ("held-out", CALIBRATION + EVALUATION, corpus.HELD_OUT),
+        )
+    )
     return Spoken(training, unheard[:CALIBRATION], unheard[CALIBRATION:])
 
 

@@ -34,6 +34,8 @@ class CountingTeacher:
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> list[corpus.Source]:
     """Six utterances with phone times: four to train on, two held out."""
+    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("av")
     folder = tmp_path_factory.mktemp("spoken")
     plans = (*corpus.plan(4, seed=3), *corpus.plan(2, seed=3, split=corpus.HELD_OUT))
     return corpus.synthesize(folder / "corpus", plans)

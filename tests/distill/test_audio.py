@@ -5,12 +5,13 @@ from __future__ import annotations
 import wave
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from compile.errors import UserError
 from distill import audio
+
+av = pytest.importorskip("av")
 
 
 def tone(rate: int, seconds: float = 1.0, frequency: float = 440.0) -> np.ndarray:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
 from compile.errors import UserError
 from compile.model import Face
 from distill import curves, students
 from distill.controls import ARKIT
-from distill.network import Student, destandardise
+
+torch = pytest.importorskip("torch")
+from safetensors.torch import load_file, save_file  # noqa: E402 (needs torch)
+
+from distill.network import Student, destandardise  # noqa: E402 (needs torch)
 
 
 def fresh(name: str = "tiny") -> Student:

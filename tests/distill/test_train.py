@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from compile.errors import UserError
 from distill import batches, losses, students, train
 from distill.labels import Labels
+
+torch = pytest.importorskip("torch")
 
 TINY = students.architecture("tiny")
 QUICK = train.Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2)
