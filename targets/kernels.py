@@ -90,6 +90,16 @@ def read(model: Model) -> Program:
 
 
 _FUSES_RELU = ("Conv", "Gemm", "Add")
+# Their integer kernels move bytes, or average them: what leaves has the parameters of what enters.
+_MOVES = (
+    *("Reshape", "Transpose", "Slice", "Concat", "Pad"),
+    *("MaxPool", "AveragePool", "GlobalAveragePool"),
+)
+# Those of bounded functions are built for one output scale and zero point.
+_FIXED = {
+    "Sigmoid": (np.array([1 / 256], np.float32).tobytes(), np.array([-128], np.int64).tobytes()),
+    "Tanh": (np.array([1 / 128], np.float32).tobytes(), np.array([0], np.int64).tobytes()),
+}
 
 
 class _Reader:
@@ -101,6 +111,7 @@ class _Reader:
         self.kernels: list[Kernel] = []
         self.alias: dict[ir.Value, str] = {}
         self.dequantized: dict[ir.Value, str] = {}  # output of a DQ -> the integer tensor it stands for
+        self.stored: dict[tuple[Any, ...], str] = {}  # an integer constant and its parameters -> its tensor
         self.done: set[ir.Node] = set()
 
     def read(self) -> Program:
@@ -130,7 +141,7 @@ class _Reader:
         leaves = _only_consumer(last, "QuantizeLinear", self.graph)
         operands = _operands(node)
         quantised = [value in self.dequantized for value in operands if self.is_real(node, value)]
-        if leaves is not None and quantised and all(quantised):
+        if leaves is not None and quantised and all(quantised) and self.fits(node, leaves):
             inputs = tuple(self.dequantized.get(value) or self.constant_tensor(value) for value in operands)
             output = self.quantized(leaves)
             self.done.add(leaves)
@@ -156,6 +167,22 @@ class _Reader:
         if value in self.dequantized or value.const_value is None:
             return True
         return value.const_value.dtype == ir.DataType.FLOAT and node.op_type != "Pad"
+
+    def fits(self, node: ir.Node, leaves: ir.Node) -> bool:
+        """Whether an integer kernel can write what ``leaves`` asks for.
+
+        One that moves bytes keeps the parameters of what it reads, one of a bounded function has its own. Elsewhere a
+        Q behind such a node is a true conversion: the node computes in float, between the DQ and the Q.
+        """
+        wanted = _parameters(_quantization(leaves))
+        if node.op_type in _FIXED:
+            return wanted == _FIXED[node.op_type]
+        if node.op_type not in _MOVES:
+            return True
+        read = [
+            self.tensors[self.dequantized[value]].quantization for value in node.inputs if value in self.dequantized
+        ]
+        return all(parameters is not None and _parameters(parameters) == wanted for parameters in read)
 
     def as_float(self, value: ir.Value) -> str:
         """The float tensor for ``value``, dequantising explicitly where it exists only as integers."""
@@ -189,14 +216,18 @@ class _Reader:
 
     def integer(self, node: ir.Node) -> str:
         """The integer tensor that a DQ node reads: one that a Q wrote, or a constant."""
-        value = _required(node, 0)
-        if value in self.alias:
-            return self.alias[value]
-        data = constant(value)
+        value, data = _required(node, 0), constant(node.inputs[0])
         if data is None:
-            raise Bug(f"DequantizeLinear '{node.name}' reads '{value.name}', which no QuantizeLinear wrote")
-        tensor = Tensor(_name(value), tuple(data.shape), data.dtype, _quantization(node), data)
-        return self.add(value, tensor)
+            if value not in self.alias:
+                raise Bug(f"DequantizeLinear '{node.name}' reads '{value.name}', which no QuantizeLinear wrote")
+            return self.alias[value]
+        # Equal integers are stored once, but under other parameters they are other numbers.
+        parameters = _quantization(node)
+        free = f"{_name(node.outputs[0])}.int" if value in self.alias else _name(value)
+        name = self.stored.setdefault((value, *_parameters(parameters)), free)
+        self.alias[value] = name
+        self.tensors[name] = Tensor(name, tuple(data.shape), data.dtype, parameters, data)
+        return name
 
     def add(self, value: ir.Value, tensor: Tensor) -> str:
         self.alias[value] = tensor.name
@@ -236,6 +267,10 @@ def _quantization(node: ir.Node) -> Quantization:
     zeros = np.zeros(flat.shape, np.int64) if zero is None else np.atleast_1d(zero).astype(np.int64)
     axis = node.attributes["axis"].as_int() if scale.ndim and "axis" in node.attributes else None
     return Quantization(flat, zeros, axis)
+
+
+def _parameters(quantization: Quantization) -> tuple[bytes, bytes]:
+    return quantization.scale.tobytes(), quantization.zero_point.tobytes()
 
 
 def _name(value: ir.Value) -> str:

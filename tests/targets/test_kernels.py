@@ -123,6 +123,40 @@ def test_a_pads_value_and_a_slices_bounds_do_not_make_it_float(hub: Any, quantiz
     assert names(found) == ["QuantizeLinear", "Pad", "Slice", "DequantizeLinear"]
 
 
+def test_equal_integers_under_different_scales_are_different_constants(hub: Any, quantize: Any) -> None:
+    """A single number always becomes 127 or -128, whatever it is; graphs store equal bytes once."""
+    h = hub(1)
+    model = h.model(h.op("Add", h.op("Mul", h.input(1, 3), h.constant([2.0])), h.constant([3.0])))
+    graph = quantize(model, "w8a8", h.feeds()).graph
+    first, second = (next(n.input[1] for n in graph.node if n.op_type == name) for name in ("Mul", "Add"))
+    one, two = (next(n for n in graph.node if n.output[0] == name) for name in (first, second))
+    two.input[0] = one.input[0]
+    quantised = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    found = program(quantised)
+    operands = [found.tensors[kernel.inputs[1]] for kernel in found.kernels if kernel.operator in ("Mul", "Add")]
+    assert operands[0].name != operands[1].name
+    values = [float(t.quantization.scale[0] * (t.data - t.quantization.zero_point[0])[0]) for t in operands]
+    np.testing.assert_allclose(values, [2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("operator", ["Reshape", "Sigmoid"])
+def test_parameters_that_a_kernel_cannot_write_keep_the_conversions(hub: Any, quantize: Any, operator: str) -> None:
+    """Another scale behind a move, or one that is not 1/256 behind a Sigmoid: the node computes in float."""
+    h = hub(1)
+    x = h.op("Relu", h.input(2, 3))
+    moved = h.reshape(x, 3, 2) if operator == "Reshape" else h.op("Sigmoid", x)
+    graph = quantize(h.model(h.op("Relu", moved)), "w8a8", h.feeds())
+    whole = ["QuantizeLinear", "Relu", operator, "Relu", "DequantizeLinear"]
+    assert names(program(graph)) == whole
+    q = next(n for n in graph.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == moved)
+    dq = next(n for n in graph.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == q.output[0])
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.77), "other"))
+    q.input[1] = dq.input[1] = "other"
+    found = names(program(graph))
+    at = found.index(operator)
+    assert found[at - 1 : at + 2] == ["DequantizeLinear", operator, "QuantizeLinear"]
+
+
 def test_refusals_name_operator_node_and_reason(hub: Any) -> None:
     h = hub(1)
     pooled = h.pool("MaxPool", h.input(1, 3, 20), (3,), dilations=[2])
