@@ -32,7 +32,7 @@ class _Writer:
         self.graph, self.plan = graph, plan
         self.constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self.weights: dict[tuple[ir.Value, bytes], ir.Value] = {}
-        self.dequantized: dict[ir.Value, ir.Value] = {}
+        self.dequantized: dict[ir.Value, Affine] = {}  # output of a DQ -> its parameters
 
     def write(self) -> None:
         nodes = list(self.graph)
@@ -74,7 +74,7 @@ class _Writer:
             self.graph.insert_before(self.graph[0], [quantize, dequantize])
         else:
             self.graph.insert_after(producer, [quantize, dequantize])
-        self.dequantized[real] = value
+        self.dequantized[real] = parameters
 
     def weight(self, node: ir.Node) -> None:
         value, scale = node.inputs[1], self.plan.weights[node.name or ""]
@@ -105,8 +105,7 @@ class _Writer:
             if correction is not None:
                 node.replace_input_with(2, self.constant(f"{stem}", real.astype(np.float32)))
             return
-        source = self.dequantized[_required(node, 0)]
-        scale = np.float32(self.plan.activations[source.name or ""].scale) * self.plan.weights[name]
+        scale = np.float32(self.dequantized[_required(node, 0)].scale) * self.plan.weights[name]
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(real / scale), limits.min, limits.max).astype(np.int32)
         node.replace_input_with(2, self.stored(node, f"{stem}", integers, scale, None, axis=0))

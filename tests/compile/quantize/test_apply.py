@@ -9,9 +9,12 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from compile import capture
 from compile.quantize.apply import apply
+from compile.quantize.calibrate import observe
 from compile.quantize.decide import decide
 from compile.quantize.recipe import PROFILES, parse
+from compile.simplify.pipeline import simplify
 from targets.onnx.run import Session
 
 
@@ -52,6 +55,18 @@ def test_weights_and_biases_by_a_second_formula(model, ranges):
     assert stored.dtype == np.int32
     in_scale = plan.activations[gemm.inputs[0].name].scale
     np.testing.assert_allclose(stored * in_scale * steps[:, 0], bias, atol=float(in_scale * steps.max()))
+
+
+def test_a_graph_output_may_be_read_inside(tiny, tmp_path, samples):
+    """Its name goes to the DQ, and yet the biases behind it find the scale of what they read."""
+    tiny.outputs.append(("features", [1, 8 * 61]))
+    model = simplify(capture.from_onnx(tiny.save(tmp_path / "inside.onnx"))).model
+    plan = decide(model, observe(model, samples), PROFILES["w8a8"].recipe)
+    session = Session(apply(model, plan).to_bytes(), "test")
+    reference = Session(model.to_bytes(), "float")
+    for x in samples["x"][:4]:
+        got, want = (s.run({"x": x[None]}) for s in (session, reference))
+        assert np.abs(got["y"] - want["y"]).max() < 0.1 * np.abs(want["y"]).max()
 
 
 def test_corrections_reach_the_bias(model, ranges):
