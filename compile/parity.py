@@ -20,7 +20,7 @@ from compile.quantize.calibrate import Ranges, Samples, batches
 from compile.quantize.measure import Outputs, collect, sqnr
 from compile.quantize.scheme import QuantPlan
 from targets.catalogue import Target
-from targets.onnx.run import Session
+from targets.onnx.run import AS_WRITTEN, Session
 
 HUB = "hub"
 # How far two of them may stand apart, in steps of the output: one for what their kernels round differently, one for
@@ -80,7 +80,7 @@ def references(captured: Model, hub: Model, plan: QuantPlan, ranges: Ranges, sam
     }
     return References(
         feeds,
-        collect(Session(captured.to_bytes(), "the captured model"), feeds),
+        collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds),
         collect(Session(hub.to_bytes(), "the quantised graph"), feeds),
         steps,
     )
