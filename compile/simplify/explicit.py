@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx_ir as ir
 
 from compile.model import constant, shape_of
-from compile.simplify.edit import integer, ints, number, operand
+from compile.simplify.edit import add_constant, integer, ints, new_node, number, operand
 from compile.simplify.outcome import Outcome
 
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")
@@ -15,11 +18,11 @@ def explicit_attributes(model: ir.Model) -> Outcome:
     """Given any spelling that ONNX allows, write the one spelling of the hub dialect.
 
     Conv and pooling get ``kernel_shape``, ``strides``, ``dilations``, ``pads`` (``auto_pad`` resolved, ``ceil_mode``
-    turned into padding where that is exact) and ``group``; Concat and Transpose get positive axes; LeakyRelu its alpha.
+    turned into padding) and ``group``; Concat and Transpose get positive axes; LeakyRelu its alpha.
     """
     for node in model.graph:
         if node.op_type in _WINDOWED:
-            _window(node)
+            _window(model.graph, node)
         elif node.op_type == "Concat":
             rank = len(shape_of(node.outputs[0]))
             _set(node, axis=integer(node, "axis", 0) % rank)
@@ -31,7 +34,7 @@ def explicit_attributes(model: ir.Model) -> Outcome:
     return Outcome()
 
 
-def _window(node: ir.Node) -> None:
+def _window(graph: ir.Graph, node: ir.Node) -> None:
     sizes = shape_of(operand(node))[2:]
     kernel = ints(node, "kernel_shape", ())
     if node.op_type == "Conv":
@@ -53,16 +56,8 @@ def _window(node: ir.Node) -> None:
         pads = small + large if auto == "SAME_UPPER" else large + small
     elif auto == "VALID":
         pads = [0] * 2 * len(kernel)
-    if integer(node, "ceil_mode", 0) and _ceil_is_padding(node, pads):
-        reached = [
-            size + begin + end for size, begin, end in zip(sizes, pads[: len(sizes)], pads[len(sizes) :], strict=True)
-        ]
-        for axis, (length, extent, stride) in enumerate(zip(reached, extents, strides, strict=True)):
-            rest = (length - extent) % stride
-            produced = shape_of(node.outputs[0])[2 + axis]
-            if rest and produced > (length - extent) // stride + 1:
-                pads[len(sizes) + axis] += stride - rest
-        _set(node, ceil_mode=0)
+    if integer(node, "ceil_mode", 0):
+        pads = _reach(graph, node, sizes, extents, strides, pads)
     for name in ("auto_pad", "storage_order"):
         node.attributes.pop(name, None)
     _set(node, kernel_shape=kernel, strides=strides, dilations=dilations, pads=pads)
@@ -74,9 +69,37 @@ def _window(node: ir.Node) -> None:
             node.attributes.pop("dilations", None)  # the attribute only exists from opset 19 on
 
 
-def _ceil_is_padding(node: ir.Node, pads: list[int]) -> bool:
-    """Padding never wins a maximum and is not counted in a mean, unless the mean includes pads."""
-    return node.op_type == "MaxPool" or not (integer(node, "count_include_pad", 0) and any(pads))
+def _reach(
+    graph: ir.Graph, node: ir.Node, sizes: Sequence[int], extents: list[int], strides: list[int], pads: list[int]
+) -> list[int]:
+    """The pads that do what ``ceil_mode`` does: they reach to the end of the last window.
+
+    Where a mean counts its pads, it does not count these: then a Pad of its own gives the counted ones. A window that
+    would hold padding only has no meaning; the attribute then stays, for the hub check to refuse.
+    """
+    rank = len(sizes)
+    produced = shape_of(node.outputs[0])[2:]
+    begins, ends = pads[:rank], pads[rank:]
+    lasts = [(count - 1) * stride for count, stride in zip(produced, strides, strict=True)]
+    if any(last >= size + begin for last, size, begin in zip(lasts, sizes, begins, strict=True)):
+        return pads
+    _set(node, ceil_mode=0)
+    beyond = [
+        max(last + extent - begin - size - end, 0)
+        for last, extent, begin, size, end in zip(lasts, extents, begins, sizes, ends, strict=True)
+    ]
+    if not any(beyond) or not integer(node, "count_include_pad", 0):
+        return [*begins, *(end + more for end, more in zip(ends, beyond, strict=True))]
+    if any(pads):
+        name = f"{node.outputs[0].name}.padded"
+        amounts = add_constant(graph, f"{name}.pads", np.asarray([0, 0, *begins, 0, 0, *ends], np.int64))
+        pad, padded = new_node("Pad", [operand(node), amounts], node, name)
+        grown = [size + begin + end for size, begin, end in zip(sizes, begins, ends, strict=True)]
+        padded.shape = ir.Shape((*shape_of(operand(node))[:2], *grown))
+        graph.insert_before(node, pad)
+        node.replace_input_with(0, padded)
+    _set(node, count_include_pad=0)
+    return [*[0] * rank, *beyond]
 
 
 def _set(node: ir.Node, **attributes: int | float | list[int]) -> None:

@@ -14,18 +14,19 @@ def drop_noops(model: ir.Model) -> Outcome:
     """Drop Identity, Dropout, casts to the same type, zero pads, whole slices, unpermuted Transposes, sums with 0 and
     products with 1 that do not broadcast.
 
-    A node between a graph input and a graph output stays: something has to connect them.
+    A node between a graph input and a graph output stays, and so does one between two outputs: something has to
+    connect them.
     """
     rewrites = []
     for node in list(model.graph):
-        kept = _kept_input(node)
+        kept = kept_input(node)
         name = node.name
         if kept is not None and bypass(model.graph, node, kept):
             rewrites.append(f"dropped {node.op_type} '{name}'")
     return Outcome(tuple(rewrites))
 
 
-def _kept_input(node: ir.Node) -> ir.Value | None:
+def kept_input(node: ir.Node) -> ir.Value | None:
     """The input that ``node`` passes on unchanged, or None when it does something."""
     if node.op_type == "Identity":
         return operand(node)
@@ -43,7 +44,11 @@ def _kept_input(node: ir.Node) -> ir.Value | None:
         pads = constant(node.inputs[1])
         return operand(node) if pads is not None and not pads.any() else None
     if node.op_type == "Slice":
-        return operand(node) if shape_of(operand(node)) == shape_of(node.outputs[0]) else None
+        steps = constant(node.inputs[4]) if len(node.inputs) > 4 else None
+        forward = len(node.inputs) <= 4 or (
+            steps is not None and bool((steps > 0).all())
+        )  # else it turns an axis round
+        return operand(node) if forward and shape_of(operand(node)) == shape_of(node.outputs[0]) else None
     if node.op_type == "Concat" and len(node.inputs) == 1:
         return operand(node)
     neutral = {"Add": 0.0, "Mul": 1.0}.get(node.op_type)

@@ -51,12 +51,13 @@ PIPELINE = (
     Step(gemm_form, required=True),  # before the affine pass, which folds into Conv and Gemm only
     Step(fold_affine),  # after split_batchnorm, which makes most of its work
     Step(global_average, required=True),
-    Step(plain_reshape, required=True),
     Step(drop_noops),
+    Step(plain_reshape, required=True),  # after drop_noops, because what cannot be dropped becomes a Reshape
     Step(merge_reshapes, required=True),  # after gemm_form and plain_reshape, which leave Reshapes in a row
     Step(drop_noop_reshapes),
     Step(fold_constants),  # again, because Reshapes of constants may have appeared
     Step(deduplicate),
+    Step(plain_reshape, required=True),  # again, because what was computed for two outputs is now one with two names
     Step(drop_unused),
     Step(rename, required=True),  # last, so that names depend on the result alone
 )
@@ -117,7 +118,9 @@ def _infer(model: ir.Model, after: str = "capture") -> ir.Model:
 
 
 def _size(model: ir.Model) -> int:
-    """Bytes of the graph's structure and weights, without the value annotations, which no artefact keeps."""
+    """Bytes of structure and weights, without what no artefact keeps: annotations, and weights that nobody reads."""
     proto = ir.to_proto(model)
     del proto.graph.value_info[:]
-    return int(proto.ByteSize())
+    kept = [tensor for tensor in proto.graph.initializer if model.graph.initializers[tensor.name].uses()]
+    del proto.graph.initializer[:]
+    return int(proto.ByteSize()) + sum(int(tensor.ByteSize()) for tensor in kept)

@@ -1,4 +1,4 @@
-"""Flatten, Squeeze and Unsqueeze are Reshapes, and one Reshape is enough."""
+"""Flatten, Squeeze, Unsqueeze and what changes nothing are Reshapes, and one Reshape is enough."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import onnx_ir as ir
 
 from compile.model import constant, shape_of
 from compile.simplify.edit import add_constant, bypass, new_node, only_consumer, operand, substitute
+from compile.simplify.noops import kept_input
 from compile.simplify.outcome import Outcome
 
 _SPELLINGS = ("Flatten", "Squeeze", "Unsqueeze")
+_COPIES = ("Identity", "Dropout", "Cast")
 _UNARY = ("Relu", "LeakyRelu", "Sigmoid", "Tanh")
 
 
 def plain_reshape(model: ir.Model) -> Outcome:
-    """Given any operator that only renames axes, write ``Reshape`` with its constant, positive shape."""
+    """Given any operator that only renames axes, write ``Reshape`` with its constant, positive shape.
+
+    Likewise an Identity, Dropout or Cast that changes nothing and yet has to stay, because it joins a graph input to
+    an output or gives a value a second name.
+    """
     rewrites = []
     for node in list(model.graph):
-        if node.op_type in _SPELLINGS:
+        if node.op_type in _SPELLINGS or (node.op_type in _COPIES and kept_input(node) is not None):
             rewrites.append(f"{node.op_type} '{node.name}' became Reshape")
         elif node.op_type != "Reshape" or _is_plain(node):
             continue

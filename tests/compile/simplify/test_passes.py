@@ -104,6 +104,48 @@ CASES = (
         ("Transpose", "Gemm"),
     ),
     Case(
+        "Gemm with a bias for each row leaves it to an Add",
+        gemm_form,
+        "(float[5,3] x) => (float[5,4] y) { y = Gemm <beta = 2.0> (x, m34, c51) }",
+        ("Gemm", "Add"),
+    ),
+    Case(
+        "Gemm with a scalar for a bias",
+        gemm_form,
+        "(float[5,3] x) => (float[5,4] y) { y = Gemm <beta = 2.0> (x, m34, s) }",
+        ("Gemm",),
+    ),
+    Case(
+        "Gemm without a bias may carry any beta",
+        gemm_form,
+        "(float[5,3] x) => (float[5,4] y) { y = Gemm <beta = 2.0, transB = 1> (x, m43) }",
+        ("Gemm",),
+    ),
+    Case(
+        "MatMul by a stack of one matrix",
+        gemm_form,
+        "(float[5,3] x) => (float[1,5,4] y) { y = MatMul (x, m134) }",
+        ("Gemm", "Reshape"),
+    ),
+    Case(
+        "MatMul by a vector",
+        gemm_form,
+        "(float[5,3] x) => (float[5] y) { y = MatMul (x, v3) }",
+        ("Gemm", "Reshape"),
+    ),
+    Case(
+        "MatMul of a vector",
+        gemm_form,
+        "(float[3] x) => (float[1,4] y) { a = MatMul (x, m34) y = Add (a, r14) }",
+        ("Reshape", "Gemm"),
+    ),
+    Case(
+        "MatMul with the constant on the left",
+        gemm_form,
+        "(float[2,3,5] x) => (float[2,4,5] y) { y = MatMul (m43, x) }",
+        ("Transpose", "Reshape", "Gemm", "Reshape", "Transpose"),
+    ),
+    Case(
         "a product of two activations stays",
         gemm_form,
         "(float[5,3] x) => (float[5,5] y) { t = Transpose <perm = [1, 0]> (x) y = MatMul (x, t) }",
@@ -126,6 +168,12 @@ CASES = (
         plain_reshape,
         "(float[1,6,1] x) => (float[1,1,6] y) { a = Flatten (x) b = Squeeze (a, zero) y = Unsqueeze (b, zeroone) }",
         ("Reshape", "Reshape", "Reshape"),
+    ),
+    Case(
+        "an Identity that has to stay is a Reshape",
+        plain_reshape,
+        "(float[2,3] x) => (float[2,3] y, float[2,3] z) { y = Identity (x) z = Dropout (y) }",
+        ("Reshape", "Reshape"),
     ),
     Case(
         "Reshapes in a row merge, an activation goes first",
@@ -157,6 +205,12 @@ CASES = (
         drop_noops,
         "(float[2,3] x) => (float[2,3] y) { y = Identity (x) }",
         ("Identity",),
+    ),
+    Case(
+        "a slice that turns an axis round stays",
+        drop_noops,
+        "(float[2,9] x) => (float[2,9] y) { a = Slice (x, minus, least, one, minus) y = Relu (a) }",
+        ("Slice", "Relu"),
     ),
     Case(
         "a sum with a wider zero is a broadcast and stays",
@@ -215,6 +269,20 @@ CASES = (
         ("AveragePool",),
     ),
     Case(
+        "a mean that counts its pads does not count those of a ceiling",
+        explicit_attributes,
+        "(float[1,3,11] x) => (float[1,3,5] y) { y = AveragePool "
+        "<kernel_shape = [3], strides = [3], pads = [2, 1], count_include_pad = 1, ceil_mode = 1> (x) }",
+        ("Pad", "AveragePool"),
+    ),
+    Case(
+        "a mean that would count pads but has none",
+        explicit_attributes,
+        "(float[1,3,10] x) => (float[1,3,4] y) "
+        "{ y = AveragePool <kernel_shape = [3], strides = [3], count_include_pad = 1, ceil_mode = 1> (x) }",
+        ("AveragePool",),
+    ),
+    Case(
         "slices from the end, without axes or steps",
         explicit_operands,
         "(float[2,3,9] x) => (float[2,2,8] y) { a = Slice (x, start2, end2, axes2) y = Slice (a, zero, minus, one) }",
@@ -235,13 +303,14 @@ CONSTANTS = {
     "p141": _RANDOM.uniform(-2, 2, (1, 4, 1)), "w141": _RANDOM.normal(size=(1, 4, 1)),
     "c433": _RANDOM.normal(size=(4, 3, 3)), "m43": _RANDOM.normal(size=(4, 3)), "m34": _RANDOM.normal(size=(3, 4)),
     "r14": _RANDOM.normal(size=(1, 4)), "s": np.array(0.3), "nil": np.zeros((2, 3, 4)), "ones": np.ones(4),
+    "c51": _RANDOM.normal(size=(5, 1)), "m134": _RANDOM.normal(size=(1, 3, 4)),
     "wide": np.zeros((2, 3)), "none": np.array(0.0),
 }  # fmt: skip
 CONSTANTS["d433"] = CONSTANTS["c433"]
 SHAPES = {
     "last": [2], "one": [1], "zero": [0], "zeroone": [0, 1], "s64": [6, 4], "s24": [24], "nopads": [0] * 6,
     "minus": [-1], "big": [40, 40], "start2": [-8, 0], "end2": [9223372036854775807, 3], "axes2": [-1, 1],
-    "pads12": [1, 2],
+    "pads12": [1, 2], "least": [-(2**31)],
 }  # fmt: skip
 
 
@@ -289,6 +358,9 @@ def test_pass(case: Case) -> None:
     assert again.rewrites == ()
     assert ir.to_proto(model) == ir.to_proto(model.clone())
     assert tuple(node.op_type for node in model.graph) == case.operators
+    for node in (node for node in model.graph if node.op_type == "Gemm" and case.run is gemm_form):
+        factors = {name: attribute.value for name, attribute in node.attributes.items()}
+        assert factors == {"alpha": 1, "beta": 1, "transA": 0, "transB": 1}
     if case.name.startswith("a constant that would grow"):
         assert "would add" in outcome.refusals[0]
 

@@ -117,8 +117,44 @@ def test_unsupported_operator_names_node_module_and_targets():
 
 def test_product_of_two_activations_is_refused(tmp_path):
     nodes = [helper.make_node("Transpose", ["x"], ["t"]), helper.make_node("MatMul", ["x", "t"], ["y"], name="gram")]
-    with pytest.raises(UnsupportedNode, match="MatMul at node"):
+    with pytest.raises(UnsupportedNode, match=r"MatMul at node .*\(from gram\).*has to be one constant matrix"):
         simplify(load(tmp_path, nodes, [2, 2]))
+
+
+def test_two_names_for_one_value_are_kept(tmp_path):
+    """Equal nodes are merged, yet both outputs remain; and an output that only copies an input is one."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"]),
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Dropout", ["r"], ["z"]),
+        helper.make_node("Identity", ["x"], ["same"]),
+    ]
+    model = simplify(load(tmp_path, nodes, [2, 3], more=("z", "same"))).model
+    assert [node.op_type for node in model.ir.graph] == ["Relu", "Reshape", "Reshape"]
+    x = np.array([[-1, 2, -3], [4, -5, 6]], np.float32)
+    y, z, same = onnxruntime.InferenceSession(model.to_bytes()).run(None, {"x": x})
+    assert y.tolist() == z.tolist() == np.maximum(x, 0).tolist()
+    assert same.tolist() == x.tolist()
+
+
+def test_folding_is_worth_it_when_the_old_weights_go(tmp_path):
+    """A pass is judged by what remains: weights that nobody reads any more are no growth."""
+    weight = np.random.default_rng(0).normal(size=(8, 3, 5)).astype(np.float32)
+    constants = {"w": weight, **dict.fromkeys(("gain", "shift", "mean", "variance"), weight[:, 0, 0] ** 2)}
+    nodes = [
+        *(helper.make_node("Constant", [], [k], value=onnx.numpy_helper.from_array(v)) for k, v in constants.items()),
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "gain", "shift", "mean", "variance"], ["y"]),
+    ]
+    simplified = simplify(load(tmp_path, nodes, [1, 8, 16], shape=(1, 3, 20)))
+    assert [node.op_type for node in simplified.model.ir.graph] == ["Conv"]
+    assert simplified.refusals == ()
+
+
+def test_a_window_without_input_is_refused(tmp_path):
+    nodes = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1], strides=[2], ceil_mode=1, auto_pad="VALID")]
+    with pytest.raises(UnsupportedNode, match="a window without any input"):
+        simplify(load(tmp_path, nodes, [1, 2, 11], shape=(1, 2, 20)))
 
 
 def test_already_quantised_model_is_refused(tmp_path):
@@ -131,10 +167,10 @@ def test_already_quantised_model_is_refused(tmp_path):
         simplify(load(tmp_path, nodes, [2, 3]))
 
 
-def load(folder, nodes, output):
+def load(folder, nodes, output, more=(), shape=(2, 3)):
     ports = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("x", [2, 3]), ("y", output))
+        for name, shape in (("x", shape), ("y", output), *((name, shape) for name in more))
     ]
     graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "g.onnx")
