@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnx_ir.passes.common as common
 from google.protobuf.message import DecodeError
 
 from compile.errors import MissingExtra, PhizError, UserError
@@ -154,6 +155,7 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
         raise UserError(
             f"its opset is {opset}, phiz takes {OPSETS.start} to {OPSETS.stop - 1}", where=where, fix="export it again"
         )
+    common.RemoveInitializersFromInputsPass()(model)  # a default that a caller may override is a constant to us
     for port in model.graph.inputs:
         _require_static(port, where)
     for name, value in sorted(model.graph.initializers.items()):
@@ -180,6 +182,8 @@ def _require_static(port: ir.Value, where: str) -> None:
     sizes = list(port.shape) if port.shape is not None else None
     if sizes is None:
         raise UserError("its shape is unknown", where=place, fix=f"give it one: --shape {port.name}=1x8192")
+    if not sizes:
+        raise UserError("it is a scalar, without an axis for the batch", where=place, fix="give it the shape [1]")
     for axis, size in enumerate(sizes):
         if not isinstance(size, int) or size < 1:
             example = "x".join(str(s) if isinstance(s, int) and s > 0 else "1" for s in sizes)
@@ -207,14 +211,14 @@ def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def _source(node: ir.Node) -> str:
-    """The module path that torch's exporter recorded, or what an earlier phiz did."""
+    """The module path that torch's exporter recorded, or what an earlier phiz did; else the node's own name."""
     if recorded := node.metadata_props.get(f"{PREFIX}source"):
         return recorded
     try:
         scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
     except (SyntaxError, ValueError):
-        return ""
-    return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
+        scopes = []
+    return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else node.name or node.outputs[0].name or ""
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:

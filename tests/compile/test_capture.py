@@ -15,6 +15,7 @@ import pytest
 
 from compile import capture
 from compile.errors import UserError
+from compile.model import source_of
 
 torch = pytest.importorskip("torch")
 
@@ -241,3 +242,22 @@ def test_integer_input_is_refused(tiny, tmp_path):
     (tmp_path / "x.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(UserError, match=r"input 'x'.*float32"):
         capture.from_onnx(tmp_path / "x.onnx")
+
+
+def test_an_initializer_that_is_listed_as_an_input_is_a_constant(tiny, tiny_path, tmp_path):
+    """As ONNX had it before IR version 4, and as some exporters still write: it must not become a port."""
+    tiny.inputs.append(("w1", [8, 1, 16]))
+    listed = capture.from_onnx(tiny.save(tmp_path / "listed.onnx"))
+    assert listed.to_bytes() == capture.from_onnx(tiny_path).to_bytes()
+
+
+def test_a_scalar_input_is_refused(tiny, tmp_path):
+    tiny.inputs.append(("gain", []))
+    with pytest.raises(UserError, match=r"'gain': it is a scalar.*\[1\]"):
+        capture.from_onnx(tiny.save(tmp_path / "scalar.onnx"))
+
+
+def test_a_node_of_an_onnx_file_comes_from_where_the_file_says(tiny_path):
+    found = [source_of(node) for node in capture.from_onnx(tiny_path).ir.graph]
+    assert found[1] == "first"
+    assert found[2] == "r1"  # unnamed: what it computes
