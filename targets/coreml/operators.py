@@ -119,6 +119,13 @@ def _pad(builder: Any, node: Operands) -> Any:
     return builder.pad(x=node[0], pad=_interleaved(pads), mode="constant", constant_val=value)
 
 
+def _reshape(builder: Any, node: Operands) -> Any:
+    shape = node.integers(1)
+    if not shape:
+        raise node.refuse("Core ML cannot reshape to a scalar; keep one axis of size 1")
+    return builder.reshape(x=node[0], shape=shape)
+
+
 def _slice(builder: Any, node: Operands) -> Any:
     begin, end, stride = [0] * node[0].rank, list(node[0].shape), [1] * node[0].rank
     for first, last, axis, step in zip(*(node.integers(index) for index in (1, 2, 3, 4)), strict=True):
@@ -178,7 +185,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Any, Operands], Any]] = {
     "Mul": _binary("mul"),
     "Concat": lambda builder, node: builder.concat(values=list(node.inputs), axis=int(node.attributes["axis"])),
     "Pad": _pad,
-    "Reshape": lambda builder, node: builder.reshape(x=node[0], shape=node.integers(1)),
+    "Reshape": _reshape,
     "Transpose": lambda builder, node: builder.transpose(x=node[0], perm=list(node.attributes["perm"])),
     "Slice": _slice,
     "MaxPool": _pool("max_pool"),

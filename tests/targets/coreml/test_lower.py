@@ -301,6 +301,9 @@ def test_negative_padding_and_rank_six_are_refused(hub, lowered):
     net = hub()
     with pytest.raises(UnsupportedNode, match="rank 6"):
         lowered(net.model(net.reshape(net.input(1, 2, 8), 1, 1, 1, 2, 2, 4)))
+    net = hub()
+    with pytest.raises(UnsupportedNode, match="cannot reshape to a scalar"):
+        lowered(net.model(net.reshape(net.input(1, 1))))
 
 
 def test_a_port_name_that_core_ml_forbids_is_refused(hub):
