@@ -88,8 +88,15 @@ def landing_folder(path: Path) -> Iterator[Landing]:
 
 
 def plain_folder(path: Path) -> Path:
-    """``path`` by a name that can be replaced: ``.``, ``..`` and links become the folder that they mean."""
-    return path.resolve() if path.name in ("", "..") or path.is_symlink() else path
+    """``path`` by a name that can be replaced: ``.``, ``..`` and links become the folder that they mean.
+
+    Raises:
+        UserError: it has no such name.
+    """
+    folder = path.resolve() if path.name in ("", "..") or path.is_symlink() else path
+    if not folder.name:
+        raise UserError("it is the root of the file system", where=str(path), fix="choose another with -o")
+    return folder
 
 
 def require_replaceable(path: Path, ours: Callable[[str], bool], what: str) -> None:

@@ -214,7 +214,7 @@ def _source(path: Path) -> Source:
     plain = Source(path, speaker=path.parent.name)
     try:
         item = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return plain  # somebody else's file
     if not isinstance(item, dict) or "phones" not in item:
         return plain

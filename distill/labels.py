@@ -155,7 +155,7 @@ def load(folder: Path) -> Labels:
         return Labels(folder, str(facts["teacher"]), str(facts["version"]), controls, entries)
     except FileNotFoundError as error:
         raise UserError("not a labels folder", where=str(folder), fix="make one with: phiz label") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"not a labels index ({error})", where=str(path), fix="label again") from error
 
 

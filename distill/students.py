@@ -231,14 +231,26 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError("not a student folder", where=str(folder), fix=f"give a folder with {FACTS}") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(path)) from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"is not JSON: {error}", where=str(path), fix="train the student again") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise UserError(f"not a '{FORMAT}' file", where=str(path), fix="train the student again")
-    shape = architecture(str(facts.get("architecture")))
+    if facts.get("architecture") not in [*ARCHITECTURES]:
+        raise UserError(
+            f"unknown architecture {facts.get('architecture')!r}",
+            where=str(path),
+            fix=f"known are: {', '.join(ARCHITECTURES)}",
+        )
+    shape = architecture(facts["architecture"])
     controls = facts.get("controls")
-    if not isinstance(controls, list) or [type(name) for name in controls] != [str] * shape.outputs:
-        raise UserError(f"'controls' must list {shape.outputs} names", where=str(path))
+    if (
+        not isinstance(controls, list)
+        or [type(name) for name in controls] != [str] * shape.outputs
+        or len(set(controls)) != shape.outputs
+    ):
+        raise UserError(f"'controls' must list {shape.outputs} different names", where=str(path))
     return facts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from compile.errors import UserError
@@ -60,7 +61,8 @@ def resolve(path: Path) -> Path:
     """
     try:
         resolved = path.resolve()
-        resolved.exists()  # complains of names that are too long
+        with suppress(FileNotFoundError, NotADirectoryError):
+            resolved.stat()  # complains of names that are too long and, since Python 3.13, of circles
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError("no such path can be read", where=str(path)) from error
     return resolved

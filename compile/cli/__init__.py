@@ -12,7 +12,10 @@ from typing import NoReturn
 from compile.errors import PhizError, UserError
 
 # What the machine refuses is no bug of ours, wherever it shows.
-_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO})
+_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
+    | {errno.ENAMETOOLONG, errno.ELOOP}
+)
 
 
 class Stopped(BaseException):

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from compile.errors import UserError
 from distill import corpus
 from distill.audio import decode, write_wav
 from distill.sentences import SENTENCES
+
+speaks = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")
 
 SPEAK = """
 import hashlib, pathlib, sys
@@ -27,6 +30,7 @@ for path in sorted(folder.iterdir()):
 """
 
 
+@speaks
 def test_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     runs = [
         subprocess.run(
@@ -42,6 +46,7 @@ def test_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     assert len(runs[0].splitlines()) == 12
 
 
+@speaks
 def test_the_same_bytes_after_other_speech(tmp_path: Path) -> None:
     corpus.synthesize(tmp_path / "other", corpus.plan(3, seed=8))
     for name in ("a", "b"):
@@ -77,6 +82,7 @@ def test_sources_know_their_phones(spoken: list[corpus.Source]) -> None:
         assert abs(len(decode(source.path)) / 16000 - source.phones[-1].end) < 0.01
 
 
+@speaks
 def test_an_unknown_voice_leaves_no_folder(tmp_path: Path) -> None:
     bad = corpus.Line("hello", "en-us", "nobody", 170, 50, 50, corpus.TRAIN)
     with pytest.raises(UserError, match=r"no voice 'en-us\+nobody'"):

@@ -73,6 +73,7 @@ def test_no_audio() -> None:
 
 
 def test_plot_is_a_png_and_repeatable(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
     audio = rng.normal(0, 0.1, 16000).astype(np.float32)
     face = rng.random((50, 52)).astype(np.float32)

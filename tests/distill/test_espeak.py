@@ -9,6 +9,8 @@ import pytest
 from compile.errors import UserError
 from distill import espeak
 
+pytest.importorskip("espeakng_loader")
+
 
 def level(speech: espeak.Speech, start: float, end: float) -> float:
     part = speech.samples[round(start * speech.rate) : round(end * speech.rate)].astype(np.float64) / 32768

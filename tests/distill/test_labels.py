@@ -106,6 +106,7 @@ def test_bad_audio_is_skipped_with_its_reason(spoken, counting_teacher, tmp_path
     "returned", [np.zeros((3, 52), np.float32), np.zeros((50, 51), np.float32), np.full((50, 52), np.nan, np.float32)]
 )
 def test_a_teacher_that_returns_nonsense(returned: np.ndarray, counting_teacher, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("av")
     write_wav(tmp_path / "one.wav", np.ones(16000, np.int16))
     teacher = counting_teacher()
     teacher.curves = lambda _: returned

@@ -157,12 +157,12 @@ def weights(folder: Path, name: str, tensor: torch.Tensor | None) -> None:
     ("damage", "complaint"),
     [
         (lambda f: (f / "student.json").unlink(), "not a student folder"),
-        (lambda f: (f / "student.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "student.json").write_text("{"), "is not JSON"),
         (lambda f: (f / "student.json").write_text("[]"), "not a 'phiz student 1'"),
         (lambda f: change(f, format="other"), "not a 'phiz student 1'"),
         (lambda f: change(f, architecture="huge"), "unknown architecture 'huge'"),
-        (lambda f: change(f, controls=["a"] * 51), "must list 52 names"),
-        (lambda f: change(f, controls=list(range(52))), "must list 52 names"),
+        (lambda f: change(f, controls=["a"] * 51), "must list 52 different names"),
+        (lambda f: change(f, controls=list(range(52))), "must list 52 different names"),
         (
             lambda f: change(f, architecture="small"),
             r"'front\.0\.convolution\.weight' has shape \[16, 1, 22\]; expected",
