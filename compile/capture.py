@@ -162,10 +162,9 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
         tensor = value.const_value
         if tensor is not None and tensor.dtype.is_floating_point() and not np.isfinite(tensor.numpy()).all():
             raise UserError("weights hold NaN or Inf", where=f"{where}, tensor '{name}'", fix="repair the checkpoint")
-    for node in model.graph:
-        source = _source(node)
-        node.metadata_props.clear()
-        node.doc_string = None
+    sources = {node: _source(node) for node in model.graph}
+    _forget(model)
+    for node, source in sources.items():
         if source:
             node.metadata_props[f"{PREFIX}source"] = source
     kept = {key: value for key, value in model.metadata_props.items() if key.startswith(PREFIX)}
@@ -173,6 +172,16 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
     model.metadata_props.update(dict(sorted({**kept, **metadata}.items())))
     model.graph.name = "student"
     return Model(model)
+
+
+def _forget(model: ir.Model) -> None:
+    """Drop every note but the model's own: exporters leave stack traces and paths of the machine in them."""
+    graph = model.graph
+    values = (*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs))
+    for noted in (graph, *graph, *values):
+        noted.metadata_props.clear()
+        noted.doc_string = None
+    model.producer_name = model.producer_version = model.domain = model.doc_string = None
 
 
 def _require_static(port: ir.Value, where: str) -> None:
@@ -218,12 +227,15 @@ def _source(node: ir.Node) -> str:
         scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
     except (SyntaxError, ValueError):
         scopes = []
-    return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else node.name or node.outputs[0].name or ""
+    scope = str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
+    return scope or node.name or node.outputs[0].name or ""
 
 
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
     folder = path.parent.resolve()
     for tensor in onnx.external_data_helper._get_all_tensors(proto):
+        tensor.ClearField("doc_string")  # notes again, which onnx-ir would not let go of
+        tensor.ClearField("metadata_props")
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         facts = {entry.key: entry.value for entry in tensor.external_data}

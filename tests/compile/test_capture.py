@@ -261,3 +261,17 @@ def test_a_node_of_an_onnx_file_comes_from_where_the_file_says(tiny_path):
     found = [source_of(node) for node in capture.from_onnx(tiny_path).ir.graph]
     assert found[1] == "first"
     assert found[2] == "r1"  # unnamed: what it computes
+
+
+def test_what_exporters_note_about_their_machine_is_forgotten(tiny, tmp_path):
+    """Every field of ONNX that takes free text and says nothing about the computation."""
+    proto, place = tiny.proto(), "/home/someone/model.py"
+    graph = proto.graph
+    for noted in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        noted.doc_string = place
+        entry = noted.metadata_props.add()
+        entry.key, entry.value = "pkg.torch.onnx.stack_trace", place
+    proto.producer_name = proto.producer_version = proto.domain = graph.name = place
+    onnx.save(proto, tmp_path / "noted.onnx")
+    assert proto.SerializeToString().count(place.encode()) == 2 * 23 + 4
+    assert place.encode() not in capture.from_onnx(tmp_path / "noted.onnx").to_bytes()
