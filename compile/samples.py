@@ -99,12 +99,12 @@ def from_npz(model: Model, path: Path) -> Split:
             "not an .npz of plain arrays", where=str(path), fix="write it with numpy.savez, without objects"
         ) from error
     samples = check_samples(model, arrays, str(path))
-    batch = model.inputs[0].shape[0] if model.inputs[0].shape else 1
-    count = min(len(array) for array in samples.values()) // batch
-    edge = min(max(count * 2 // 3, 1), count - 1) * batch
+    batch = {port.name: port.shape[0] for port in model.inputs}  # inputs need not have the same
+    count = min(len(array) // batch[name] for name, array in samples.items())
+    edge = min(max(count * 2 // 3, 1), count - 1)
     return Split(
-        {name: array[:edge] for name, array in samples.items()},
-        {name: array[edge : count * batch] for name, array in samples.items()},
+        {name: array[: edge * batch[name]] for name, array in samples.items()},
+        {name: array[edge * batch[name] : count * batch[name]] for name, array in samples.items()},
         "arrays",
     )
 

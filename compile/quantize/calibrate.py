@@ -98,7 +98,7 @@ def probe(model: Model, names: list[str]) -> Session:
 def batches(model: Model, samples: Samples) -> list[dict[str, NDArray[np.float32]]]:
     """Cut samples into feeds of the model's batch size; a rest that does not fill a batch is left out."""
     ports = {port.name: port for port in model.inputs}
-    count = min(len(samples[name]) // port.shape[0] if port.shape else 1 for name, port in ports.items())
+    count = min(len(samples[name]) // port.shape[0] for name, port in ports.items())
     return [
         {name: samples[name][index * port.shape[0] : (index + 1) * port.shape[0]] for name, port in ports.items()}
         for index in range(count)

@@ -75,3 +75,16 @@ def test_random_input_is_not_trusted_and_repeats(model):
     assert not first.trusted
     np.testing.assert_array_equal(first.calibrate["x"], second.calibrate["x"])
     assert not np.array_equal(first.calibrate["x"][: len(first.judge["x"])], first.judge["x"])
+
+
+def test_npz_for_inputs_with_different_batches(tiny, tmp_path):
+    """Each input is cut in its own batches, so that the n-th of one still belongs to the n-th of the other."""
+    tiny.inputs.append(("pair", [2, 3]))
+    model = capture.from_onnx(tiny.save(tmp_path / "two.onnx"))
+    np.savez(tmp_path / "a.npz", x=np.zeros((6, 512)), pair=np.repeat(np.arange(6), 2)[:, None] * np.ones((1, 3)))
+    split = samples.from_npz(model, tmp_path / "a.npz")
+    assert [array["pair"][:, 0].tolist() for array in (split.calibrate, split.judge)] == [
+        [0, 0, 1, 1, 2, 2, 3, 3],
+        [4, 4, 5, 5],
+    ]
+    assert [len(array["x"]) for array in (split.calibrate, split.judge)] == [4, 2]
