@@ -95,7 +95,8 @@ def train(
         The student in evaluation mode, speaking in the controls' own units, as saved.
 
     Raises:
-        UserError: nothing to train on, the checkpoint belongs to another run, or ``folder`` holds other things.
+        UserError: nothing to train on, nothing that moves, the checkpoint belongs to another run, or ``folder`` holds
+            other things.
         MissingExtra: torch is not installed.
     """
     try:
@@ -112,6 +113,8 @@ def train(
     speech = batches.gather(labels, architecture, recipe)
     mean, deviation = speech.curves.mean(0), speech.curves.std(0)
     active = deviation > 1e-4  # a control that never moves is learnt by its mean alone
+    if not active.any():
+        raise UserError("nothing moves in any label: it is all silence", where=str(labels.folder), fix="label speech")
     scale = torch.from_numpy(np.where(active, deviation, 1).astype(np.float32))
     shift = torch.from_numpy(mean.astype(np.float32))
     columns = torch.from_numpy(np.flatnonzero(active))

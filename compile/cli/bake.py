@@ -127,6 +127,8 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
     target = by_suffix(path)
     place = path.resolve()
     files = Folder(place.parent, names_of(place.parent, place.name))
+    if not files:
+        raise UserError("it is empty", where=str(path))
     face = Face.from_metadata(target.dissect(files).metadata, str(path))
     runner: Any = target.load(path)
     (name,) = runner.inputs

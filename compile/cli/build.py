@@ -41,7 +41,7 @@ def build(
         list[str] | None,
         typer.Option(
             metavar="PATH",
-            help="Speech: audio files, folders or globs, may repeat; or one .npz of arrays, batch first.",
+            help="Speech: audio files, folders or quoted globs, may repeat; or one .npz of arrays, batch first.",
         ),
     ] = None,
     out: Annotated[

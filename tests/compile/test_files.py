@@ -18,9 +18,14 @@ from compile.files import folder_atomically, plain_folder, require_replaceable
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
     with folder_atomically(tmp_path / "a") as folder:
         (folder / "one").write_text("old")
-    with pytest.raises(RuntimeError), folder_atomically(tmp_path / "a") as folder:
-        (folder / "one").write_text("new")
-        raise RuntimeError
+
+    def fail() -> None:
+        with folder_atomically(tmp_path / "a") as folder:
+            (folder / "one").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert (tmp_path / "a/one").read_text() == "old"
     assert os.listdir(tmp_path) == ["a"]
 

@@ -133,3 +133,17 @@ def test_garbled_phone_times_are_named(recordings: Path) -> None:
 def test_other_json_beside_audio_is_left_alone(recordings: Path, content: str) -> None:
     (recordings / "b.json").write_text(content)
     assert corpus.find([recordings / "b.wav"]) == [corpus.Source(recordings / "b.wav", speaker=recordings.name)]
+
+
+@speaks
+def test_speech_that_is_there_is_used_and_recordings_are_not_replaced(tmp_path: Path) -> None:
+    folder, lines = tmp_path / "speech", corpus.plan(2, seed=5)
+    first = corpus.synthesize(folder, lines)
+    told: list[int] = []
+    assert corpus.synthesize(folder, lines, lambda done, _: told.append(done)) == first
+    assert not told
+    assert len(corpus.synthesize(folder, corpus.plan(3, seed=5))) == 3
+    (folder / "interview.wav").write_bytes(first[0].path.read_bytes())
+    with pytest.raises(UserError, match=r"it holds 'interview\.wav'"):
+        corpus.synthesize(folder, lines)
+    assert (folder / "interview.wav").is_file()

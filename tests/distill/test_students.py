@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compile.errors import UserError
+from compile.errors import MissingExtra, UserError
 from compile.model import Face
 from distill import curves, students
 from distill.controls import ARKIT
@@ -193,3 +194,10 @@ def test_importing_students_does_not_import_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_student_without_torch_names_the_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    students.save(fresh(), tmp_path / "s")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'phiz\[torch\]'"):
+        students.load(tmp_path / "s")

@@ -133,6 +133,18 @@ def test_configuration(phiz, tiny_path, arrays, tmp_path, monkeypatch):
         (("MODEL", "--calibrate", "nowhere.npz"), "nowhere.npz"),
         (("MODEL", "--calibrate", "nowhere.wav"), "nowhere.wav"),
         (("MODEL", "--only"), "No such option"),
+        (("MODEL", "--cap", ""), "'' is not a size"),
+        (("MODEL", "--min-sqnr", ""), "'' is not a number of decibels"),
+        (("MODEL", "--scheme", ""), "unknown scheme ''"),
+        (("MODEL", "--max-steps", "nan"), "nan is not a number of steps"),
+        (("MODEL", "--max-steps", "-1"), "-1.0 is not a number of steps"),
+        (("MODEL", "--windows", "0"), "0 is not a number of windows from 1 to 65536"),
+        (("MODEL", "--windows", "9" * 30), "is not a number of windows from 1 to 65536"),
+        (("MODEL", "--calibrate", ""), "the name of an audio file is empty"),
+        (("MODEL", "-o", "/"), "root of the file system"),
+        (("MODEL", "-o", ".."), "not a phiz build folder"),
+        (("MODEL", "-o", "MODEL"), "it exists and is no folder"),
+        (("MODEL", "-o", "x" * 300), "File name too long"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(phiz, tiny_path, tmp_path, monkeypatch, arguments, message):
@@ -154,6 +166,42 @@ def test_a_folder_of_somebody_else_is_not_replaced(phiz, tiny_path, tmp_path):
     assert "not a phiz build folder" in ran.err
     assert (precious / "chapter1.txt").read_text() == "words"
     assert phiz("audit", precious).code == 2
+
+
+def test_a_manifest_alone_makes_no_build_folder(phiz, tiny_path, tmp_path):
+    extension = tmp_path / "extension"  # browsers' extensions have a manifest.json, too
+    extension.mkdir()
+    for name in ("manifest.json", "main.js"):
+        (extension / name).write_text("{}")
+    for out in (extension, tmp_path / "out"):
+        ran = phiz("compile", tiny_path, "-t", "onnx", "-o", out)
+        assert ran.code == 2
+        assert "it holds 'main.js'" in ran.err
+        assert sorted(path.name for path in extension.iterdir()) == ["main.js", "manifest.json"]
+        extension.rename(tmp_path / "out.rejected")  # next, where a rejected build would go
+        extension = tmp_path / "out.rejected"
+
+
+def test_a_link_is_followed_and_stays(phiz, tiny_path, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for _ in range(2):
+        assert phiz("compile", tiny_path, "-t", "onnx", "-o", tmp_path / "link").code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real/student.onnx").is_file()
+
+
+def test_axes_with_names_are_fixed_by_the_inputs(phiz, tiny, tmp_path):
+    tiny.outputs = [("y", ["batch", "controls"])]
+    tiny.inputs = [("x", ["batch", 512])]
+    path = tiny.save(tmp_path / "dynamic.onnx")
+    ran = phiz("compile", path, "-t", "onnx", "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "axis 0 is dynamic ('batch')" in ran.err
+    assert "--shape x=1x512" in ran.err
+    assert phiz("compile", path, "-t", "onnx", "--shape", "x=1x512", "-o", tmp_path / "out").code == 0
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["model"]["outputs"] == [{"name": "y", "shape": [1, 4], "dtype": "float32"}]
 
 
 def test_missing_extra_names_the_pip_line(phiz, tiny_path, tmp_path, monkeypatch):

@@ -1,0 +1,72 @@
+"""Stopped in the middle: the exit code of the signal, one line, nothing half-written, and the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PHIZ = (sys.executable, "-m", "compile.cli")
+
+
+def stopped(number: int, started: str, *arguments: object) -> tuple[int, str]:
+    """Run phiz, send a signal once standard error says ``started``; the exit code and the rest of standard error."""
+    with subprocess.Popen([*PHIZ, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if line.startswith(f"phiz: {started}"):
+                break
+        time.sleep(0.3)
+        run.send_signal(number)
+        rest = run.stderr.read()
+    return run.returncode, rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_speaking_is_stopped_and_goes_on(phiz, tmp_path: Path, number: int) -> None:
+    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("av")
+    code, complaint = stopped(number, "synthesise", "label", "--synthetic", 3000, "-o", tmp_path / "labels")
+    assert code == 128 + number
+    assert complaint == "phiz: interrupted; what was finished is kept, run the same command to go on\n"
+    assert os.listdir(tmp_path / "labels") == []
+    assert phiz("label", "--synthetic", 2, "-o", tmp_path / "labels").out.startswith("2 labelled, 0 already there")
+    assert phiz("label", "--synthetic", 2, "-o", tmp_path / "labels").out.startswith("0 labelled, 2 already there")
+
+
+def test_a_stopped_build_leaves_the_last_good_one(phiz, tiny_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert phiz("compile", tiny_path, "-t", "onnx", "-o", out).code == 0
+    before = (out / "manifest.json").read_bytes()
+    code, complaint = stopped(
+        signal.SIGINT, "capture", "compile", tiny_path, "-t", "onnx", "--scheme", "float", "-o", out
+    )
+    if code:  # a fast machine may be done before the signal comes
+        assert code == 130
+        assert complaint.endswith("phiz: interrupted; what was finished is kept, run the same command to go on\n")
+        assert (out / "manifest.json").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["out", "tiny.onnx"]
+
+
+def test_stopped_while_still_importing() -> None:
+    with subprocess.Popen([*PHIZ, "--help"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        time.sleep(0.15)
+        run.send_signal(signal.SIGINT)
+        _, complaint = run.communicate()
+    assert run.returncode in (0, 130, -signal.SIGINT)  # the last: before the first line of phiz
+    if run.returncode == 130:
+        assert "Traceback" not in complaint
+
+
+def test_who_ignores_a_signal_keeps_ignoring_it(phiz, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert phiz("doctor").code == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
