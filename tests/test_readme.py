@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,3 +30,21 @@ def test_links_lead_somewhere() -> None:
 def test_every_command_is_documented() -> None:
     for command in ("demo", "label", "distill", "compile", "audit", "bake", "doctor"):
         assert f"phiz {command}" in README
+
+
+def test_the_examples_are_what_phiz_reads() -> None:
+    from compile.config import load
+
+    settings = load(ROOT / "examples/phiz.toml")
+    assert [build.name for build in settings.builds] == ["mobile", "desktop"]
+    assert settings.builds[0].footprint == 3_400_000
+
+
+def test_the_example_network_compiles(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    command = [*("compile", "examples.factory:keyword_spotter"), *("-t", "onnx", "--cap", "500kB", "-o", str(tmp_path))]
+    done = subprocess.run(
+        [sys.executable, "-m", "compile.cli", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not to be trusted" in done.stdout

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def bake(
     audio: Annotated[
-        list[str], typer.Argument(metavar="AUDIO...", help="Audio files, folders or globs.", show_default=False)
+        list[str], typer.Argument(metavar="AUDIO", help="Audio files, folders or globs.", show_default=False)
     ],
     model: Annotated[
         Path, typer.Option("--model", "-m", metavar="PATH", help="Build folder or artefact.", show_default=False)

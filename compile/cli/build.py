@@ -25,7 +25,7 @@ def build(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             help="Student folder, model.onnx, model.pt2 or package.module:factory; left out, phiz.toml's.",
             show_default=False,
         ),

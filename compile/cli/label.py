@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compile.cli.console import Stages, screen
 from compile.errors import UserError
 
-TEACHERS = ("phonetic",)
+if TYPE_CHECKING:
+    from distill.teachers.base import Teacher
+
+
+def _phonetic() -> Teacher:
+    from distill.teachers.phonetic import PhoneticTeacher
+
+    return PhoneticTeacher()
+
+
+TEACHERS: Mapping[str, Callable[[], Teacher]] = {"phonetic": _phonetic}
 
 
 def label(
     audio: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[AUDIO]...", help="Audio files, folders or globs.", show_default=False),
+        typer.Argument(metavar="AUDIO", help="Audio files, folders or globs.", show_default=False),
     ] = None,
     out: Annotated[
         Path,
@@ -34,7 +45,6 @@ def label(
 ) -> None:
     """Label speech with a teacher; finished labels are kept, so an interrupted run goes on where it stopped."""
     from distill import corpus, labels
-    from distill.teachers.phonetic import PhoneticTeacher
 
     if teacher not in TEACHERS:
         raise UserError(f"unknown teacher '{teacher}'", where="--teacher", fix=f"choose from: {', '.join(TEACHERS)}")
@@ -46,7 +56,7 @@ def label(
             sources += corpus.synthesize(
                 out / "speech", corpus.plan(synthetic, seed=0), lambda done, total: stages("synthesise", done, total)
             )
-        _, summary = labels.label(sources, PhoneticTeacher(), out, lambda done, total: stages("label", done, total))
+        _, summary = labels.label(sources, TEACHERS[teacher](), out, lambda done, total: stages("label", done, total))
     console = screen()
     for path, reason in summary.skipped:
         console.print(f"skipped {path}: {reason}", style="yellow", markup=False)
