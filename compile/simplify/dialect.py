@@ -67,7 +67,7 @@ def _detail(node: ir.Node) -> str:
         if len(node.outputs) > 1 and node.outputs[1].uses():
             return "its indices are used"
         if node.attributes["ceil_mode"].as_int():
-            return "its ceil_mode adds a window without any input"
+            return "its ceil_mode adds a window without any input, or padding as large as its kernel"
         if node.op_type == "AveragePool" and "dilations" in node.attributes:
             return "a dilated average"
     if node.op_type == "Gemm":

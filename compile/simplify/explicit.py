@@ -83,11 +83,14 @@ def _reach(
     lasts = [(count - 1) * stride for count, stride in zip(produced, strides, strict=True)]
     if any(last >= size + begin for last, size, begin in zip(lasts, sizes, begins, strict=True)):
         return pads
-    _set(node, ceil_mode=0)
     beyond = [
         max(last + extent - begin - size - end, 0)
         for last, extent, begin, size, end in zip(lasts, extents, begins, sizes, ends, strict=True)
     ]
+    kernel = ints(node, "kernel_shape", ())
+    if any(end + more >= size for end, more, size in zip(ends, beyond, kernel, strict=True) if more):
+        return pads  # a runtime refuses pads that large; it takes a dilated kernel to need them
+    _set(node, ceil_mode=0)
     if not any(beyond) or not integer(node, "count_include_pad", 0):
         return [*begins, *(end + more for end, more in zip(ends, beyond, strict=True))]
     if any(pads):
