@@ -158,7 +158,7 @@ def check_steps(steps: float, where: str) -> float:
 
 def _build(name: str, table: object, path: Path) -> BuildConfig:
     where = f"{path}, [build.{name}]"
-    if not re.fullmatch(r"[\w][\w.-]*", name):
+    if not re.fullmatch(r"[\w][\w.-]*", name) or name.endswith(".rejected"):  # that is where rejected builds go
         raise UserError(f"'{name}' cannot name a folder", where=where)
     entries = _table(table, _BUILD, where)
     targets = _strings(entries.get("targets", []), f"{where} targets")
@@ -167,7 +167,7 @@ def _build(name: str, table: object, path: Path) -> BuildConfig:
     caps = {
         key: parse_size(entries[key], f"{where} {key}") if key in entries else None for key in ("footprint", "file")
     }
-    return BuildConfig(name, targets, caps["footprint"], caps["file"])
+    return BuildConfig(name, tuple(dict.fromkeys(targets)), caps["footprint"], caps["file"])
 
 
 def _table(table: object, known: Mapping[str, type | tuple[type, ...]], where: str) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def build(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Builds and options. Default: phiz.toml where MODEL is left out."),
+        typer.Option(
+            metavar="FILE", help="Builds and options. Default: phiz.toml where MODEL is left out or --build is given."
+        ),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--build", metavar="NAME", help="Only this [build.NAME]; may repeat.")
@@ -79,14 +81,15 @@ def build(
     """Compile a network: simplify, quantise once, write every target, check parity, audit."""
     from compile import config as configuration
 
-    settings = configuration.load(config or Path(configuration.NAME)) if config or not model else None
+    settings = configuration.load(config or Path(configuration.NAME)) if config or only or not model else None
     if settings is not None and only is not None:
         _require_builds(settings, only)
     reference = model or _configured_model(settings)
     builds = _merge(settings, cap, target, out, only, reference)
     base = settings or configuration.Config(folder=Path())
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr is not None else base.min_sqnr
-    profile = _profile(base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
+    place = f"{config or configuration.NAME}, [quantize] scheme" if scheme is None else "--scheme"
+    profile = _profile(place, base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
     steps = base.max_steps if max_steps is None else configuration.check_steps(max_steps, "--max-steps")
     count = base.windows if windows is None else configuration.check_windows(windows, "--windows")
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
@@ -210,12 +213,12 @@ def _merge(
     return [(build, out or root / "build" / build.name) for build in builds]
 
 
-def _profile(name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
+def _profile(where: str, name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
     """The named profile with the user's rules behind its own; the goal is what the user asked for, if anything."""
     from compile.quantize.recipe import PROFILES, parse
 
     if name not in PROFILES:
-        raise UserError(f"unknown scheme '{name}'", where="--scheme", fix=f"choose from: {', '.join(PROFILES)}")
+        raise UserError(f"unknown scheme '{name}'", where=where, fix=f"choose from: {', '.join(PROFILES)}")
     chosen = PROFILES[name]
     recipe = (*chosen.recipe, *(parse(rule) for rule in rules))
     goal = chosen.goal if chosen.goal is None or min_sqnr is None else min_sqnr

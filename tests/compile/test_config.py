@@ -64,6 +64,7 @@ def test_whole(tmp_path):
         ("[build.a]\ntargets = ['onnx']\nfile = '3.4'", r"\[build.a\] file.*no unit"),
         ("[build.'../a']\ntargets = ['onnx']", "cannot name a folder"),
         ("build = 3", "tables"),
+        ("[build.'a.rejected']\ntargets = ['onnx']", "cannot name a folder"),
         ("[parity]\nmax_steps = nan", r"\[parity\] max_steps: nan is not a number of steps"),
         ("[parity]\nmax_steps = -1", "not a number of steps"),
         ("[calibrate]\nwindows = 100000000000", "from 1 to 65536"),

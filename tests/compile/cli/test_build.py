@@ -114,6 +114,10 @@ def test_configuration(phiz, tiny_path, arrays, tmp_path, monkeypatch):
     assert (tmp_path / "build/phone.rejected/student.tflite").is_file()
     assert phiz("compile", "--build", "desk").code == 0
     assert "there is no [build.tv]" in phiz("compile", "--build", "tv").err
+    assert "there is no [build.tv]" in phiz("compile", tiny_path.name, "--build", "tv").err
+    with (tmp_path / "phiz.toml").open("a") as file:
+        file.write('[quantize]\nscheme = "int2"\n')
+    assert "phiz.toml, [quantize] scheme: unknown scheme 'int2'" in phiz("compile").err
 
 
 @pytest.mark.parametrize(
