@@ -90,11 +90,8 @@ def read(model: Model) -> Program:
 
 
 _FUSES_RELU = ("Conv", "Gemm", "Add")
-# Their integer kernels move bytes, or average them: what leaves has the parameters of what enters.
-_MOVES = (
-    *("Reshape", "Transpose", "Slice", "Concat", "Pad"),
-    *("MaxPool", "AveragePool", "GlobalAveragePool"),
-)
+# Their integer kernels move bytes: what leaves has the parameters of what enters.
+_MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # Those of bounded functions are built for one output scale and zero point.
 _FIXED = {
     "Sigmoid": (np.array([1 / 256], np.float32).tobytes(), np.array([-128], np.int64).tobytes()),

@@ -61,10 +61,7 @@ class QuantPlan:
 
 WEIGHTED = ("Conv", "Gemm")
 # Their integer kernels move bytes: input and output have one scale and zero point.
-SHARING = (
-    *("Reshape", "Transpose", "Slice", "Concat", "Pad"),
-    *("MaxPool", "AveragePool", "GlobalAveragePool"),
-)
+SHARING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # They compute in int8 only when what they read already is: quantising for their sake would only lose precision.
 FOLLOWING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool", "Relu", "LeakyRelu", "Sigmoid", "Tanh")
 # A Relu right behind them is part of their kernel: no integers exist in between.

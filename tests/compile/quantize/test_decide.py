@@ -84,6 +84,23 @@ def test_sigmoid_and_tanh_have_their_fixed_scales(tmp_path):
     assert plan.activations["t"] == Affine(1 / 128, 0)
 
 
+@pytest.mark.parametrize("pool", ["GlobalAveragePool", "AveragePool"])
+def test_a_mean_has_a_scale_of_its_own(tmp_path, pool):
+    """It is smaller than what it averages; on its input's scale a tie in it would become many steps further on."""
+    attributes = {"kernel_shape": [4]} if pool == "AveragePool" else {}
+    nodes = [
+        CONV,
+        helper.make_node(pool, ["c"], ["m"], **attributes),
+        helper.make_node("MaxPool", ["c"], ["p"], kernel_shape=[2]),
+    ]
+    length = 1 if pool == "GlobalAveragePool" else 3
+    model = build(tmp_path, nodes, [1, 3, 6], {"m": [1, 4, length], "p": [1, 4, 5]}, w=WEIGHT)
+    plan = plan_of(model)
+    read = plan.activations[node(model, pool).inputs[0].name]
+    assert plan.activations["m"].scale < read.scale
+    assert plan.activations["p"] == read
+
+
 def test_what_cannot_share_is_joined_in_float(tmp_path):
     nodes = [
         CONV,
