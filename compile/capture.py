@@ -295,10 +295,11 @@ def _uses_pickle(config: object) -> bool:
 
 def _torch() -> Any:
     try:
+        import onnxscript  # noqa: F401  torch's exporter needs it, and says so in riddles
         import torch
         import torch.onnx
     except ImportError as error:
-        raise MissingExtra("capturing a torch network", "torch", "torch") from error
+        raise MissingExtra("capturing a torch network", "torch", error.name or "torch") from error
     return torch
 
 

@@ -52,10 +52,10 @@ def _run() -> None:
     from compile.cli.distill import distill
     from compile.cli.doctor import doctor
     from compile.cli.label import label
+    from compile.cli.version import options
 
     app = typer.Typer(
         name="phiz",
-        help="Small faces, everywhere: distil a speech-to-face model and compile it to int8 TFLite, ONNX and Core ML.",
         epilog="Exit codes: 0 good, 1 a gate failed, 2 bad input, 3 a bug in phiz.",
         no_args_is_help=True,
         add_completion=False,
@@ -73,6 +73,7 @@ def _run() -> None:
         ("doctor", doctor, "What this machine has, and what it lacks."),
     ):
         app.command(name, short_help=summary)(command)
+    app.callback()(options)
     app()
 
 
