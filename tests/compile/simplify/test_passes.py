@@ -34,6 +34,7 @@ class Case:
     run: Callable[[ir.Model], Outcome]
     text: str
     operators: tuple[str, ...]
+    since: tuple[int, int] = (0, 0)  # the onnxruntime before it computes the case wrong
 
 
 CASES = (
@@ -274,6 +275,7 @@ CASES = (
         "(float[1,3,11] x) => (float[1,3,5] y) { y = AveragePool "
         "<kernel_shape = [3], strides = [3], pads = [2, 1], count_include_pad = 1, ceil_mode = 1> (x) }",
         ("Pad", "AveragePool"),
+        since=(1, 24),  # 1.23 counts the pads of the ceiling
     ),
     Case(
         "a mean that would count pads but has none",
@@ -281,6 +283,7 @@ CASES = (
         "(float[1,3,10] x) => (float[1,3,4] y) "
         "{ y = AveragePool <kernel_shape = [3], strides = [3], count_include_pad = 1, ceil_mode = 1> (x) }",
         ("AveragePool",),
+        since=(1, 24),
     ),
     Case(
         "slices from the end, without axes or steps",
@@ -350,7 +353,8 @@ def test_pass(case: Case) -> None:
     result = ir.to_proto(inferred(model))
     onnx.checker.check_model(result, full_check=True)
     assert tuple(node.op_type for node in result.graph.node) == case.operators
-    if case.operators != ("BatchNormalization",):  # training mode has no single meaning at inference
+    comparable = case.operators != ("BatchNormalization",)  # training mode has no single meaning at inference
+    if comparable and tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= case.since:
         for before, after in zip(outputs(proto), outputs(result), strict=True):
             np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
 
