@@ -67,8 +67,7 @@ class Built:
         simplified: the report of simplify.
         plan: of quantisation.
         lifts: nodes that refinement took out of int8 activations.
-        report: of the auditor.
-        failures: why the build is rejected, one line each; empty when it is accepted.
+        report: of the auditor, parity's failures included.
     """
 
     folder: Path
@@ -76,7 +75,11 @@ class Built:
     plan: QuantPlan
     lifts: tuple[Lift, ...]
     report: Report
-    failures: tuple[str, ...]
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the build is rejected, one line each; empty when it is accepted."""
+        return self.report.failures
 
 
 def build(captured: Model, request: Request, progress: Progress) -> Built:
@@ -118,7 +121,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
             )
             for target, artifact in zip(request.targets, artifacts, strict=True)
         }
-        results = parity.compare(outputs, against)
+        results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
         progress("audit", 0, 1)
         caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
         notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
@@ -129,10 +132,9 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against))
         report = audit(landing.folder, request.caps)
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
-        failures = (*parity.failures(results, request.min_sqnr, request.max_steps), *report.failures)
-        if failures:
+        if report.failures:
             landing.divert(rejected(final))
-    return Built(landing.final, simplified, plan, refined.lifts, report, failures)
+    return Built(landing.final, simplified, plan, refined.lifts, report)
 
 
 def lower(hub: Model, targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

@@ -72,6 +72,7 @@ def describe(
                 "sqnr_db": _finite(result.sqnr_db),
                 "error_share": _finite(result.error),
                 "steps": _finite(result.worst),
+                "failures": list(result.failures),
                 "steps_from": {other: _finite(steps) for other, steps in result.steps.items()},
             }
             for target, result in parity.items()

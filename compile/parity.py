@@ -7,8 +7,8 @@ against each other: the largest difference in quantisation steps of the output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +38,14 @@ class Parity:
         sqnr_db: signal to quantisation noise against the float model, dB; None when not run, inf when equal.
         error: largest error as a share of the range of the element it occurs in (for a face, of the control).
         steps: largest distance to the hub graph and to each other artefact, by name, in steps of the output.
+        failures: why it fails the gate, from :func:`judge`.
     """
 
     status: str
     sqnr_db: float | None = None
     error: float | None = None
     steps: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
     @property
     def worst(self) -> float | None:
@@ -132,21 +134,25 @@ def error_share(reference: Outputs, outputs: Outputs) -> float:
     return max(shares)
 
 
-def failures(parities: Mapping[str, Parity], min_sqnr: float | None, max_steps: float | None) -> tuple[str, ...]:
-    """Why the parity gate fails, one line a target; what could not run fails a gate that was asked for."""
-    found = []
-    for target, parity in parities.items():
-        if parity.status != "run":
-            if min_sqnr is not None or max_steps is not None:
-                found.append(f"{target}: parity was asked for but {parity.status}")
-            continue
-        if not np.isfinite([*parity.steps.values(), parity.error or 0.0]).all() or parity.sqnr_db is None:
-            found.append(f"{target}: its output is NaN or Inf")
-            continue
-        if min_sqnr is not None and parity.sqnr_db < min_sqnr:
-            found.append(f"{target}: SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for")
-        for other, steps in parity.steps.items():
-            limit = max(STEP_LIMITS[target], STEP_LIMITS[other]) if max_steps is None else max_steps
-            if steps > limit + 1e-3:
-                found.append(f"{target}: {steps:.2f} quantisation steps from {other}, {limit:g} allowed")
-    return tuple(found)
+def judge(parities: Mapping[str, Parity], min_sqnr: float | None, max_steps: float | None) -> dict[str, Parity]:
+    """The same figures with the reasons why they fail the gate; what could not run fails one that was asked for."""
+    return {
+        target: replace(parity, failures=tuple(_failures(target, parity, min_sqnr, max_steps)))
+        for target, parity in parities.items()
+    }
+
+
+def _failures(target: str, parity: Parity, min_sqnr: float | None, max_steps: float | None) -> Iterator[str]:
+    if parity.status != "run":
+        if min_sqnr is not None or max_steps is not None:
+            yield f"parity was asked for but {parity.status}"
+        return
+    if not np.isfinite([*parity.steps.values(), parity.error or 0.0]).all() or parity.sqnr_db is None:
+        yield "its output is NaN or Inf"
+        return
+    if min_sqnr is not None and parity.sqnr_db < min_sqnr:
+        yield f"SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for"
+    for other, steps in parity.steps.items():
+        limit = max(STEP_LIMITS[target], STEP_LIMITS[other]) if max_steps is None else max_steps
+        if steps > limit + 1e-3:
+            yield f"{steps:.2f} quantisation steps from {other}, {limit:g} allowed"

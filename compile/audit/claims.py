@@ -26,11 +26,12 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Parity:
-    """How the target compared when it was built; None where that is unknown."""
+    """How the target compared when it was built; None where that is unknown. ``failures`` say why it was rejected."""
 
     status: str = ""
     sqnr_db: float | None = None
     steps: float | None = None
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class _Reader:
             self.text(table.get("status", ""), f"{key}.status"),
             self.number(table.get("sqnr_db"), f"{key}.sqnr_db"),
             self.number(table.get("steps"), f"{key}.steps"),
+            self.texts(table.get("failures", []), f"{key}.failures"),
         )
 
     def table(self, value: Any, key: str) -> dict[str, Any]:
@@ -121,6 +123,11 @@ class _Reader:
         if not isinstance(value, str):
             raise self.wrong(key, "a text")
         return value
+
+    def texts(self, value: Any, key: str) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list")
+        return tuple(self.text(entry, key) for entry in value)
 
     def integer(self, value: Any, key: str) -> int | None:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):

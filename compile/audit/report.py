@@ -114,7 +114,8 @@ def _build(folder: Path, cap: Caps | None) -> Report:
 
 
 def _row(folder: Path, artefact: claims.Artefact, manifest: claims.Claims, caps: Caps) -> Row:
-    reasons: list[str] = []
+    parity = manifest.parity.get(artefact.target, claims.Parity())
+    reasons = list(parity.failures)  # an artefact that was rejected when it was built stays rejected
     measured = None
     try:
         files = Folder(folder, names_of(folder, artefact.path))
@@ -126,7 +127,6 @@ def _row(folder: Path, artefact: claims.Artefact, manifest: claims.Claims, caps:
     except UserError as error:
         reasons.append(str(error))
     ratio = measured.file / manifest.minimum if measured and manifest.minimum else None
-    parity = manifest.parity.get(artefact.target, claims.Parity())
     return Row(artefact.target, artefact.path, measured, ratio, parity, tuple(reasons))
 
 

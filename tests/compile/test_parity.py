@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compile.parity import Parity, References, compare, error_share, failures
+from compile.parity import Parity, References, compare, error_share, judge
 
 HUB = {"y": np.array([[[0.0, 1.0]], [[0.5, 0.2]]], np.float32)}
 FLOAT = {"y": HUB["y"] + np.float32(0.01)}
 AGAINST = References([], FLOAT, HUB, {"y": 0.1})
+
+
+def failures(parities, sqnr, steps):
+    return [line for parity in judge(parities, sqnr, steps).values() for line in parity.failures]
 
 
 def steps_of(outputs):

@@ -89,6 +89,9 @@ def test_parity_gate(phiz, tiny_path, arrays, tmp_path):
     assert ran.code == 1
     assert "below the 150 dB asked for" in ran.err
     assert not (tmp_path / "out").exists()
+    audited = phiz("audit", tmp_path / "out.rejected")  # and stays rejected, whatever its size
+    assert audited.code == 1
+    assert "below the 150 dB asked for" in audited.out
 
 
 def test_schemes_and_rules(phiz, tiny_path, arrays, tmp_path):
