@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 HOP = 320  # samples between two frames of curves: 50 a second
+_FLOATS = ("flt", "dbl")  # FFmpeg's names of sample formats that can hold NaN
 
 
 def frame_count(samples: int) -> int:
@@ -33,7 +34,8 @@ def decode(path: Path, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """The whole file as mono float32 samples ``[time]`` in [-1, 1] at ``rate`` Hz.
 
     Raises:
-        UserError: the file is missing, unreadable, has no audio stream or no samples; the message names it.
+        UserError: the file is missing, unreadable, has no audio stream, no samples, or NaN or infinite ones; the
+            message names it.
         MissingExtra: PyAV is not installed.
     """
     return np.concatenate(list(blocks(path, rate)))
@@ -55,6 +57,8 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
             if not container.streams.audio:
                 raise UserError("it has no audio stream", where=where)
             for frame in container.decode(container.streams.audio[0]):
+                if frame.format.name.startswith(_FLOATS) and not np.isfinite(frame.to_ndarray()).all():
+                    raise UserError("it holds samples that are NaN or infinite", where=where, fix="export it again")
                 for piece in resampler.resample(frame):
                     count += piece.samples
                     yield _samples(piece)
@@ -83,4 +87,4 @@ def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
     """``[samples]``: the mean of the frame's channels; FFmpeg's own mixing to mono is louder than either channel."""
     channels = np.asarray(frame.to_ndarray(), dtype=np.float32)
-    return np.asarray(np.nan_to_num(channels.mean(axis=0), posinf=0.0, neginf=0.0))
+    return np.asarray(channels.mean(axis=0))

@@ -106,3 +106,17 @@ def test_a_film_without_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (1, 1), (320, 1), (321, 2), (16000, 50)])
 def test_frame_count(samples: int, frames: int) -> None:
     assert audio.frame_count(samples) == frames
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_that_are_no_numbers(tmp_path: Path, bad: float) -> None:
+    samples = tone(16000)
+    samples[8000] = bad
+    with av.open(str(tmp_path / "bad.wav"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(UserError, match=r"bad\.wav.*NaN or infinite"):
+        audio.decode(tmp_path / "bad.wav")
