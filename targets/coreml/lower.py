@@ -16,6 +16,8 @@ repeat the parameters of the DQ before it; and a ``Relu`` whose Q clips at 0 any
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from compile.model import Model, constant, shape_of
 from targets.base import Artifact
 from targets.coreml import toolbox
 from targets.coreml.operators import Operands, emit
-from targets.coreml.package import NAME, Ports, pack
+from targets.coreml.package import NAME, NAMES, Ports, pack
 
 _MOVES = ("Reshape", "Transpose", "Slice")
 
@@ -36,14 +38,18 @@ def lower(model: Model) -> Artifact:
 
     Returns:
         Three files: the manifest, the ML program and its weights. Byte-identical for equal graphs. Inputs and
-        outputs are float32 under their ONNX names. Needs iOS 16 / macOS 13, or 17 / 14 where activations are int8.
+        outputs are float32 under their ONNX names; where Core ML does not allow one (``input.1``), other signs become
+        ``_`` and the metadata entry ``phiz.names`` says what was meant. Needs iOS 16 / macOS 13, or 17 / 14 where
+        activations are int8.
 
     Raises:
         UnsupportedNode: Core ML has no equal of a node.
-        UserError: an input or output has a name that Core ML does not allow, or is both.
+        UserError: a value is both input and output.
     """
     coremltools = toolbox.load()
-    _check_names(model)
+    for both in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
+        raise UserError("it is both an input and an output", where=f"tensor '{both}'", fix="drop that output")
+    model, meant = _with_allowed_names(model)
     graph = model.ir.graph
     quantized = any(node.op_type == "QuantizeLinear" for node in graph)
     target = coremltools.target.iOS17 if quantized else coremltools.target.iOS16
@@ -55,7 +61,8 @@ def lower(model: Model) -> Artifact:
         inputs=tuple((port.name, port.shape) for port in model.inputs),
         outputs=tuple((port.name, port.shape) for port in model.outputs),
     )
-    return Artifact("coreml", name, pack(function, ports, int(target), model.metadata, name))
+    metadata = {**model.metadata, **({NAMES: json.dumps(meant, sort_keys=True)} if meant else {})}
+    return Artifact("coreml", name, pack(function, ports, int(target), metadata, name))
 
 
 def _build(graph: ir.Graph, target: Any) -> Any:
@@ -137,13 +144,20 @@ def _only_consumer(node: ir.Node, operator: str) -> ir.Node | None:
     return consumers[0] if alone and consumers[0].op_type == operator else None
 
 
-def _check_names(model: Model) -> None:
-    for port in (*model.inputs, *model.outputs):
-        if not NAME.fullmatch(port.name):
-            raise UserError(
-                "Core ML does not allow this name for an input or output",
-                where=f"tensor '{port.name}'",
-                fix="export with names of letters, digits and underscores that do not begin with a digit",
-            )
-    for name in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
-        raise UserError("it is both an input and an output", where=f"tensor '{name}'", fix="drop that output")
+def _with_allowed_names(model: Model) -> tuple[Model, dict[str, str]]:
+    """The model with inputs and outputs that Core ML can name, and what each new name stands for."""
+    taken = {port.name for port in (*model.inputs, *model.outputs)}
+    if all(NAME.fullmatch(name) for name in taken):
+        return model, {}
+    own, meant = model.clone(), {}
+    for value in (*own.ir.graph.inputs, *own.ir.graph.outputs):
+        name = value.name or ""
+        if not NAME.fullmatch(name):
+            allowed = re.sub(r"[^A-Za-z0-9_@]", "_", name)
+            allowed = allowed if NAME.fullmatch(allowed) else f"_{allowed}"
+            while allowed in taken:
+                allowed += "_"
+            taken.add(allowed)
+            meant[allowed] = name
+            value.name = allowed
+    return own, meant

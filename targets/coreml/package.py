@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from targets.coreml.storage import RECORD, SENTINEL
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_@]*")
+NAMES = "phiz.names"  # metadata: JSON, Core ML's name of an input or output -> the model's own
 
 _DATA = "Data/com.apple.CoreML"
 _BLOB = "@model_path/weights/weight.bin"

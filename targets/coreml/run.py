@@ -5,6 +5,7 @@ This checks what the file says, not how Apple's hardware rounds: there, agreemen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from compile.errors import UserError
 from targets.base import Files, Runner
 from targets.coreml import mil
 from targets.coreml.arithmetic import OPERATIONS
+from targets.coreml.package import NAMES
 
 _MAX_BYTES = 1 << 31  # of one value; what declares more is no student
 
@@ -41,7 +43,7 @@ def load(path: Path) -> Runner:
         else:
             steps.append(operation)
     ready = tuple(_Step(step, _bind(step, constants, package.model)) for step in steps)
-    return _Program(package.model, function, ready, constants)
+    return _Program(package.model, function, ready, constants, _names(package.metadata))
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,16 @@ class _Program:
     function: mil.Function
     steps: tuple[_Step, ...]
     constants: Mapping[str, Any]
+    names: Mapping[str, str]  # of inputs and outputs, where the model's own differ
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each input, by name; :func:`load` saw that the program declares it."""
-        return {value.name: value.type.shape or () for value in self.function.inputs}
+        return {self.own(value.name): value.type.shape or () for value in self.function.inputs}
+
+    def own(self, name: str) -> str:
+        """The model's name of an input or output."""
+        return self.names.get(name, name)
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """Execute once.
@@ -82,16 +89,24 @@ class _Program:
         """
         values: dict[str, Any] = dict(self.constants)
         for declared in self.function.inputs:
-            array = inputs.get(declared.name)
+            array = inputs.get(self.own(declared.name))
             found = "absent" if array is None else f"{array.dtype} {list(array.shape)}"
             expected = f"{declared.type.dtype} {list(declared.type.shape or ())}"
             if found != expected:
-                raise UserError(f"input '{declared.name}' is {found}, not {expected}", where=self.where)
+                raise UserError(f"input '{self.own(declared.name)}' is {found}, not {expected}", where=self.where)
             values[declared.name] = array
         for step in self.steps:
             given = {key: _resolve(argument, values) for key, argument in step.arguments.items()}
             values[step.operation.outputs[0].name] = _apply(step.operation, given, self.where)
-        return {name: np.array(values[name]) for name in self.function.outputs}
+        return {self.own(name): np.array(values[name]) for name in self.function.outputs}
+
+
+def _names(metadata: Mapping[str, str]) -> dict[str, str]:
+    try:
+        names = json.loads(metadata.get(NAMES, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return {key: name for key, name in names.items() if isinstance(name, str)} if isinstance(names, dict) else {}
 
 
 def _files(path: Path) -> Files:

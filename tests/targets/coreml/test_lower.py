@@ -306,12 +306,18 @@ def test_negative_padding_and_rank_six_are_refused(hub, lowered):
         lowered(net.model(net.reshape(net.input(1, 1))))
 
 
-def test_a_port_name_that_core_ml_forbids_is_refused(hub):
+def test_port_names_that_core_ml_forbids_are_replaced_and_remembered(hub, saved):
     net = hub()
     model = net.model(net.op("Relu", net.input(1, 4)))
     model.graph.input[0].name = model.graph.node[0].input[0] = "input.1"
-    with pytest.raises(UserError, match=r"tensor 'input\.1': Core ML does not allow this name"):
-        lower(Model(ir.from_proto(model)))
+    model.graph.output[0].name = model.graph.node[0].output[0] = "1"
+    artifact = lower(Model(ir.from_proto(model)))
+    description = _spec(artifact).description
+    assert [port.name for port in (*description.input, *description.output)] == ["input_1", "_1"]
+    runner = run.load(saved(artifact.files))
+    assert runner.inputs == {"input.1": (1, 4)}
+    (answer,) = runner.run({"input.1": np.array([[-1, 0, 1, 2]], np.float32)}).items()
+    assert (answer[0], answer[1].tolist()) == ("1", [[0, 0, 1, 2]])
 
 
 def _spec(artifact):
