@@ -178,7 +178,8 @@ def _apply(operation: mil.Operation, given: Mapping[str, Any], where: str) -> ND
     """The result of one operation, which must be what the program declares."""
     declared = operation.outputs[0]
     try:
-        result = OPERATIONS[operation.type](given)
+        with np.errstate(all="ignore"):  # an infinity is an answer too; whoever compares it will say so
+            result = OPERATIONS[operation.type](given)
     except (ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         what = f"'{operation.type}' (-> '{declared.name}') cannot be evaluated: {error}"
         raise UserError(what, where=where, fix="the package is corrupt, or uses a form that is not checked") from error
