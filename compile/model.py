@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.errors import UserError
+from compile.errors import Bug, UserError
 
 PREFIX = "phiz."
 
@@ -122,6 +122,14 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     if value is None or value.const_value is None:
         return None
     return np.asarray(value.const_value.numpy())
+
+
+def operand(node: ir.Node, index: int = 0) -> ir.Value:
+    """An input that the operator cannot do without."""
+    value = node.inputs[index]
+    if value is None:
+        raise Bug(f"node '{node.name}' lacks input {index}")
+    return value
 
 
 def shape_of(value: ir.Value) -> tuple[int, ...]:

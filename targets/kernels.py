@@ -19,7 +19,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import Model, constant, shape_of, source_of
+from compile.model import Model, constant, operand, shape_of, source_of
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def read(model: Model) -> Program:
     return _Reader(model.ir.graph).read()
 
 
-_FUSES_RELU = ("Conv", "Gemm", "Add")
+# A Relu right behind them is part of their kernel: no integers exist in between.
+FUSES_RELU = ("Conv", "Gemm", "Add")
 # Their integer kernels move bytes: what leaves has the parameters of what enters.
 _MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # Those of bounded functions are built for one output scale and zero point.
@@ -130,7 +131,7 @@ class _Reader:
             self.dequantized[node.outputs[0]] = self.integer(node)
             return
         if node.op_type == "QuantizeLinear":
-            source = _required(node, 0)
+            source = operand(node, 0)
             output = self.quantized(node)
             self.emit(node, "QuantizeLinear", (self.as_float(source),), output)
             return
@@ -152,7 +153,7 @@ class _Reader:
     def with_relu(self, node: ir.Node) -> tuple[ir.Value, ir.Node | None]:
         """The value that leaves ``node``, past a Relu that it can absorb, and that Relu."""
         value = node.outputs[0]
-        relu = _only_consumer(value, "Relu", self.graph) if node.op_type in _FUSES_RELU else None
+        relu = _only_consumer(value, "Relu", self.graph) if node.op_type in FUSES_RELU else None
         return (value, None) if relu is None else (relu.outputs[0], relu)
 
     def is_real(self, node: ir.Node, value: ir.Value) -> bool:
@@ -213,7 +214,7 @@ class _Reader:
 
     def integer(self, node: ir.Node) -> str:
         """The integer tensor that a DQ node reads: one that a Q wrote, or a constant."""
-        value, data = _required(node, 0), constant(node.inputs[0])
+        value, data = operand(node, 0), constant(node.inputs[0])
         if data is None:
             if value not in self.alias:
                 raise Bug(f"DequantizeLinear '{node.name}' reads '{value.name}', which no QuantizeLinear wrote")
@@ -238,13 +239,6 @@ class _Reader:
 
 def _operands(node: ir.Node) -> tuple[ir.Value, ...]:
     return tuple(value for value in node.inputs if value is not None)
-
-
-def _required(node: ir.Node, index: int) -> ir.Value:
-    value = node.inputs[index]
-    if value is None:
-        raise Bug(f"node '{node.name}' lacks input {index}")
-    return value
 
 
 def _only_consumer(value: ir.Value, operator: str, graph: ir.Graph) -> ir.Node | None:

@@ -46,7 +46,7 @@ def bake(
     with Stages() as stages:
         for done, source in enumerate(sources):
             stages("bake", done, len(sources))
-            written += bake_file(source.path, face, run_window, out, ensemble=ensemble)
+            written += bake_file(source, face, run_window, out, ensemble=ensemble)
     for path in written:
         screen().print(str(path), markup=False)
 
@@ -62,16 +62,16 @@ def _require_different_names(sources: list[Source]) -> None:
             )
 
 
-def bake_file(path: Path, face: Face, run_window: Arrays, out: Path, *, ensemble: bool) -> list[Path]:
+def bake_file(source: Source, face: Face, run_window: Arrays, out: Path, *, ensemble: bool) -> list[Path]:
     """Write ``NAME.csv`` and ``NAME.png`` for one audio file and return their paths."""
-    from distill import audio, controls, corpus, curves
+    from distill import audio, controls, curves
 
+    path = source.path
     samples = audio.decode(path, face.sample_rate)
     baked = frames_with(run_window, face, ensemble=ensemble)(samples)
-    known = next(iter(corpus.find([path])))
     table, picture = out / f"{path.stem}.csv", out / f"{path.stem}.png"
     controls.write_csv(table, baked, face.frame_rate)
-    curves.plot(picture, baked, samples, phones=known.phones or (), title=known.text or path.name)
+    curves.plot(picture, baked, samples, phones=source.phones or (), title=source.text or path.name)
     return [table, picture]
 
 

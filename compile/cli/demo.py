@@ -80,8 +80,7 @@ def demo(
             console.print(f"{folder}/ is trained already; delete it to train again", markup=False)
         train(cache, shape, recipe, folder, lambda step: show_step(stages, step))
 
-    targets = ("onnx", "tflite", "coreml")
-    build = BuildConfig("demo", targets, CAP, CAP)
+    build = BuildConfig("demo", tuple(target.name for target in TARGETS), CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]
     run_builds(
         Job(
@@ -99,7 +98,7 @@ def demo(
         stages("bake", 0, 1)
         sentence = max(spoken.evaluation, key=lambda source: sum(p.symbol in "pbm" for p in source.phones or ()))
         face, run_window = open_face(artefact_of(out / "build"))
-        baked = bake_file(sentence.path, face, run_window, out / "curves", ensemble=True)
+        baked = bake_file(sentence, face, run_window, out / "curves", ensemble=True)
     console.print()
     console.print(closure_table(reports))
     for path in baked:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import Model, constant, shape_of
+from compile.model import Model, constant, operand, shape_of
 from compile.quantize.scheme import ACTIVATION_MAX, ACTIVATION_MIN, WEIGHT_MAX, WEIGHTED, Affine, QuantPlan, Scheme
 
 
@@ -105,13 +105,13 @@ class _Writer:
             if correction is not None:
                 node.replace_input_with(2, self.constant(f"{stem}", real.astype(np.float32)))
             return
-        scale = np.float32(self.dequantized[_required(node, 0)].scale) * self.plan.weights[name]
+        scale = np.float32(self.dequantized[operand(node, 0)].scale) * self.plan.weights[name]
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(real / scale), limits.min, limits.max).astype(np.int32)
         node.replace_input_with(2, self.stored(node, f"{stem}", integers, scale, None, axis=0))
 
     def operand(self, node: ir.Node, index: int, parameters: Affine) -> None:
-        value = _required(node, index)
+        value = operand(node, index)
         data = constant(value)
         if data is None:
             raise Bug(f"input {index} of '{node.name}' is not constant")
@@ -155,11 +155,4 @@ class _Writer:
 
 def _typed(value: ir.Value, name: str, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
     value.name, value.type, value.shape = name, ir.TensorType(dtype), ir.Shape(shape)
-    return value
-
-
-def _required(node: ir.Node, index: int) -> ir.Value:
-    value = node.inputs[index]
-    if value is None:
-        raise Bug(f"node '{node.name}' lacks input {index}")
     return value

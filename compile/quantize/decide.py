@@ -15,7 +15,6 @@ from compile.quantize.recipe import Recipe, schemes
 from compile.quantize.scheme import (
     FIXED_OUTPUT,
     FOLLOWING,
-    FUSES_RELU,
     SHARING,
     WEIGHTED,
     Affine,
@@ -25,6 +24,7 @@ from compile.quantize.scheme import (
     affine,
     weight_scale,
 )
+from targets.kernels import FUSES_RELU
 
 
 def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:

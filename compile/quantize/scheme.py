@@ -64,8 +64,6 @@ WEIGHTED = ("Conv", "Gemm")
 SHARING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # They compute in int8 only when what they read already is: quantising for their sake would only lose precision.
 FOLLOWING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool", "Relu", "LeakyRelu", "Sigmoid", "Tanh")
-# A Relu right behind them is part of their kernel: no integers exist in between.
-FUSES_RELU = ("Conv", "Gemm", "Add")
 # The output parameters that integer kernels of bounded functions are built for.
 FIXED_OUTPUT = {"Sigmoid": Affine(1 / 256, -128), "Tanh": Affine(1 / 128, 0)}
 

@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.errors import Bug
 from compile.model import PREFIX, source_of
 
 
@@ -69,14 +68,6 @@ def unused_name(graph: ir.Graph, hint: str) -> str:
         count += 1
         name = f"{hint}.{count}"
     return name
-
-
-def operand(node: ir.Node, index: int = 0) -> ir.Value:
-    """An input that the operator cannot do without."""
-    value = node.inputs[index]
-    if value is None:
-        raise Bug(f"node '{node.name}' lacks input {index}")
-    return value
 
 
 def ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, shape_of
-from compile.simplify.edit import add_constant, integer, ints, new_node, number, operand
+from compile.model import constant, operand, shape_of
+from compile.simplify.edit import add_constant, integer, ints, new_node, number
 from compile.simplify.outcome import Outcome
 
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")

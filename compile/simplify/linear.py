@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, shape_of
-from compile.simplify.edit import add_constant, integer, new_node, number, only_consumer, operand, substitute
+from compile.model import constant, operand, shape_of
+from compile.simplify.edit import add_constant, integer, new_node, number, only_consumer, substitute
 from compile.simplify.outcome import Outcome
 
 

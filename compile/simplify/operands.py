@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, shape_of
-from compile.simplify.edit import add_constant, operand
+from compile.model import constant, operand, shape_of
+from compile.simplify.edit import add_constant
 from compile.simplify.outcome import Outcome
 
 
