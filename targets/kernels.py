@@ -92,7 +92,7 @@ def read(model: Model) -> Program:
 # A Relu right behind them is part of their kernel: no integers exist in between.
 FUSES_RELU = ("Conv", "Gemm", "Add")
 # Their integer kernels move bytes: what leaves has the parameters of what enters.
-_MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
+MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # Those of bounded functions are built for one output scale and zero point.
 _FIXED = {
     "Sigmoid": (np.array([1 / 256], np.float32).tobytes(), np.array([-128], np.int64).tobytes()),
@@ -175,7 +175,7 @@ class _Reader:
         wanted = _parameters(_quantization(leaves))
         if node.op_type in _FIXED:
             return wanted == _FIXED[node.op_type]
-        if node.op_type not in _MOVES:
+        if node.op_type not in MOVES:
             return True
         read = [
             self.tensors[self.dequantized[value]].quantization for value in node.inputs if value in self.dequantized

@@ -15,7 +15,6 @@ from compile.quantize.recipe import Recipe, schemes
 from compile.quantize.scheme import (
     FIXED_OUTPUT,
     FOLLOWING,
-    SHARING,
     WEIGHTED,
     Affine,
     Decision,
@@ -24,7 +23,7 @@ from compile.quantize.scheme import (
     affine,
     weight_scale,
 )
-from targets.kernels import FUSES_RELU
+from targets.kernels import FUSES_RELU, MOVES
 
 
 def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:
@@ -102,7 +101,7 @@ def _shared(graph: ir.Graph, decisions: Mapping[str, Decision]) -> dict[str, str
         return name
 
     for node in graph:
-        if decisions[_name(node)].scheme == Scheme.W8A8 and node.op_type in SHARING:
+        if decisions[_name(node)].scheme == Scheme.W8A8 and node.op_type in MOVES:
             first, *others = [*_activations(node), _value(node.outputs[0])]
             for other in others:
                 parent[find(other)] = find(first)

@@ -9,6 +9,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from targets.kernels import MOVES
+
 ACTIVATION_MIN, ACTIVATION_MAX = -128, 127
 WEIGHT_MAX = 127  # symmetric: -128 is never used, so that no product overflows 16-bit pair sums
 
@@ -60,10 +62,8 @@ class QuantPlan:
 
 
 WEIGHTED = ("Conv", "Gemm")
-# Their integer kernels move bytes: input and output have one scale and zero point.
-SHARING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
 # They compute in int8 only when what they read already is: quantising for their sake would only lose precision.
-FOLLOWING = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool", "Relu", "LeakyRelu", "Sigmoid", "Tanh")
+FOLLOWING = (*MOVES, "Relu", "LeakyRelu", "Sigmoid", "Tanh")
 # The output parameters that integer kernels of bounded functions are built for.
 FIXED_OUTPUT = {"Sigmoid": Affine(1 / 256, -128), "Tanh": Affine(1 / 128, 0)}
 
