@@ -5,6 +5,8 @@ The only module of the package that imports torch at its top; ``distill.students
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -30,8 +32,9 @@ class Student(nn.Module):
             )
         )
         self.trunk = nn.ModuleList(Temporal(width, kernel) for kernel in architecture.temporal)
-        self.hidden = nn.Linear(width, architecture.hidden)
-        self.head = nn.Linear(architecture.hidden, architecture.outputs)
+        flat = (width * architecture.span, *architecture.hidden)
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(flat))
+        self.head = nn.Linear(flat[-1], architecture.outputs)
 
     def forward(self, window: Tensor) -> Tensor:
         """Map windows ``[batch, window]`` to controls ``[batch, outputs]``; the form that is exported."""
@@ -39,7 +42,8 @@ class Student(nn.Module):
 
     def sequence(self, audio: Tensor) -> Tensor:
         """Map ``[batch, samples]`` to ``[batch, frames, outputs]``, ``frames = (samples - window) // hop + 1``."""
-        return self._controls(self._features(audio).transpose(1, 2))
+        spans = self._features(audio).unfold(2, self.architecture.span, 1)  # [batch, width, frames, span]
+        return self._controls(spans.transpose(1, 2).flatten(2))
 
     def _features(self, audio: Tensor) -> Tensor:
         x = audio.unsqueeze(1)  # [batch, 1, samples]
@@ -47,8 +51,10 @@ class Student(nn.Module):
             x = layer(x)
         return x  # [batch, width, frames]
 
-    def _controls(self, features: Tensor) -> Tensor:
-        controls: Tensor = self.head(torch.relu(self.hidden(features)))
+    def _controls(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = torch.relu(layer(x))
+        controls: Tensor = self.head(x)
         return controls
 
 

@@ -57,7 +57,7 @@ class Kernel:
         inputs: tensor names; Q/DQ parameters are not inputs, they belong to the tensors' types.
         output: the tensor it writes.
         attributes: as in the hub dialect; INTS as tuples of int.
-        relu: True when a ``Relu`` between this node and its Q is fused into it.
+        activation: ``Relu`` or ``Relu6`` (a Clip to [0, 6]) where one is fused into it; else empty.
         node: the graph node it came from, for messages.
         source: the module of the original network, for messages.
     """
@@ -66,7 +66,7 @@ class Kernel:
     inputs: tuple[str, ...]
     output: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    relu: bool = False
+    activation: str = ""
     node: str = ""
     source: str = ""
 
@@ -84,12 +84,13 @@ class Program:
 def read(model: Model) -> Program:
     """Translate a hub graph into a :class:`Program`; float graphs work too.
 
-    A ``Relu`` that alone consumes the output of a Conv, Gemm or Add is fused into it in float and in int8 alike.
+    A ``Relu``, or ``Clip`` to [0, 6], that alone consumes the output of a Conv, Gemm or Add is fused into it in float
+    and in int8 alike.
     """
     return _Reader(model.ir.graph).read()
 
 
-# A Relu right behind them is part of their kernel: no integers exist in between.
+# An activation right behind them is part of their kernel: no integers exist in between.
 FUSES_RELU = ("Conv", "Gemm", "Add")
 # Their integer kernels move bytes: what leaves has the parameters of what enters.
 MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
@@ -135,7 +136,7 @@ class _Reader:
             output = self.quantized(node)
             self.emit(node, "QuantizeLinear", (self.as_float(source),), output)
             return
-        last, relu = self.with_relu(node)
+        last, follower = self.with_activation(node)
         leaves = _only_consumer(last, "QuantizeLinear", self.graph)
         operands = _operands(node)
         quantised = [value in self.dequantized for value in operands if self.is_real(node, value)]
@@ -146,15 +147,17 @@ class _Reader:
         else:
             inputs = tuple(self.as_float(value) for value in operands)
             output = self.activation(last)
-        if relu is not None:
-            self.done.add(relu)
-        self.emit(node, node.op_type, inputs, output, relu=relu is not None)
+        if follower is not None:
+            self.done.add(follower)
+        self.emit(node, node.op_type, inputs, output, activation(follower) if follower is not None else "")
 
-    def with_relu(self, node: ir.Node) -> tuple[ir.Value, ir.Node | None]:
-        """The value that leaves ``node``, past a Relu that it can absorb, and that Relu."""
+    def with_activation(self, node: ir.Node) -> tuple[ir.Value, ir.Node | None]:
+        """The value that leaves ``node``, past an activation that it can absorb, and that activation's node."""
         value = node.outputs[0]
-        relu = _only_consumer(value, "Relu", self.graph) if node.op_type in FUSES_RELU else None
-        return (value, None) if relu is None else (relu.outputs[0], relu)
+        users = [usage.node for usage in value.uses()]
+        if node.op_type not in FUSES_RELU or len(users) != 1 or value in self.graph.outputs or not activation(users[0]):
+            return value, None
+        return users[0].outputs[0], users[0]
 
     def is_real(self, node: ir.Node, value: ir.Value) -> bool:
         """Whether an integer kernel must have this operand as integers.
@@ -232,9 +235,17 @@ class _Reader:
         self.tensors[tensor.name] = tensor
         return tensor.name
 
-    def emit(self, node: ir.Node, operator: str, inputs: tuple[str, ...], output: str, relu: bool = False) -> None:
+    def emit(self, node: ir.Node, operator: str, inputs: tuple[str, ...], output: str, activation: str = "") -> None:
         attributes = {name: _plain(attribute.value) for name, attribute in node.attributes.items()}
-        self.kernels.append(Kernel(operator, inputs, output, attributes, relu, node.name or "", source_of(node)))
+        self.kernels.append(Kernel(operator, inputs, output, attributes, activation, node.name or "", source_of(node)))
+
+
+def activation(node: ir.Node) -> str:
+    """``Relu`` or ``Relu6`` when the node is one that a kernel can absorb; else empty."""
+    if node.op_type == "Clip" and len(node.inputs) == 3:
+        bounds = [bound.item() for value in node.inputs[1:] if (bound := constant(value)) is not None]
+        return "Relu6" if bounds == [0, 6] else ""
+    return "Relu" if node.op_type == "Relu" else ""
 
 
 def _operands(node: ir.Node) -> tuple[ir.Value, ...]:

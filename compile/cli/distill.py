@@ -21,7 +21,7 @@ def distill(
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the student. Default: students/ARCHITECTURE."),
     ] = None,
-    student: Annotated[str, typer.Option(metavar="ARCHITECTURE", help="tiny or small.")] = "tiny",
+    student: Annotated[str, typer.Option(metavar="ARCHITECTURE", help="tiny, small or reference.")] = "tiny",
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="COUNT", help="Optimizer steps. Default: the recipe's, 2500.")
     ] = None,

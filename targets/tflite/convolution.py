@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.kernels import Kernel, Quantization
-from targets.tflite.emitter import Emitter
+from targets.tflite.emitter import FUSED, Emitter
 from targets.tflite.layout import UNIT, boundaries, canonical, cut, gather, ordered, row_major
 from targets.tflite.movement import surround
 
@@ -47,7 +47,7 @@ def conv(emitter: Emitter, kernel: Kernel) -> None:
         "StrideW": strides[1],
         "DilationHFactor": dilations[0],
         "DilationWFactor": dilations[1],
-        "FusedActivationFunction": int(kernel.relu),
+        "FusedActivationFunction": FUSED[kernel.activation],
     }
     result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, NHWC[len(shape)]))
     if depthwise:
@@ -75,7 +75,7 @@ def gemm(emitter: Emitter, kernel: Kernel) -> None:
     inputs += [emitter.constant(value, np.asarray) for value in bias] or [-1]
     version = 6 if not bias else 1 if emitter.hub(kernel.output).quantization is None else 4
     result = emitter.result(kernel.output, row_major(emitter.hub(kernel.output).shape))
-    fields = {"FusedActivationFunction": int(kernel.relu)}
+    fields = {"FusedActivationFunction": FUSED[kernel.activation]}
     emitter.emit("FULLY_CONNECTED", version, inputs, result, "FullyConnectedOptions", **fields)
 
 

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from targets.kernels import Kernel, Quantization
-from targets.tflite.emitter import Emitter
+from targets.tflite.emitter import FUSED, Emitter
 from targets.tflite.layout import UNIT, ordered, sizes
 from targets.tflite.writer import Spec
 
@@ -93,8 +93,8 @@ def binary(code: str) -> Lower:
             first, second = (float(emitter.quantization(name).scale[0]) for name in kernel.inputs)
             version = 3 if first * second >= float(output.quantization.scale[0]) else 2
         result = emitter.result(kernel.output, layout)
-        relu = int(kernel.relu)
-        emitter.emit(code, version, inputs, result, f"{code.title()}Options", FusedActivationFunction=relu)
+        fused = FUSED[kernel.activation]
+        emitter.emit(code, version, inputs, result, f"{code.title()}Options", FusedActivationFunction=fused)
 
     return lower
 

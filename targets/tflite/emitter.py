@@ -32,6 +32,8 @@ from targets.tflite.layout import (
 from targets.tflite.writer import Operator, Spec, little_endian
 
 MAX_RANK = 6
+FUSED = {"": 0, "Relu": 1, "Relu6": 3}
+"""TFLite's codes of the activations that a kernel absorbs."""
 Permute = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
 

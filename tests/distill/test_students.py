@@ -174,7 +174,7 @@ def weights(folder: Path, name: str, tensor: torch.Tensor | None) -> None:
         (lambda f: weights(f, "head.bias", None), r"'head\.bias' is missing; expected shape \[52\]"),
         (lambda f: weights(f, "head.bias", torch.zeros(51)), r"'head\.bias' has shape \[51\]; expected \[52\]"),
         (lambda f: weights(f, "head.bias", torch.full((52,), np.inf)), r"'head\.bias' has NaN or infinite"),
-        (lambda f: weights(f, "hidden.weight", torch.full((80, 80), np.nan)), r"'hidden\.weight' has NaN"),
+        (lambda f: weights(f, "hidden.0.weight", torch.full((80, 80), np.nan)), r"'hidden\.0\.weight' has NaN"),
         (lambda f: weights(f, "extra", torch.zeros(1)), "'extra' is not part"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_float_graph_fuses_relu_and_nothing_else(network: Any) -> None:
     _, model = network
     found = program(model)
     assert names(found) == ["Conv", "Reshape", "Gemm"]
-    assert [kernel.relu for kernel in found.kernels] == [True, False, False]
+    assert [kernel.activation for kernel in found.kernels] == ["Relu", "", ""]
     assert schemes(found) == ["float"] * 3
     conv = found.kernels[0]
     assert conv.attributes["pads"] == (0, 0)
@@ -63,7 +63,7 @@ def test_w8a8_absorbs_every_pair_but_the_ends(network: Any, quantize: Any) -> No
     found = program(quantize(model, "w8a8", h.feeds()))
     assert names(found) == ["QuantizeLinear", "Conv", "Reshape", "Gemm", "DequantizeLinear"]
     assert schemes(found)[1:4] == ["w8a8"] * 3
-    assert found.kernels[1].relu
+    assert found.kernels[1].activation == "Relu"
     source, weight, bias = (found.tensors[name] for name in found.kernels[1].inputs)
     assert [tensor.dtype for tensor in (source, weight, bias)] == [np.int8, np.int8, np.int32]
     for tensor in (source, weight, bias):
