@@ -18,12 +18,11 @@ from compile.audit.report import Caps, Report, audit
 from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant
-from compile.quantize.apply import apply
 from compile.quantize.calibrate import observe
-from compile.quantize.correct import correct_biases
 from compile.quantize.recipe import Profile
 from compile.quantize.refine import Lift, refine
 from compile.quantize.scheme import WEIGHTED, QuantPlan
+from compile.quantize.variants import variants
 from compile.samples import Split
 from compile.simplify.pipeline import Simplified, simplify
 from targets.base import Artifact
@@ -106,11 +105,12 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
     )
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
-    plan = correct_biases(model, refined.plan, few, partial(progress, "correct biases"))
-    hub = apply(model, plan)
+    instead = {target.name: target.instead for target in request.targets}
+    made = variants(model, ranges, refined.plan, instead, few, partial(progress, "correct biases"))
+    plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
 
-    artifacts = lower(hub, request.targets, progress)
-    against = parity.references(captured, hub, plan, ranges, request.samples.judge)
+    artifacts = lower(hubs, request.targets, progress)
+    against = parity.references(captured, made, ranges, request.samples.judge)
 
     final = request.out
     with landing_folder(final) as landing:
@@ -137,15 +137,14 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     return Built(landing.final, simplified, plan, refined.lifts, report)
 
 
-def lower(hub: Model, targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:
-    """Every target's artefact, after asking every target whether it can."""
-    program = read(hub)
+def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:
+    """Every target's artefact from its own hub graph, after asking every target whether it can."""
     for target in targets:
-        _require_all_kernels(target, program)
+        _require_all_kernels(target, read(hubs[target.name]))
     artifacts = []
     for count, target in enumerate(targets):
         progress("lower", count, len(targets))
-        artifacts.append(target.lower(hub))
+        artifacts.append(target.lower(hubs[target.name]))
     return tuple(artifacts)
 
 
@@ -175,7 +174,7 @@ def minimum(model: Model) -> int:
 
 
 def _require_all_kernels(target: Target, program: Program) -> None:
-    for refusal in refusals(target.name, program):
+    for refusal in refusals(target.folder, program):
         source = next((kernel.source for kernel in program.kernels if kernel.node == refusal.node), "")
         raise UnsupportedNode(
             refusal.operator, refusal.node, refusal.reason, source=source, stage=f"the {target.title} target"

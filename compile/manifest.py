@@ -93,16 +93,20 @@ def golden(against: References) -> bytes:
     """A few judging inputs with the outputs to expect, for an engine team to check its integration.
 
     An ``.npz`` without pickles: ``input.NAME``, ``expected.NAME`` (the quantised graph) and ``float.NAME`` (the float
-    model), each with one leading axis that counts the examples.
+    model), each with one leading axis that counts the examples. A target with a plan of its own, such as Core ML's
+    int8 weights in float16, has ``expected.TARGET.NAME``.
     """
     count = min(GOLDEN_BATCHES, len(against.samples))
     picked = np.linspace(0, len(against.samples) - 1, count).round().astype(int)
     arrays: dict[str, NDArray[Any]] = {
         f"input.{name}": np.stack([against.samples[index][name] for index in picked]) for name in against.samples[0]
     }
-    for name, array in against.hub_outputs.items():
-        arrays[f"expected.{name}"] = array[picked]
-        arrays[f"float.{name}"] = against.float_outputs[name][picked]
+    arrays |= {f"float.{name}": array[picked] for name, array in against.float_outputs.items()}
+    first = next(iter(against.hubs.values()))
+    arrays |= {f"expected.{name}": array[picked] for name, array in first.outputs.items()}
+    for target, hub in against.hubs.items():
+        if hub is not first:
+            arrays |= {f"expected.{target}.{name}": array[picked] for name, array in hub.outputs.items()}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

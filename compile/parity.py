@@ -2,12 +2,12 @@
 
 Judged on samples that calibration never saw. Against the captured float model (before any pass): SQNR and the
 largest error as a share of each output's range. Against the quantised hub graph, executed by onnxruntime, and
-against each other: the largest difference in quantisation steps of the output.
+against each other, as far as they have the same plan: the largest difference in quantisation steps of the output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from compile.errors import MissingExtra
 from compile.model import Model
 from compile.quantize.calibrate import Ranges, Samples, batches
 from compile.quantize.measure import Outputs, collect, sqnr
-from compile.quantize.scheme import QuantPlan
+from compile.quantize.variants import Variant
 from targets.catalogue import Target
 from targets.onnx.run import AS_WRITTEN, Session
 
@@ -54,38 +54,43 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class References:
-    """What artefacts are held against, computed once per build."""
+class Hub:
+    """What a quantised hub graph gives, and the size of a quantisation step of each output."""
 
-    samples: list[dict[str, NDArray[np.float32]]]
-    float_outputs: Outputs
-    hub_outputs: Outputs
+    outputs: Outputs
     steps: Mapping[str, float]
 
 
-def references(captured: Model, hub: Model, plan: QuantPlan, ranges: Ranges, samples: Samples) -> References:
-    """Execute the captured float model and the quantised hub graph on the judging samples.
+@dataclass(frozen=True)
+class References:
+    """What artefacts are held against, computed once per build; targets of one plan share one hub."""
+
+    samples: list[dict[str, NDArray[np.float32]]]
+    float_outputs: Outputs
+    hubs: Mapping[str, Hub]
+
+
+def references(captured: Model, variants: Sequence[Variant], ranges: Ranges, samples: Samples) -> References:
+    """Execute the captured float model and the quantised hub graphs on the judging samples.
 
     Args:
         captured: as the user gave it, before any pass.
-        hub: with Q/DQ pairs.
-        plan: gives the step of quantised outputs.
+        variants: the hub graphs, and the targets that each is for.
         ranges: give a step to float outputs, 1/255 of their calibrated range.
         samples: for judging only.
     """
     feeds = batches(captured, samples)
-    steps = {
-        port.name: plan.activations[port.name].scale
-        if port.name in plan.activations
-        else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
-        for port in hub.outputs  # the captured ones may be dynamic until shapes are inferred
-    }
-    return References(
-        feeds,
-        collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds),
-        collect(Session(hub.to_bytes(), "the quantised graph"), feeds),
-        steps,
-    )
+    hubs: dict[str, Hub] = {}
+    for variant in variants:
+        steps = {
+            port.name: variant.plan.activations[port.name].scale
+            if port.name in variant.plan.activations
+            else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
+            for port in variant.hub.outputs  # the captured ones may be dynamic until shapes are inferred
+        }
+        hub = Hub(collect(Session(variant.hub.to_bytes(), "the quantised graph"), feeds), steps)
+        hubs.update(dict.fromkeys(variant.targets, hub))
+    return References(feeds, collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds), hubs)
 
 
 def run(
@@ -106,13 +111,14 @@ def run(
 def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict[str, Parity]:
     """Figures of every artefact from its outputs, or its reason for having none; pure."""
     outputs = {name: given for name, given in artefacts.items() if not isinstance(given, str)}
-    everyone = {HUB: against.hub_outputs, **outputs}
     results = {}
     for name, given in artefacts.items():
         if isinstance(given, str):
             results[name] = Parity(given)
             continue
-        steps = {other: _steps(given, theirs, against.steps) for other, theirs in everyone.items() if other != name}
+        hub = against.hubs[name]
+        siblings = {other: theirs for other, theirs in outputs.items() if other != name and against.hubs[other] is hub}
+        steps = {other: _steps(given, theirs, hub.steps) for other, theirs in {HUB: hub.outputs, **siblings}.items()}
         share = error_share(against.float_outputs, given)
         results[name] = Parity("run", sqnr(against.float_outputs, given), share, steps)
     return results
@@ -153,6 +159,7 @@ def _failures(target: str, parity: Parity, min_sqnr: float | None, max_steps: fl
     if min_sqnr is not None and parity.sqnr_db < min_sqnr:
         yield f"SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for"
     for other, steps in parity.steps.items():
-        limit = max(STEP_LIMITS[target], STEP_LIMITS[other]) if max_steps is None else max_steps
+        kinds = (name.partition(":")[0] for name in (target, other))
+        limit = max(STEP_LIMITS[kind] for kind in kinds) if max_steps is None else max_steps
         if steps > limit + 1e-3:
             yield f"{steps:.2f} quantisation steps from {other}, {limit:g} allowed"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +20,16 @@ if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor d
 class Target:
     """A target by name; its folder ``targets/<name>/`` holds lower.py, dissect.py and run.py.
 
+    A target may have further forms: ``coreml:ios18`` is another dress of ``coreml``, lowered by the same folder.
+
     Attributes:
-        name: as on the command line.
+        name: as on the command line; ``TARGET:FORM`` for a form.
         title: as a person would call it.
         suffix: of the artefact's file or package.
         writer: the package that lowering needs beyond core, or empty.
         runtime: the package that running needs beyond core, or empty.
         extra: the pip extra that provides both, or empty when core does.
+        instead: schemes that it computes as others; see ``compile.quantize.variants``.
     """
 
     name: str
@@ -34,20 +38,32 @@ class Target:
     writer: str
     runtime: str
     extra: str
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The folder of its code."""
+        return self.name.partition(":")[0]
+
+    @property
+    def form(self) -> str:
+        """Which form of the target it is; empty for the usual one."""
+        return self.name.partition(":")[2]
 
     def lower(self, model: Model) -> Artifact:
-        """Translate a hub graph into this target's bytes."""
+        """Translate a hub graph into this target's bytes; a form's artefact is called ``student.FORM.SUFFIX``."""
         self.require(self.writer, f"writing {self.title}")
-        return cast(Artifact, import_module(f"targets.{self.name}.lower").lower(model))
+        lower = import_module(f"targets.{self.folder}.lower").lower
+        return cast(Artifact, lower(model, self.form) if self.form else lower(model))
 
     def dissect(self, files: Files) -> Dissection:
         """Label every byte of an artefact; core phiz suffices."""
-        return cast(Dissection, import_module(f"targets.{self.name}.dissect").dissect(files))
+        return cast(Dissection, import_module(f"targets.{self.folder}.dissect").dissect(files))
 
     def load(self, path: Path) -> Runner:
         """Make an artefact on disk ready to execute."""
         self.require(self.runtime, f"running {self.title}")
-        return cast(Runner, import_module(f"targets.{self.name}.run").load(path))
+        return cast(Runner, import_module(f"targets.{self.folder}.run").load(path))
 
     def require(self, package: str, need: str) -> None:
         """Raise MissingExtra when ``package`` is not installed."""
@@ -60,6 +76,7 @@ TARGETS = (
     Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert", "tflite"),
     Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml"),
 )
+FORMS: tuple[Target, ...] = ()
 
 
 def find(name: str) -> Target:
@@ -68,10 +85,10 @@ def find(name: str) -> Target:
     Raises:
         UserError: there is none; lists those there are.
     """
-    for target in TARGETS:
+    for target in (*TARGETS, *FORMS):
         if target.name == name:
             return target
-    known = ", ".join(target.name for target in TARGETS)
+    known = ", ".join(target.name for target in (*TARGETS, *FORMS))
     raise UserError(f"unknown target '{name}'", fix=f"choose from: {known}")
 
 

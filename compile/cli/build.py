@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -252,7 +253,8 @@ def free_build_folder(out: Path) -> Path:
     from targets.catalogue import TARGETS
 
     def ours(name: str) -> bool:
-        return name in _RECORDS or name in {f"student{target.suffix}" for target in TARGETS}
+        suffixes = "|".join(re.escape(target.suffix) for target in TARGETS)
+        return name in _RECORDS or re.fullmatch(rf"student(\.\w+)?({suffixes})", name) is not None
 
     out = plain_folder(out)
     for folder in (out, rejected(out)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compile.parity import Parity, References, compare, error_share, judge
+from compile.parity import Hub, Parity, References, compare, error_share, judge
 
-HUB = {"y": np.array([[[0.0, 1.0]], [[0.5, 0.2]]], np.float32)}
-FLOAT = {"y": HUB["y"] + np.float32(0.01)}
-AGAINST = References([], FLOAT, HUB, {"y": 0.1})
+OUTPUTS = {"y": np.array([[[0.0, 1.0]], [[0.5, 0.2]]], np.float32)}
+FLOAT = {"y": OUTPUTS["y"] + np.float32(0.01)}
+HUB = Hub(OUTPUTS, {"y": 0.1})
+AGAINST = References([], FLOAT, dict.fromkeys(("onnx", "tflite", "coreml"), HUB))
 
 
 def failures(parities, sqnr, steps):
@@ -21,25 +22,33 @@ def steps_of(outputs):
 
 
 def test_equal_outputs():
-    (result,) = compare({"tflite": HUB}, AGAINST).values()
+    (result,) = compare({"tflite": OUTPUTS}, AGAINST).values()
     assert result.worst == 0
     assert result.error == pytest.approx(0.01 / 0.5, rel=1e-3)  # the narrowest element spans 0.5
 
 
 def test_steps_are_of_the_output():
-    assert steps_of({"y": HUB["y"] + np.float32(0.2)}) == pytest.approx(2.0, rel=1e-5)
+    assert steps_of({"y": OUTPUTS["y"] + np.float32(0.2)}) == pytest.approx(2.0, rel=1e-5)
 
 
 def test_artefacts_are_held_against_each_other():
-    above, below = ({"y": HUB["y"] + np.float32(shift)} for shift in (0.1, -0.2))
+    above, below = ({"y": OUTPUTS["y"] + np.float32(shift)} for shift in (0.1, -0.2))
     results = compare({"onnx": above, "tflite": below, "coreml": "not run: no runtime"}, AGAINST)
     assert results["onnx"].steps == pytest.approx({"hub": 1.0, "tflite": 3.0}, rel=1e-5)
     assert results["tflite"].worst == pytest.approx(3.0, rel=1e-5)
     assert results["coreml"].worst is None
 
 
+def test_targets_of_other_plans_are_held_against_their_own_graph():
+    own = Hub({"y": OUTPUTS["y"] + np.float32(1)}, {"y": 0.5})
+    against = References([], FLOAT, {"onnx": HUB, "coreml": own})
+    results = compare({"onnx": OUTPUTS, "coreml": OUTPUTS}, against)
+    assert results["onnx"].steps == {"hub": 0}
+    assert results["coreml"].steps == pytest.approx({"hub": 2.0})
+
+
 def test_doubled_output_fails():
-    doubled = compare({"tflite": {"y": 2 * HUB["y"]}}, AGAINST)
+    doubled = compare({"tflite": {"y": 2 * OUTPUTS["y"]}}, AGAINST)
     assert failures(doubled, None, None)
 
 

@@ -1,0 +1,77 @@
+"""One plan, and what becomes of it on targets that compute some schemes as others.
+
+Core ML by default keeps int8 weights and computes in float16; an engine without integer kernels takes everything in
+float. Such a target gets the same plan with those schemes replaced; targets that replace nothing share one graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from compile.model import Model
+from compile.quantize.apply import apply
+from compile.quantize.calibrate import Ranges, Samples
+from compile.quantize.correct import correct_biases
+from compile.quantize.decide import decide
+from compile.quantize.recipe import Rule
+from compile.quantize.scheme import QuantPlan, Scheme
+
+Instead = Mapping[str, str]  # scheme -> the scheme that takes its place
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A plan as some targets compute it.
+
+    Attributes:
+        targets: their names.
+        plan: with corrected biases.
+        hub: the graph with Q/DQ pairs.
+    """
+
+    targets: tuple[str, ...]
+    plan: QuantPlan
+    hub: Model
+
+
+def variants(
+    model: Model,
+    ranges: Ranges,
+    plan: QuantPlan,
+    targets: Mapping[str, Instead],
+    samples: Samples,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Variant, ...]:
+    """The plan itself and each form of it that a target needs, biases corrected, in the order of the targets.
+
+    Args:
+        model: float, in the hub dialect.
+        ranges: of its activations.
+        plan: from ``refine``.
+        targets: name -> the schemes that it replaces.
+        samples: to correct biases on.
+        progress: called with (nodes corrected, nodes), anew for each variant.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, instead in targets.items():
+        met = {decision.scheme.value for decision in plan.decisions.values()}
+        groups.setdefault(tuple(sorted((a, b) for a, b in instead.items() if a in met)), []).append(name)
+    found = []
+    for key, names in groups.items():
+        own = correct_biases(model, replaced(model, ranges, plan, dict(key)), samples, progress)
+        found.append(Variant(tuple(names), own, apply(model, own)))
+    return tuple(found)
+
+
+def replaced(model: Model, ranges: Ranges, plan: QuantPlan, instead: Instead) -> QuantPlan:
+    """The plan with some schemes replaced by others."""
+    if not instead:
+        return plan
+    rules = []
+    for name, decision in plan.decisions.items():
+        scheme = instead.get(decision.scheme.value, decision.scheme.value)
+        because = f"the target computes {decision.scheme.value} as {scheme}"
+        rules.append(Rule(Scheme(scheme), scope=re.escape(name), because=because))
+    return decide(model, ranges, tuple(rules))
