@@ -22,6 +22,7 @@ from compile.simplify.linear import gemm_form
 from compile.simplify.means import global_average
 from compile.simplify.noops import drop_noops
 from compile.simplify.operands import explicit_operands
+from compile.simplify.opset import settle_opset, upgrade_opset
 from compile.simplify.outcome import Outcome
 from compile.simplify.reshapes import drop_noop_reshapes, merge_reshapes, plain_reshape
 
@@ -41,6 +42,7 @@ class Step:
 
 PIPELINE = (
     Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
+    Step(upgrade_opset, required=True),
     Step(fold_constants),  # before anything looks at shapes, because exporters compute shapes with nodes
     Step(
         onnxsim
@@ -59,6 +61,7 @@ PIPELINE = (
     Step(deduplicate),
     Step(plain_reshape, required=True),  # again, because what was computed for two outputs is now one with two names
     Step(drop_unused),
+    Step(settle_opset, required=True),
     Step(rename, required=True),  # last, so that names depend on the result alone
 )
 
