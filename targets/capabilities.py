@@ -19,7 +19,7 @@ class Constraint:
     """How a target honours an operator.
 
     Attributes:
-        schemes: of ``w8a8``, ``w8`` and ``float``, those it can express.
+        schemes: of ``w8a8``, ``w8``, ``float16`` and ``float``, those it can express.
         ranks: allowed ranks of the first input; empty means any.
         ones: attributes that must be 1 throughout.
         naturals: constant inputs, by position, that must not be negative.
@@ -31,7 +31,7 @@ class Constraint:
     naturals: tuple[int, ...] = ()
 
 
-_ALL = ("w8a8", "w8", "float")
+_ALL = ("w8a8", "w8", "float16", "float")
 _NO_WEIGHTS = ("w8a8", "float")
 
 _COMMON: Mapping[str, Constraint] = {
@@ -90,7 +90,8 @@ def scheme_of(kernel: Kernel, program: Program) -> str:
     if kernel.operator in ("Conv", "Gemm"):
         producer = next((k for k in program.kernels if k.output == kernel.inputs[1]), None)
         if producer is not None and producer.operator == "DequantizeLinear":
-            return "w8"
+            narrow = program.tensors[producer.inputs[0]].dtype == np.float16
+            return "float16" if narrow else "w8"
     return "float"
 
 

@@ -3,7 +3,8 @@
 Given a graph in the hub dialect (``docs/hub.md``), float or with Q/DQ pairs, :func:`read` returns tensors that
 carry their own quantisation and kernels that consume them: the Q and DQ nodes around a ``w8a8`` node are gone,
 absorbed into the types of its inputs and output. What remains explicit are the true conversions: a Q that
-quantises a float value, a DQ that a float consumer reads, and the DQ of a ``w8`` weight.
+quantises a float value, a DQ that a float consumer reads, and the DQ of a ``w8`` weight. The Cast of a ``float16``
+weight counts as a DQ, of a tensor without parameters.
 
 Nothing is decided here; the schemes are read off the graph.
 """
@@ -130,6 +131,10 @@ class _Reader:
     def visit(self, node: ir.Node) -> None:
         if node.op_type == "DequantizeLinear":
             self.dequantized[node.outputs[0]] = self.integer(node)
+            return
+        if node.op_type == "Cast" and node.inputs[0] is not None and node.inputs[0].const_value is not None:
+            narrow = self.constant_tensor(node.inputs[0])
+            self.emit(node, "DequantizeLinear", (narrow,), self.activation(node.outputs[0]))
             return
         if node.op_type == "QuantizeLinear":
             source = operand(node, 0)

@@ -41,8 +41,10 @@ class _Writer:
                 self.pair(value, None)
         for node in nodes:
             scheme = self.plan.decisions[node.name or ""].scheme
-            if node.op_type in WEIGHTED and scheme != Scheme.FLOAT:
+            if node.op_type in WEIGHTED and scheme.integer_weights:
                 self.weight(node)
+            if scheme == Scheme.FLOAT16:
+                self.half(node)
             if node.op_type in WEIGHTED:
                 self.bias(node, scheme)
             for index in range(len(node.inputs)):
@@ -87,6 +89,21 @@ class _Writer:
             integers = np.clip(np.rint(data / steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
             zeros = self.constant("zeros", np.zeros(len(scale), np.int8))
             self.weights[key] = self.stored(node, f"{value.name}", integers, scale, zeros, axis=0)
+        node.replace_input_with(1, self.weights[key])
+
+    def half(self, node: ir.Node) -> None:
+        """Store the weight as float16; a Cast widens it again."""
+        value = operand(node, 1)
+        data = constant(value)
+        if data is None:
+            raise Bug(f"the weight of '{node.name}' is not constant")
+        key = (value, b"float16")
+        if key not in self.weights:
+            narrow = self.constant(f"{value.name}.half", data.astype(np.float16))
+            cast = ir.node("Cast", [narrow], {"to": ir.DataType.FLOAT.value}, name=f"{value.name}.{node.name}.cast")
+            name = f"{value.name}.{node.name}.float"
+            self.weights[key] = _typed(cast.outputs[0], name, ir.DataType.FLOAT, data.shape)
+            self.graph.insert_before(node, cast)
         node.replace_input_with(1, self.weights[key])
 
     def bias(self, node: ir.Node, scheme: Scheme) -> None:

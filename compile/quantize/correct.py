@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from compile.model import Model
 from compile.quantize.apply import apply
 from compile.quantize.calibrate import Samples, batches, probe
-from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
+from compile.quantize.scheme import WEIGHTED, QuantPlan
 
 
 def correct_biases(
@@ -34,7 +34,7 @@ def correct_biases(
     outputs = {
         node.name or "": node.outputs[0].name or ""
         for node in model.ir.graph
-        if node.op_type in WEIGHTED and plan.decisions[node.name or ""].scheme != Scheme.FLOAT
+        if node.op_type in WEIGHTED and plan.decisions[node.name or ""].scheme.integer_weights
     }
     if not outputs:
         return plan

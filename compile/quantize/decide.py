@@ -21,6 +21,7 @@ from compile.quantize.scheme import (
     QuantPlan,
     Scheme,
     affine,
+    unfit_for_float16,
     weight_scale,
 )
 from targets.kernels import FUSES_RELU, MOVES
@@ -74,12 +75,14 @@ def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decisi
         wish = wanted[_name(node)]
         if wish.scheme != Scheme.FLOAT and node.op_type not in WEIGHTED:
             wish = _follow(node, wish, decisions)
+        if wish.scheme == Scheme.FLOAT16 and (reason := unfit_for_float16(_weight(node))):
+            wish = Decision(Scheme.FLOAT, reason)
         decisions[_name(node)] = wish
     return decisions
 
 
 def _follow(node: ir.Node, wish: Decision, decisions: Mapping[str, Decision]) -> Decision:
-    if wish.scheme == Scheme.W8:
+    if wish.scheme != Scheme.W8A8:  # it speaks of weights only
         return Decision(Scheme.FLOAT)
     if node.op_type == "Concat" and any(constant(value) is not None for value in node.inputs):
         return Decision(Scheme.FLOAT, "one of its parts is a constant")
@@ -173,14 +176,11 @@ def _weights(
     users: dict[ir.Value, list[ir.Node]] = {}
     for node in graph:
         weight = node.inputs[1] if node.op_type in WEIGHTED else None
-        if weight is not None and decisions[_name(node)].scheme != Scheme.FLOAT:
+        if weight is not None and decisions[_name(node)].scheme.integer_weights:
             users.setdefault(weight, []).append(node)
     scales: dict[str, NDArray[np.float32]] = {}
-    for weight, nodes in users.items():
-        data = constant(weight)
-        if data is None:
-            raise Bug(f"weight '{weight.name}' is not constant")
-        scale = weight_scale(data)
+    for nodes in users.values():
+        scale = weight_scale(_weight(nodes[0]))
         for node in nodes:
             bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
             if bias is not None and decisions[_name(node)].scheme == Scheme.W8A8:
@@ -189,6 +189,13 @@ def _weights(
                 scale = np.maximum(scale, step.astype(np.float32))
         scales.update({_name(node): scale for node in nodes})
     return scales
+
+
+def _weight(node: ir.Node) -> NDArray[np.float32]:
+    data = constant(node.inputs[1])
+    if data is None:
+        raise Bug(f"the weight of '{node.name}' is not constant")
+    return data
 
 
 def _constants(graph: ir.Graph, decisions: Mapping[str, Decision]) -> dict[tuple[str, int], Affine]:

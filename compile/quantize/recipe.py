@@ -57,6 +57,7 @@ PROFILES = {
     "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
     "w8a8": Profile((Rule(Scheme.W8A8),)),
     "w8": Profile((Rule(Scheme.W8),)),
+    "float16": Profile((Rule(Scheme.FLOAT16),)),
     "float": Profile((Rule(Scheme.FLOAT),)),
 }
 
@@ -104,8 +105,10 @@ def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
 def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:
     if not re.fullmatch(rule.operator, node.op_type):
         return False
-    if rule.scheme == Scheme.W8 and node.op_type not in WEIGHTED and rule.operator != ".*":
-        raise UserError(f"rule '{rule}': {node.op_type} has no weights", fix=f"w8 is for {' and '.join(WEIGHTED)}")
+    speaks_of_weights = rule.scheme not in (Scheme.W8A8, Scheme.FLOAT)
+    if speaks_of_weights and node.op_type not in WEIGHTED and rule.operator != ".*":
+        fix = f"{rule.scheme.value} is for {' and '.join(WEIGHTED)}"
+        raise UserError(f"rule '{rule}': {node.op_type} has no weights", fix=fix)
     if rule.scope in ends:
         return node in ends[rule.scope]
     return any(re.fullmatch(rule.scope, text) for text in (node.name or "", source_of(node)) if text)

@@ -18,12 +18,19 @@ WEIGHT_MAX = 127  # symmetric: -128 is never used, so that no product overflows 
 class Scheme(str, Enum):
     """How a node computes.
 
-    ``w8a8``: int8 weights and activations, int32 bias. ``w8``: int8 weights, float activations. ``float``: float32.
+    ``w8a8``: int8 weights and activations, int32 bias. ``w8``: int8 weights, float activations. ``float16``: float16
+    weights, float32 activations. ``float``: float32.
     """
 
     W8A8 = "w8a8"
     W8 = "w8"
+    FLOAT16 = "float16"
     FLOAT = "float"
+
+    @property
+    def integer_weights(self) -> bool:
+        """Whether its weights are int8."""
+        return self not in (Scheme.FLOAT16, Scheme.FLOAT)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ WEIGHTED = ("Conv", "Gemm")
 FOLLOWING = (*MOVES, "Relu", "LeakyRelu", "Sigmoid", "Tanh")
 # The output parameters that integer kernels of bounded functions are built for.
 FIXED_OUTPUT = {"Sigmoid": Affine(1 / 256, -128), "Tanh": Affine(1 / 128, 0)}
+FLOAT16_MAX = 65504.0
 
 
 def affine(low: float, high: float) -> Affine:
@@ -91,3 +99,20 @@ def weight_scale(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     overall = float(largest.max()) or 1.0
     scale: NDArray[np.float32] = (np.maximum(largest, overall * 2.0**-20) / WEIGHT_MAX).astype(np.float32)
     return scale
+
+
+def unfit_for_float16(weight: NDArray[np.float32]) -> str:
+    """Why float16 cannot hold a weight; empty when it can.
+
+    It must neither overflow nor, in any output channel (axis 0) that matters, lose precision to subnormal numbers:
+    every element keeps an error of at most 2^-11 of its channel's largest.
+    """
+    rows = weight.reshape(weight.shape[0], -1)
+    largest = np.abs(rows).max(axis=1)
+    overall = float(largest.max())
+    if overall > FLOAT16_MAX:
+        return f"its weights reach {overall:g}, float16 ends at {FLOAT16_MAX:g}"
+    error = np.abs(rows - rows.astype(np.float16)).max(axis=1)
+    if (error > np.maximum(largest, overall * 2.0**-20) * 2.0**-11).any():
+        return f"some of its channels reach only {largest[largest > 0].min():g}, float16 rounds them away"
+    return ""
