@@ -9,6 +9,7 @@ from compile.simplify.outcome import Outcome
 
 # Ours are stricter (they refuse to grow the graph) or keep the source module of each node.
 _SKIPPED = ["fuse_bn_into_conv", "fuse_add_bias_into_conv"]
+_BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 def onnxsim(model: ir.Model) -> Outcome:
@@ -16,6 +17,8 @@ def onnxsim(model: ir.Model) -> Outcome:
 
     It rebuilds the graph, so the source module of a node survives by the name of what the node computes.
     """
+    if any(attribute.type in _BODIES for node in model.graph for attribute in node.attributes.values()):
+        return Outcome((), ("onnxsim declined: the graph has branches or loops",))  # of some its native core dies
     before = ir.to_proto(model)
     origin = {node.outputs[0].name: dict(node.metadata_props) for node in model.graph}
     try:
