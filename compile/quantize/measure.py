@@ -28,8 +28,18 @@ def collect(
 
 def sqnr(reference: Outputs, outputs: Outputs) -> float:
     """``10·log10(Σ reference² / Σ (reference − output)²)`` over all outputs, dB; inf when they are equal."""
+    return decibel(noise_to_signal(reference, outputs))
+
+
+def noise_to_signal(reference: Outputs, outputs: Outputs) -> float:
+    """``Σ (reference − output)² / Σ reference²`` over all outputs; 0 when they are equal, inf beside no signal."""
     signal = sum(float(np.sum(np.square(array, dtype=np.float64))) for array in reference.values())
     noise = sum(float(np.sum(np.square(array.astype(np.float64) - outputs[name]))) for name, array in reference.items())
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+    return noise / signal if signal else math.inf if noise else 0.0
+
+
+def decibel(ratio: float) -> float:
+    """An SQNR in dB from a ratio of noise to signal."""
+    if ratio in (0, math.inf):
+        return math.inf if ratio == 0 else -math.inf
+    return -10 * math.log10(ratio)
