@@ -186,6 +186,8 @@ def _forget(model: ir.Model) -> None:
 
 def _require_static(port: ir.Value, where: str) -> None:
     place = f"{where}, input '{port.name}'"
+    if not isinstance(port.type, ir.TensorType):
+        raise UserError(f"it is no tensor ({port.type})", where=place, fix="phiz takes float32 tensors")
     if port.dtype != ir.DataType.FLOAT:
         raise UserError(f"its element type is {port.dtype}, phiz takes float32 inputs", where=place)
     sizes = list(port.shape) if port.shape is not None else None
