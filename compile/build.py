@@ -174,7 +174,7 @@ def minimum(model: Model) -> int:
 
 
 def _require_all_kernels(target: Target, program: Program) -> None:
-    for refusal in refusals(target.folder, program):
+    for refusal in refusals(target.name, program):
         source = next((kernel.source for kernel in program.kernels if kernel.node == refusal.node), "")
         raise UnsupportedNode(
             refusal.operator, refusal.node, refusal.reason, source=source, stage=f"the {target.title} target"

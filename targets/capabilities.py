@@ -6,7 +6,7 @@ The schemes are those of ``docs/hub.md``; a scheme that is absent here is refuse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,8 +75,19 @@ _COREML: Mapping[str, Constraint] = {
     "AveragePool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
 }
 
+# Unity imports ONNX in float only, and ignores with a warning that a pool or a transposed convolution is dilated.
+_UNITY: Mapping[str, Constraint] = {
+    **{
+        name: replace(given, schemes=tuple(scheme for scheme in given.schemes if scheme in ("float16", "float")))
+        for name, given in _COMMON.items()
+        if name != "QuantizeLinear"
+    },
+    "MaxPool": Constraint(("float",), (3, 4), ones=("dilations",)),
+}
+
 CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
     "onnx": _COMMON,
+    "onnx:unity": _UNITY,
     "tflite": _TFLITE,
     "coreml": _COREML,
 }
@@ -96,10 +107,14 @@ def scheme_of(kernel: Kernel, program: Program) -> str:
 
 
 def refusals(target: str, program: Program) -> tuple[Refusal, ...]:
-    """Every kernel that ``target`` cannot honour, with its reason; empty when it can have the program."""
+    """Every kernel that ``target`` cannot honour, with its reason; empty when it can have the program.
+
+    A form (``TARGET:FORM``) without a table of its own can what its target can.
+    """
     found = []
+    table = CAPABILITIES[target] if target in CAPABILITIES else CAPABILITIES[target.partition(":")[0]]
     for kernel in program.kernels:
-        reason = _reason(CAPABILITIES[target], kernel, program)
+        reason = _reason(table, kernel, program)
         if reason:
             found.append(Refusal(kernel.operator, kernel.node, reason))
     return tuple(found)

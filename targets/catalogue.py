@@ -71,12 +71,19 @@ class Target:
             raise MissingExtra(need, self.extra, package)
 
 
+_INT8_WEIGHTS = ("w8a8", "w8-dynamic", "w8")
+
 TARGETS = (
     Target("onnx", "ONNX", ".onnx", "", "", ""),
     Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert", "tflite"),
     Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml"),
 )
-FORMS: tuple[Target, ...] = ()
+FORMS: tuple[Target, ...] = (
+    Target("onnx:arm", "ONNX for ARM", ".onnx", "", "", ""),
+    Target("onnx:qdq", "portable ONNX", ".onnx", "", "", "", {"w8-dynamic": "w8"}),
+    # Unity widens float16 weights while it imports them; int8 ones it would take for integers.
+    Target("onnx:unity", "ONNX for Unity", ".onnx", "", "", "", dict.fromkeys(_INT8_WEIGHTS, "float16")),
+)
 
 
 def find(name: str) -> Target:

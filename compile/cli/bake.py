@@ -106,9 +106,9 @@ def artefact_of(path: Path) -> Path:
         by_suffix(path)
         return path
     for target in TARGETS:
-        found = sorted(path.glob(f"*{target.suffix}"))
+        found = sorted(path.glob(f"*{target.suffix}"), key=lambda found: (found.name.count("."), found.name))
         if found:
-            return found[0]
+            return found[0]  # the usual form of a target before any other
     raise UserError("not a phiz build folder: it holds no artefact", where=str(path), fix="give what -o named")
 
 

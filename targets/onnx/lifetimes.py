@@ -53,7 +53,8 @@ class Graph:
 
 def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...]]:
     """The lifetimes, one step a kernel, and the names of activations whose size is unknown."""
-    steps = _Fusion(graph).steps()
+    fusion = _Fusion(graph)
+    steps = fusion.steps()
     final = max(len(steps) - 1, 0)
     alive: dict[str, tuple[int, int]] = {}
 
@@ -69,6 +70,8 @@ def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...]]:
         touch(reads, step)
         touch(writes, step)
     touch(graph.outputs, final)
+    for step in (0, final):
+        touch(fusion.widened, step)
     known = tuple(Lifetime(name, graph.sizes[name], *span) for name, span in alive.items() if name in graph.sizes)
     return known, tuple(name for name in alive if name not in graph.sizes)
 
@@ -89,6 +92,7 @@ class _Fusion:
         self.integers: dict[str, str] = {}  # output of a DQ -> the integers it stands for
         self.converted: set[str] = set()  # those that also exist as floats
         self.absorbed: set[int] = set()  # ids of nodes that became part of another
+        self.widened: list[str] = []  # Casts of constants, which runtimes compute once and keep
         self.found: list[_Step] = []
 
     def steps(self) -> list[_Step]:
@@ -100,6 +104,8 @@ class _Fusion:
                 self.integers[node.writes[0]] = node.reads[0]
             elif node.operator == "QuantizeLinear" and node.reads:
                 self.emit(self.floats(node.reads[:1]), node.writes)
+            elif node.operator == "Cast" and self.graph.constants.issuperset(node.reads):
+                self.widened += node.writes
             else:
                 self.kernel(node)
         self.floats(self.graph.outputs)

@@ -1,12 +1,23 @@
 """The hub graph as an ``.onnx`` file: already ONNX, so what remains is dress.
 
-- Quantised activations become uint8 (zero point + 128). The integers shift, their meaning does not, and
-  onnxruntime's x86 kernels run in half the time. Weights stay int8.
-- Values that are neither inputs nor outputs get short names; weights keep the name of their layer, for the auditor.
-- Shapes of intermediate values are left out: every runtime infers them.
+=========  =====================================================================================================
+form       for whom
+=========  =====================================================================================================
+(usual)    onnxruntime on x86: quantised activations become uint8 (zero point + 128). The integers shift, their
+           meaning does not, and the kernels there run in half the time
+``arm``    onnxruntime on ARM, whose kernels take int8 activations as they are
+``qdq``    every other reader of Q and DQ: int8, opset 15, no operator that quantises at run time
+``unity``  Unity's Sentis, today Inference Engine: float arithmetic, opset 15
+=========  =====================================================================================================
+
+Values that are neither inputs nor outputs get short names; weights keep the name of their layer, for the auditor.
+Shapes of intermediate values are left out: every runtime infers them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -14,22 +25,53 @@ import onnx_ir as ir
 from compile.errors import Bug
 from compile.model import Model, constant
 from targets.base import Artifact
+from targets.onnx.spelling import OLDER, UNITY, Spelling, respell
 
 _SHIFT = 128
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+_OLD_OPSET, _OLD_IR_VERSION = 15, 8  # of one release, onnx 1.10
 
 
-def lower(model: Model) -> Artifact:
+@dataclass(frozen=True)
+class Form:
+    """How a form differs from the hub.
+
+    Attributes:
+        unsigned: whether activations are uint8.
+        old: whether it is written in opset 15.
+        spellings: of operators that it writes otherwise.
+    """
+
+    unsigned: bool = False
+    old: bool = False
+    spellings: Mapping[str, Spelling] = field(default_factory=dict)
+
+
+FORMS: Mapping[str, Form] = {
+    "": Form(unsigned=True),
+    "arm": Form(),
+    "qdq": Form(old=True, spellings=OLDER),
+    "unity": Form(old=True, spellings=UNITY),
+}
+
+
+def lower(model: Model, form: str = "") -> Artifact:
     """Write a hub graph, float or with Q/DQ pairs, as one ``.onnx`` file.
 
     Args:
         model: in the hub dialect (``docs/hub.md``).
+        form: one of ``FORMS``.
     """
-    own = model.clone()
-    _shift_activations(own.ir.graph)
+    own, chosen = model.clone(), FORMS[form]
+    if chosen.unsigned:
+        _shift_activations(own.ir.graph)
+    if chosen.old:
+        respell(own.ir, _OLD_OPSET, chosen.spellings)
+        own.ir.ir_version = _OLD_IR_VERSION
     _undress(own.ir)
-    name = f"{model.ir.graph.name or 'student'}.onnx"
-    return Artifact("onnx", name, {name: own.to_bytes()})
+    dot, colon = (f".{form}", f":{form}") if form else ("", "")
+    name = f"{model.ir.graph.name or 'student'}{dot}.onnx"
+    return Artifact(f"onnx{colon}", name, {name: own.to_bytes()})
 
 
 def _shift_activations(graph: ir.Graph) -> None:
