@@ -83,6 +83,7 @@ _UNITY: Mapping[str, Constraint] = {
         if name != "QuantizeLinear"
     },
     "MaxPool": Constraint(("float",), (3, 4), ones=("dilations",)),
+    "ConvTranspose": Constraint(("float16", "float"), (3, 4), ones=("dilations", "group")),
 }
 
 CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
@@ -131,7 +132,7 @@ def _reason(table: Mapping[str, Constraint], kernel: Kernel, program: Program) -
     if constraint.ranks and rank not in constraint.ranks:
         return f"its input has rank {rank}, the target takes {' or '.join(map(str, constraint.ranks))}"
     for name in constraint.ones:
-        if any(number != 1 for number in kernel.attributes.get(name, ())):
+        if (np.asarray(kernel.attributes.get(name, 1)) != 1).any():
             return f"the target needs its {name} to be 1"
     for position in constraint.naturals:
         data = program.tensors[kernel.inputs[position]].data
