@@ -19,7 +19,7 @@ class Constraint:
     """How a target honours an operator.
 
     Attributes:
-        schemes: of ``w8a8``, ``w8``, ``float16`` and ``float``, those it can express.
+        schemes: of ``w8a8``, ``w8-dynamic``, ``w8``, ``float16`` and ``float``, those it can express.
         ranks: allowed ranks of the first input; empty means any.
         ones: attributes that must be 1 throughout.
         naturals: constant inputs, by position, that must not be negative.
@@ -33,10 +33,12 @@ class Constraint:
 
 _ALL = ("w8a8", "w8", "float16", "float")
 _NO_WEIGHTS = ("w8a8", "float")
+_FLOAT = ("float",)
 
 _COMMON: Mapping[str, Constraint] = {
     "Conv": Constraint(_ALL, (3, 4)),
-    "Gemm": Constraint(_ALL, (2,)),
+    "ConvTranspose": Constraint(_ALL, (3, 4)),
+    "Gemm": Constraint((*_ALL, "w8-dynamic"), (2,)),
     "Relu": Constraint(_NO_WEIGHTS),
     "LeakyRelu": Constraint(_NO_WEIGHTS),
     "Sigmoid": Constraint(_NO_WEIGHTS),
@@ -48,26 +50,41 @@ _COMMON: Mapping[str, Constraint] = {
     "Reshape": Constraint(_NO_WEIGHTS),
     "Transpose": Constraint(_NO_WEIGHTS),
     "Slice": Constraint(_NO_WEIGHTS),
+    "Gather": Constraint(_NO_WEIGHTS),
+    "Expand": Constraint(_NO_WEIGHTS),
     "MaxPool": Constraint(_NO_WEIGHTS, (3, 4)),
     "AveragePool": Constraint(_NO_WEIGHTS, (3, 4)),
     "GlobalAveragePool": Constraint(_NO_WEIGHTS, (3, 4)),
+    **dict.fromkeys(("Elu", "Exp", "Log", "Sqrt", "Abs", "Sin", "Cos", "Floor", "Ceil"), Constraint(_FLOAT)),
+    **dict.fromkeys(("Round", "Sign", "Gelu", "Clip", "PRelu"), Constraint(_FLOAT)),
+    **dict.fromkeys(("Sub", "Div", "Max", "Min", "Pow"), Constraint(_FLOAT)),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Softmax"), Constraint(_FLOAT)),
+    "MatMul": Constraint(_FLOAT),
+    "Resize": Constraint(_FLOAT, (3, 4)),
+    **dict.fromkeys(("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"), Constraint(_FLOAT)),
+    **dict.fromkeys(("And", "Or", "Not", "Where", "Cast"), Constraint(_FLOAT)),
     "QuantizeLinear": Constraint(_NO_WEIGHTS),
     "DequantizeLinear": Constraint(_NO_WEIGHTS),
 }
 
+_BROADCASTS = ("Add", "Mul", "Sub", "Div", "Max", "Min", "Pow", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
+
 # TFLite has no dilated pooling and no cropping PAD; its builtin kernels stop at five dimensions.
 _TFLITE: Mapping[str, Constraint] = {
     **_COMMON,
-    "Add": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
-    "Mul": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    **{
+        name: Constraint(_COMMON[name].schemes, (0, 1, 2, 3, 4, 5))
+        for name in (*_BROADCASTS, "Equal", "And", "Or", "Where", "PRelu", "MatMul")
+    },
+    **{name: Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5)) for name in ("Slice", "Gather", "Expand")},
     "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
-    "Slice": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5)),
     "MaxPool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
 }
 
 # Core ML's tensors have at most five dimensions; it has no dilated pooling and no cropping pad.
 _COREML: Mapping[str, Constraint] = {
     **{name: Constraint(given.schemes, given.ranks or (1, 2, 3, 4, 5)) for name, given in _COMMON.items()},
+    "Gemm": Constraint(_ALL, (2,)),
     "Add": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
     "Mul": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
     "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
@@ -99,7 +116,9 @@ def scheme_of(kernel: Kernel, program: Program) -> str:
     first = program.tensors[kernel.inputs[0]]
     if first.quantization is not None and kernel.operator != "DequantizeLinear":
         return "w8a8"
-    if kernel.operator in ("Conv", "Gemm"):
+    if kernel.operator in ("Conv", "ConvTranspose", "Gemm"):
+        if program.tensors[kernel.inputs[1]].quantization is not None:
+            return "w8-dynamic"
         producer = next((k for k in program.kernels if k.output == kernel.inputs[1]), None)
         if producer is not None and producer.operator == "DequantizeLinear":
             narrow = program.tensors[producer.inputs[0]].dtype == np.float16

@@ -4,7 +4,8 @@ Given a graph in the hub dialect (``docs/hub.md``), float or with Q/DQ pairs, :f
 carry their own quantisation and kernels that consume them: the Q and DQ nodes around a ``w8a8`` node are gone,
 absorbed into the types of its inputs and output. What remains explicit are the true conversions: a Q that
 quantises a float value, a DQ that a float consumer reads, and the DQ of a ``w8`` weight. The Cast of a ``float16``
-weight counts as a DQ, of a tensor without parameters.
+weight counts as a DQ, of a tensor without parameters. A ``w8-dynamic`` product reads a float activation and an
+int8 weight, and writes float: quantising the activation is its own affair.
 
 Nothing is decided here; the schemes are read off the graph.
 """
@@ -94,7 +95,12 @@ def read(model: Model) -> Program:
 # An activation right behind them is part of their kernel: no integers exist in between.
 FUSES_RELU = ("Conv", "Gemm", "Add")
 # Their integer kernels move bytes: what leaves has the parameters of what enters.
-MOVES = ("Reshape", "Transpose", "Slice", "Concat", "Pad", "MaxPool")
+MOVES = ("Reshape", "Transpose", "Slice", "Gather", "Expand", "Concat", "Pad", "MaxPool")
+# Whatever else stands between a DQ and a Q computes in float, and both are true conversions.
+HAS_INTEGERS = (
+    *("Conv", "ConvTranspose", "Gemm", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Add", "Mul"),
+    *("AveragePool", "GlobalAveragePool", *MOVES),
+)
 # Those of bounded functions are built for one output scale and zero point.
 _FIXED = {
     "Sigmoid": (np.array([1 / 256], np.float32).tobytes(), np.array([-128], np.int64).tobytes()),
@@ -111,6 +117,7 @@ class _Reader:
         self.kernels: list[Kernel] = []
         self.alias: dict[ir.Value, str] = {}
         self.dequantized: dict[ir.Value, str] = {}  # output of a DQ -> the integer tensor it stands for
+        self.dynamic: dict[ir.Value, ir.Value] = {}  # what a DynamicQuantizeLinear wrote, or its DQ -> what it read
         self.stored: dict[tuple[Any, ...], str] = {}  # an integer constant and its parameters -> its tensor
         self.done: set[ir.Node] = set()
 
@@ -129,8 +136,14 @@ class _Reader:
         )
 
     def visit(self, node: ir.Node) -> None:
+        if node.op_type == "DynamicQuantizeLinear":
+            self.dynamic[node.outputs[0]] = operand(node, 0)
+            return
         if node.op_type == "DequantizeLinear":
-            self.dequantized[node.outputs[0]] = self.integer(node)
+            if node.inputs[0] in self.dynamic:
+                self.dynamic[node.outputs[0]] = self.dynamic[operand(node, 0)]
+            else:
+                self.dequantized[node.outputs[0]] = self.integer(node)
             return
         if node.op_type == "Cast" and node.inputs[0] is not None and node.inputs[0].const_value is not None:
             narrow = self.constant_tensor(node.inputs[0])
@@ -149,6 +162,10 @@ class _Reader:
             inputs = tuple(self.dequantized.get(value) or self.constant_tensor(value) for value in operands)
             output = self.quantized(leaves)
             self.done.add(leaves)
+        elif operands[0] in self.dynamic:
+            data, weight, *bias = operands
+            inputs = (self.as_float(self.dynamic[data]), self.dequantized[weight], *map(self.as_float, bias))
+            output = self.activation(last)
         else:
             inputs = tuple(self.as_float(value) for value in operands)
             output = self.activation(last)
@@ -177,10 +194,13 @@ class _Reader:
     def fits(self, node: ir.Node, leaves: ir.Node) -> bool:
         """Whether an integer kernel can write what ``leaves`` asks for.
 
-        One that moves bytes keeps the parameters of what it reads, one of a bounded function has its own. Elsewhere a
-        Q behind such a node is a true conversion: the node computes in float, between the DQ and the Q.
+        Few operators have one. One that moves bytes keeps the parameters of what it reads, one of a bounded function
+        has its own. Elsewhere a Q behind such a node is a true conversion: the node computes in float, between the DQ
+        and the Q.
         """
         wanted = _parameters(_quantization(leaves))
+        if node.op_type not in HAS_INTEGERS:
+            return False
         if node.op_type in _FIXED:
             return wanted == _FIXED[node.op_type]
         if node.op_type not in MOVES:

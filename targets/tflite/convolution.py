@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.kernels import Kernel, Quantization
-from targets.tflite.emitter import FUSED, Emitter
+from targets.tflite.emitter import FUSED, Emitter, Permute
 from targets.tflite.layout import UNIT, boundaries, canonical, cut, gather, ordered, row_major
 from targets.tflite.movement import surround
 
@@ -23,24 +23,28 @@ NHWC = {3: (0, UNIT, 2, 1), 4: (0, 2, 3, 1)}
 
 def conv(emitter: Emitter, kernel: Kernel) -> None:
     """CONV_2D, grouped where the input has more channels than the filter; DEPTHWISE_CONV_2D at one channel a group."""
-    attributes = kernel.attributes
-    name, weight, *bias = kernel.inputs
-    shape, group = emitter.hub(name).shape, attributes["group"]
-    depthwise = group > 1 and group == shape[1]
-    strides, dilations = planar(attributes["strides"]), planar(attributes["dilations"])
-    index, padding = padded(emitter, kernel, emitter.take(name, NHWC[len(shape)]))
+    index = emitter.take(kernel.inputs[0], NHWC[len(emitter.hub(kernel.inputs[0]).shape)])
+    index, padding = padded(emitter, kernel, index)
+    convolve(emitter, kernel, index, padding, planar(kernel.attributes["strides"]), np.asarray)
 
-    def arrange(data: NDArray[np.generic]) -> NDArray[np.generic]:
-        data = np.moveaxis(data, 1, -1)  # [O, *kernel, I]
-        data = data[:, None] if data.ndim == 3 else data
+
+def convolve(
+    emitter: Emitter, kernel: Kernel, index: int, padding: int, strides: tuple[int, int], arrange: Permute
+) -> None:
+    """The convolution of the NHWC tensor ``index`` with weights that ``arrange`` makes ``[O, I, *kernel]``."""
+    name, weight = kernel.inputs[:2]
+    group, channels = kernel.attributes["group"], emitter.tensors[index].shape[3]
+    depthwise = group > 1 and group == channels
+    dilations = planar(kernel.attributes["dilations"])
+    output = emitter.hub(kernel.output)
+
+    def physical(data: NDArray[np.generic]) -> NDArray[np.generic]:
+        data = nhwc(arrange(data))
         return np.moveaxis(data, 0, -1)[..., 0, :][None] if depthwise else data
 
-    inputs = [index, emitter.constant(weight, arrange, axis=3 if depthwise else 0)]
-    source, filters = emitter.hub(name), emitter.hub(weight)
-    inputs += [emitter.constant(value, np.asarray) for value in bias] or [
-        no_bias(emitter, filters.shape[0], source.quantization, filters.quantization)
-    ]
-    integer = source.quantization is not None
+    filters = emitter.constant(weight, physical, axis=3 if depthwise else 0)
+    inputs = [index, filters, biases(emitter, kernel)]
+    integer = emitter.hub(name).quantization is not None
     fields = {
         "Padding": padding,
         "StrideH": strides[0],
@@ -49,14 +53,20 @@ def conv(emitter: Emitter, kernel: Kernel) -> None:
         "DilationWFactor": dilations[1],
         "FusedActivationFunction": FUSED[kernel.activation],
     }
-    result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, NHWC[len(shape)]))
+    result = emitter.result(kernel.output, ordered(output.shape, NHWC[len(output.shape)]))
     if depthwise:
-        fields["DepthMultiplier"] = filters.shape[0] // group
+        fields["DepthMultiplier"] = output.shape[1] // group
         version = 3 if integer else 2 if max(dilations) > 1 else 1
         emitter.emit("DEPTHWISE_CONV_2D", version, inputs, result, "DepthwiseConv2DOptions", **fields)
     else:
         version = 6 if group > 1 else 3 if integer else 1
         emitter.emit("CONV_2D", version, inputs, result, "Conv2DOptions", **fields)
+
+
+def nhwc(filters: NDArray[np.generic]) -> NDArray[np.generic]:
+    """``[O, I, *kernel]`` as ``[O, height, width, I]``."""
+    filters = np.moveaxis(filters, 1, -1)
+    return filters[:, None] if filters.ndim == 3 else filters
 
 
 def gemm(emitter: Emitter, kernel: Kernel) -> None:
@@ -79,12 +89,23 @@ def gemm(emitter: Emitter, kernel: Kernel) -> None:
     emitter.emit("FULLY_CONNECTED", version, inputs, result, "FullyConnectedOptions", **fields)
 
 
+def biases(emitter: Emitter, kernel: Kernel) -> int:
+    """The bias of a convolution, or zeros: the runtime insists on one."""
+    name, weight, *bias = kernel.inputs
+    if bias:
+        return emitter.constant(bias[0], np.asarray)
+    channels = emitter.hub(kernel.output).shape[1]
+    return no_bias(emitter, channels, emitter.hub(name).quantization, emitter.hub(weight).quantization)
+
+
 def no_bias(emitter: Emitter, channels: int, source: Quantization | None, weight: Quantization | None) -> int:
-    """Zeros: the runtime's convolutions insist on a bias."""
+    """Zeros, in the type that the product has."""
     if source is None or weight is None:
         return emitter.literal(np.zeros(channels, np.float32))
     scale = source.scale * weight.scale
-    parameters = Quantization(scale, np.zeros(scale.shape, np.int64), weight.axis and 0)
+    if weight.axis is not None:
+        scale = np.resize(scale, channels)  # a transposed convolution's groups have the same scales
+    parameters = Quantization(scale, np.zeros(scale.shape, np.int64), None if weight.axis is None else 0)
     return emitter.literal(np.zeros(channels, np.int32), parameters)
 
 

@@ -174,7 +174,8 @@ class Emitter:
         perm = [next(units) if dim.size == 1 else place_of[dim.size, dim.stride] for dim in goal]
         inputs = (self.reshaped(place.index, sizes(source)), self.literal(np.array(perm, np.int32)))
         index = self.activation(name, goal)
-        version = {5: 4, 6: 6}.get(len(goal), self.version(name))
+        simple = 3 if self.hub(name).dtype == np.bool_ else self.version(name)
+        version = {5: 4, 6: 6}.get(len(goal), simple)
         self.emit("TRANSPOSE", version, inputs, index, "TransposeOptions")
         return Place(index, goal)
 
@@ -197,15 +198,16 @@ class Emitter:
         tensor, data = self.hub(source), permute(self.value(source))
         parameters = tensor.quantization
         if parameters is not None and parameters.axis is not None:
-            parameters = Quantization(parameters.scale, parameters.zero_point, axis)
+            channels = data.shape[axis]  # of a grouped transposed convolution: each group has the same scales
+            parameters = Quantization(np.resize(parameters.scale, channels), np.zeros(channels, np.int64), axis)
         index = self.literal(np.ascontiguousarray(data), parameters)
         if source == name:
             return index
         key = ("DEQUANTIZE", index)
         if key not in self.constants:
-            per_channel = parameters is not None and parameters.axis is not None
+            version = 3 if parameters is None else 2 if parameters.axis is None else 5  # of float16; int8 otherwise
             self.constants[key] = self.tensor(Spec(data.shape, np.dtype(np.float32)))
-            self.emit("DEQUANTIZE", 5 if per_channel else 2, (index,), self.constants[key])
+            self.emit("DEQUANTIZE", version, (index,), self.constants[key])
         return self.constants[key]
 
     def literal(self, data: NDArray[np.generic], parameters: Quantization | None = None) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from itertools import groupby, pairwise
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,34 @@ from targets.kernels import Kernel
 from targets.tflite.emitter import Emitter, Place
 from targets.tflite.layout import UNIT, Dim, ordered, row_major, sizes, transposed
 
+MOST_JOINED = 5  # as many inputs as XNNPACK's CONCATENATION takes
+
 
 def concat(emitter: Emitter, kernel: Kernel) -> None:
     """CONCATENATION in the order of the largest input."""
     order = emitter.order(emitter.leader(kernel.inputs))
-    inputs = [emitter.take(name, order) for name in kernel.inputs]
-    result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, order))
-    axis = order.index(kernel.attributes["axis"])
-    version = emitter.version(kernel.output)
-    emitter.emit("CONCATENATION", version, inputs, result, "ConcatenationOptions", Axis=axis)
+    parts = [emitter.take(name, order) for name in kernel.inputs]
+    index = joined(emitter, parts, order.index(kernel.attributes["axis"]))
+    emitter.places[kernel.output] = Place(index, ordered(emitter.hub(kernel.output).shape, order))
+
+
+def expand(emitter: Emitter, kernel: Kernel) -> None:
+    """Copies joined along each axis that grows: XNNPACK has no BROADCAST_TO."""
+    name, shape = kernel.inputs[0], emitter.hub(kernel.output).shape
+    order = emitter.order(name)
+    index = emitter.take(name, order)
+    for at, axis in enumerate(order):
+        if axis != UNIT and emitter.hub(name).shape[axis] < shape[axis]:
+            index = repeated(emitter, index, at, shape[axis])
+    emitter.places[kernel.output] = Place(index, ordered(shape, order))
+
+
+def gather(emitter: Emitter, kernel: Kernel) -> None:
+    """Slices, copies and their joins, where a few of them say it; else GATHER, which XNNPACK lacks."""
+    name, order = kernel.inputs[0], emitter.order(kernel.inputs[0])
+    indices = tuple(int(index) for index in emitter.value(kernel.inputs[1]))
+    index = picked(emitter, emitter.take(name, order), order.index(kernel.attributes["axis"]), indices)
+    emitter.places[kernel.output] = Place(index, ordered(emitter.hub(kernel.output).shape, order))
 
 
 def pad(emitter: Emitter, kernel: Kernel) -> None:
@@ -74,6 +94,59 @@ def slice_(emitter: Emitter, kernel: Kernel) -> None:
         crop(emitter, index, begin, sizes(output), emitter.result(kernel.output, output))
 
 
+def joined(emitter: Emitter, parts: Sequence[int], at: int) -> int:
+    """CONCATENATION along dimension ``at``, of few at a time."""
+    parts = list(parts)
+    while len(parts) > MOST_JOINED:
+        firsts = [parts[start : start + MOST_JOINED] for start in range(0, len(parts), MOST_JOINED)]
+        parts = [joined(emitter, group, at) for group in firsts]
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(emitter.tensors[parts[0]].shape)
+    shape[at] = sum(emitter.tensors[part].shape[at] for part in parts)
+    whole = emitter.tensor(emitter.like(parts[0], tuple(shape)))
+    emitter.emit("CONCATENATION", emitter.version_at(parts[0]), parts, whole, "ConcatenationOptions", Axis=at)
+    return whole
+
+
+def repeated(emitter: Emitter, index: int, at: int, count: int) -> int:
+    """The tensor ``count`` times in a row along dimension ``at``: copies of copies."""
+    made = {1: index}
+
+    def copies(number: int) -> int:
+        if number not in made:
+            share = -(-number // MOST_JOINED)
+            rest = [number % share] if number % share else []
+            made[number] = joined(emitter, [copies(part) for part in [share] * (number // share) + rest], at)
+        return made[number]
+
+    return copies(count)
+
+
+def picked(emitter: Emitter, index: int, at: int, indices: tuple[int, ...]) -> int:
+    """The elements at ``indices`` of dimension ``at``."""
+    shape = emitter.tensors[index].shape
+    before, after = shape[:at], shape[at + 1 :]
+    steps = {second - first for first, second in pairwise(indices)}
+    if indices == tuple(range(shape[at])):
+        return index
+    if len(steps) < 2 and all(step > 0 for step in steps):
+        return every(emitter, index, at, indices[0], max(steps, default=1), len(indices))
+    times = gcd(*(len(list(run)) for _, run in groupby(indices)))
+    if times > 1:
+        index = picked(emitter, index, at, indices[::times])
+        index = emitter.reshaped(index, (prod(before), len(indices) // times, 1, prod(after)))
+        return emitter.reshaped(repeated(emitter, index, 2, times), (*before, len(indices), *after))
+    breaks = [place for place in range(1, len(indices)) if indices[place] != indices[place - 1] + 1]
+    if len(breaks) < MOST_JOINED:
+        runs = [indices[start:end] for start, end in pairwise([0, *breaks, len(indices)])]
+        return joined(emitter, [picked(emitter, index, at, run) for run in runs], at)
+    result = emitter.tensor(emitter.like(index, (*before, len(indices), *after)))
+    inputs = (index, emitter.literal(np.array(indices, np.int32)))
+    emitter.emit("GATHER", emitter.version_at(index), inputs, result, "GatherOptions", Axis=at)
+    return result
+
+
 def crop(emitter: Emitter, index: int, begin: Sequence[int], size: Sequence[int], result: int) -> int:
     """SLICE: ``size`` elements from ``begin`` on, per dimension."""
     bounds = emitter.literal(np.array(begin, np.int32)), emitter.literal(np.array(size, np.int32))
@@ -98,6 +171,8 @@ def every(emitter: Emitter, index: int, at: int, start: int, step: int, count: i
         amounts = [(0, count * step - available) if place == at else (0, 0) for place in range(len(shape))]
         whole = emitter.tensor(emitter.like(index, (*before, count * step, *after)))
         index = surround(emitter, index, amounts, 0.0, whole)
+    if step == 1:
+        return index
     # Groups of ``step`` neighbours: [outer, count, step, inner].
     groups = (prod(before), count, step, prod(after))
     index = emitter.reshaped(index, groups)

@@ -1,4 +1,4 @@
-"""Pooling, in the forms that XNNPACK takes: MAX_POOL_2D and MEAN in both types, AVERAGE_POOL_2D only in float."""
+"""Pooling, in the forms that XNNPACK takes: MAX_POOL_2D in both types, AVERAGE_POOL_2D only in float."""
 
 from __future__ import annotations
 
@@ -42,17 +42,6 @@ def average_pool(emitter: Emitter, kernel: Kernel) -> None:
         mean = emitter.tensor(Spec(emitter.tensors[result].shape, FLOAT32))
         _mean(emitter, kernel, real, mean)
         emitter.emit("QUANTIZE", 1, (mean,), result)
-
-
-def global_average_pool(emitter: Emitter, kernel: Kernel) -> None:
-    """MEAN over the spatial axes, wherever they lie."""
-    name = kernel.inputs[0]
-    shape = emitter.hub(name).shape
-    order = emitter.order(name)
-    axes = np.array([at for at, axis in enumerate(order) if axis >= 2], np.int32)
-    inputs = (emitter.take(name, order), emitter.literal(axes))
-    result = emitter.result(kernel.output, ordered((*shape[:2], *(1 for _ in shape[2:])), order))
-    emitter.emit("MEAN", emitter.version(kernel.output), inputs, result, "ReducerOptions", KeepDims=True)
 
 
 def _mean(emitter: Emitter, kernel: Kernel, index: int, result: int) -> None:

@@ -18,7 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 Arrays = Mapping[str, NDArray[Any]]
 
-SHARES = ("Reshape", "Transpose", "Slice", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad", "Concat")
+MOVES = ("Reshape", "Transpose", "Slice", "Gather", "Expand", "MaxPool", "Pad", "Concat")
+SHARES = (*MOVES, "AveragePool", "GlobalAveragePool")
 FIXED = {"Sigmoid": (np.float32(1 / 256), -128), "Tanh": (np.float32(1 / 128), 0)}
 
 
@@ -63,12 +64,36 @@ class Hub:
         operands = [x, weight] + ([self.noise(o, scale=0.3)] if bias else [])
         return self.op("Conv", *operands, kernel_shape=list(kernel), **attributes)
 
+    def conv_transpose(
+        self, x: str, o: int, i: int, kernel: tuple[int, ...], bias: bool = True, group: int = 1, **given: Any
+    ) -> str:
+        """ConvTranspose with random weights; ``o`` and ``i`` are all channels."""
+        rank = len(kernel)
+        attributes = {"strides": [1] * rank, "dilations": [1] * rank, "pads": [0] * 2 * rank, "group": group}
+        attributes |= {"output_padding": [0] * rank, **given}
+        weight = self.noise(i, o // group, *kernel, scale=(i // group * np.prod(kernel)) ** -0.5)
+        operands = [x, weight] + ([self.noise(o, scale=0.3)] if bias else [])
+        return self.op("ConvTranspose", *operands, kernel_shape=list(kernel), **attributes)
+
     def gemm(self, x: str, m: int, k: int, bias: bool = True) -> str:
         operands = [x, self.noise(m, k, scale=k**-0.5)] + ([self.noise(m, scale=0.3)] if bias else [])
         return self.op("Gemm", *operands, transB=1, transA=0, alpha=1.0, beta=1.0)
 
     def reshape(self, x: str, *shape: int) -> str:
         return self.op("Reshape", x, self.constant(shape, np.int64))
+
+    def gather(self, x: str, axis: int, *indices: int) -> str:
+        return self.op("Gather", x, self.constant(indices, np.int64), axis=axis)
+
+    def expand(self, x: str, *shape: int) -> str:
+        return self.op("Expand", x, self.constant(shape, np.int64))
+
+    def reduce(self, kind: str, x: str, *axes: int) -> str:
+        return self.op(f"Reduce{kind}", x, self.constant(axes, np.int64), keepdims=1)
+
+    def resize(self, x: str, *shape: int, mode: str = "half_pixel") -> str:
+        sizes = self.constant(shape, np.int64)
+        return self.op("Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode=mode)
 
     def slice(self, x: str, axis: int, start: int, end: int, step: int = 1) -> str:
         numbers = [self.constant([number], np.int64) for number in (start, end, axis, step)]
@@ -168,16 +193,17 @@ class _Quantizer:
             self.ready.add(name)
         return f"{name}_d"
 
-    def weight(self, name: str) -> tuple[str, NDArray[np.float32]]:
+    def weight(self, name: str, axis: int, copies: int) -> tuple[str, NDArray[np.float32]]:
+        """The DQ side of a weight, by channel along ``axis``; and the scale of each output, for ``copies`` groups."""
         data = self.data[name]
-        scale = (np.abs(data).reshape(len(data), -1).max(1) / 127).astype(np.float32)
-        by_channel = scale.reshape(-1, *[1] * (data.ndim - 1))
+        scale = (np.abs(np.moveaxis(data, axis, 0)).reshape(data.shape[axis], -1).max(1) / 127).astype(np.float32)
+        by_channel = scale.reshape([-1 if at == axis else 1 for at in range(data.ndim)])
         self.put(f"{name}_i", np.clip(np.rint(data / by_channel), -127, 127).astype(np.int8))
-        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", np.zeros(len(data), np.int8))]
+        side = [self.put(f"{name}_s", scale), self.put(f"{name}_z", np.zeros(len(scale), np.int8))]
         self.nodes.append(
-            helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ", axis=0)
+            helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ", axis=axis)
         )
-        return f"{name}_d", scale
+        return f"{name}_d", np.tile(scale, copies)
 
     def bias(self, name: str, scale: NDArray[np.float32]) -> str:
         self.put(f"{name}_i", np.rint(self.data[name] / scale).astype(np.int32))
@@ -222,12 +248,14 @@ class _Quantizer:
         }
         for node in graph.node:
             inputs = list(node.input)
-            product = node.op_type in ("Conv", "Gemm")
+            product = node.op_type in ("Conv", "ConvTranspose", "Gemm")
             if integer:
                 skipped = absorbed | self.data.keys()
                 inputs = [self.pair(name) if name in self.root and name not in skipped else name for name in inputs]
             if product and self.scheme != "float":
-                inputs[1], scale = self.weight(node.input[1])
+                turned = node.op_type == "ConvTranspose"
+                groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+                inputs[1], scale = self.weight(node.input[1], int(turned), groups if turned else 1)
                 if integer and len(inputs) > 2:
                     inputs[2] = self.bias(node.input[2], self.parameters(node.input[0])[0] * scale)
             if integer and node.op_type in ("Add", "Mul", "Concat"):

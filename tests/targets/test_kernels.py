@@ -160,9 +160,9 @@ def test_parameters_that_a_kernel_cannot_write_keep_the_conversions(hub: Any, qu
 def test_refusals_name_operator_node_and_reason(hub: Any) -> None:
     h = hub(1)
     pooled = h.pool("MaxPool", h.input(1, 3, 20), (3,), dilations=[2])
-    found = program(h.model(h.op("Softmax", pooled, axis=1)))
+    found = program(h.model(h.op("Hardmax", pooled, axis=1)))
     assert [(refusal.operator, refusal.node) for refusal in refusals("tflite", found)] == [
         ("MaxPool", "n0"),
-        ("Softmax", "n1"),
+        ("Hardmax", "n1"),
     ]
-    assert [refusal.operator for refusal in refusals("onnx", found)] == ["Softmax"]
+    assert [refusal.operator for refusal in refusals("onnx", found)] == ["Hardmax"]

@@ -324,7 +324,7 @@ REFUSED: dict[str, tuple[Callable[[Any], str], str]] = {
         lambda h: h.op("Transpose", h.input(2, 3, 2, 3, 2, 3, 2), perm=[6, 5, 4, 3, 2, 1, 0]),
         "7 dimensions at once",
     ),
-    "Softmax": (lambda h: h.op("Softmax", h.input(1, 3), axis=1), "no such operator"),
+    "Hardmax": (lambda h: h.op("Hardmax", h.input(1, 3), axis=1), "no such operator"),
 }
 
 
