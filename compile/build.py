@@ -17,11 +17,11 @@ from compile.audit import as_json
 from compile.audit.report import Caps, Report, audit
 from compile.errors import UnsupportedNode
 from compile.files import landing_folder
-from compile.model import Model, constant
+from compile.model import Model, constant, shape_of
 from compile.quantize.calibrate import observe
 from compile.quantize.recipe import Profile
 from compile.quantize.refine import Lift, refine
-from compile.quantize.scheme import WEIGHTED, QuantPlan
+from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
 from compile.samples import Split
 from compile.simplify.pipeline import Simplified, simplify
@@ -124,9 +124,10 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
         progress("audit", 0, 1)
         caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
+        least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
         notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
         description = manifest.describe(
-            captured, model.outputs, plan, notes, artifacts, results, caps, minimum(model), _calibration(request)
+            captured, model.outputs, plan, notes, artifacts, results, caps, least, _calibration(request)
         )
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against))
@@ -162,15 +163,22 @@ def rejected(out: Path) -> Path:
     return out.with_name(f"{out.name}.rejected")
 
 
-def minimum(model: Model) -> int:
-    """The least bytes for this model in per-channel int8; see ``manifest.minimum_bytes``."""
+def minimum(model: Model, plan: QuantPlan) -> int:
+    """The least bytes for a model whose weights are all as narrow as the narrowest of the plan.
+
+    So a layer that a plan of int8 weights keeps in float is seen to cost something, and a build of float16 is
+    measured by float16. See ``manifest.minimum_bytes``.
+    """
     layers: dict[str, tuple[int, int, bool]] = {}
+    widths = {4}
     for node in model.ir.graph:
         weight = constant(node.inputs[1]) if node.op_type in WEIGHTED else None
         if weight is not None and node.inputs[1] is not None:
             has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
-            layers[node.inputs[1].name or ""] = (weight.shape[0], weight.size, has_bias)
-    return manifest.minimum_bytes(list(layers.values()))
+            layers[node.inputs[1].name or ""] = (shape_of(node.outputs[0])[1], weight.size, has_bias)
+            scheme = plan.decisions[node.name or ""].scheme
+            widths.add(1 if scheme.integer_weights else 2 if scheme == Scheme.FLOAT16 else 4)
+    return manifest.minimum_bytes(list(layers.values()), min(widths))
 
 
 def _require_all_kernels(target: Target, program: Program) -> None:

@@ -46,7 +46,7 @@ def describe(
     artifacts: Sequence[Artifact],
     parity: Mapping[str, Parity],
     budget: Mapping[str, int | None],
-    minimum: int,
+    minimum: Mapping[str, int],
     calibration: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The manifest as plain data, ready for JSON; ``outputs`` are the simplified model's, whose shapes are known."""
@@ -65,7 +65,7 @@ def describe(
             name: {"scheme": decision.scheme.value, "because": decision.because}
             for name, decision in plan.decisions.items()
         },
-        "artifacts": {artifact.target: _artifact(artifact) for artifact in artifacts},
+        "artifacts": {artifact.target: _artifact(artifact, minimum[artifact.target]) for artifact in artifacts},
         "parity": {
             target: {
                 "status": result.status,
@@ -77,7 +77,6 @@ def describe(
             }
             for target, result in parity.items()
         },
-        "minimum_bytes": minimum,
         "budget": dict(budget),
         "versions": installed_versions(),
         "platform": {"machine": platform.machine(), "python": platform.python_version()},
@@ -112,18 +111,21 @@ def golden(against: References) -> bytes:
     return buffer.getvalue()
 
 
-def minimum_bytes(channels_and_weights: Sequence[tuple[int, int, bool]]) -> int:
-    """The least a per-channel int8 file can hold: int8 weights, float32 scales, int32 biases.
+def minimum_bytes(layers: Sequence[tuple[int, int, bool]], width: int) -> int:
+    """The least a file can hold: weights, biases of 4 bytes, and for int8 one float32 scale a channel.
 
     Args:
-        channels_and_weights: (output channels, weights, has a bias) of each weighted layer, shared weights once.
+        layers: (output channels, weights, has a bias) of each weighted layer, shared weights once.
+        width: bytes of a weight: 1 for int8, 2 for float16, 4 for float32.
     """
-    return sum(weights + 4 * channels * (2 if bias else 1) for channels, weights, bias in channels_and_weights)
+    scales = 1 if width == 1 else 0
+    return sum(width * weights + 4 * channels * (scales + bias) for channels, weights, bias in layers)
 
 
-def _artifact(artifact: Artifact) -> dict[str, Any]:
+def _artifact(artifact: Artifact, minimum: int) -> dict[str, Any]:
     return {
         "path": artifact.name,
+        "minimum_bytes": minimum,
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for name, data in sorted(artifact.files.items())

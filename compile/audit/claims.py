@@ -17,11 +17,19 @@ _FIX = "name a folder that `phiz compile` wrote, or an artefact"
 
 @dataclass(frozen=True)
 class Artefact:
-    """A target's claim: where its artefact is, and (bytes, sha256) of each of its files by relative path."""
+    """A target's claim.
+
+    Attributes:
+        target: its name.
+        path: of the artefact.
+        files: (bytes, sha256) of each of its files by relative path.
+        minimum: the least bytes that its weights could take; None when unknown.
+    """
 
     target: str
     path: str
     files: Mapping[str, tuple[int, str]]
+    minimum: int | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,6 @@ class Claims:
     name: str
     artefacts: tuple[Artefact, ...]
     parity: Mapping[str, Parity]
-    minimum: int | None
     footprint: int | None
     file: int | None
 
@@ -83,7 +90,6 @@ class _Reader:
             name=self.text(top.get("name"), "name"),
             artefacts=tuple(self.artefact(target, artefacts[target]) for target in sorted(artefacts)),
             parity={target: self.parity(parity[target], f"parity.{target}") for target in parity},
-            minimum=self.integer(top.get("minimum_bytes"), "minimum_bytes"),
             footprint=self.integer(budget.get("footprint"), "budget.footprint"),
             file=self.integer(budget.get("file"), "budget.file"),
         )
@@ -96,6 +102,7 @@ class _Reader:
             target,
             self.text(table.get("path"), f"{key}.path"),
             {name: self.file(files[name], f"{key}.files.{name}") for name in files},
+            self.integer(table.get("minimum_bytes"), f"{key}.minimum_bytes"),
         )
 
     def file(self, data: Any, key: str) -> tuple[int, str]:

@@ -126,7 +126,7 @@ def _row(folder: Path, artefact: claims.Artefact, manifest: claims.Claims, caps:
             reasons += _over(measured, caps)
     except UserError as error:
         reasons.append(str(error))
-    ratio = measured.file / manifest.minimum if measured and manifest.minimum else None
+    ratio = measured.file / artefact.minimum if measured and artefact.minimum else None
     return Row(artefact.target, artefact.path, measured, ratio, parity, tuple(reasons))
 
 

@@ -74,6 +74,7 @@ def build(tmp_path: Path, tflite: bytes, onnx_model: bytes) -> Build:
             "artifacts": {
                 target: {
                     "path": name,
+                    "minimum_bytes": 8_196,
                     "files": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}},
                 }
                 for target, (name, data) in files.items()
@@ -82,7 +83,6 @@ def build(tmp_path: Path, tflite: bytes, onnx_model: bytes) -> Build:
                 "tflite": {"status": "run", "sqnr_db": 36.25, "steps": 1.0},
                 "onnx": {"status": "not run: no runtime", "sqnr_db": None, "steps": None},
             },
-            "minimum_bytes": 8_196,
             "budget": {"footprint": None, "file": None, **budget},
         }
         change(manifest)

@@ -221,7 +221,7 @@ def test_a_target_that_phiz_does_not_know_fails(build: Build) -> None:
         lambda m: m["artifacts"].clear(),
         lambda m: m.update(artifacts=[]),
         lambda m: m.update(name=7),
-        lambda m: m.update(minimum_bytes=-1),
+        lambda m: m["artifacts"]["tflite"].update(minimum_bytes=-1),
         lambda m: m["budget"].update(file="3.4 MB"),
         lambda m: m["budget"].update(file=True),
         lambda m: m["parity"]["tflite"].update(sqnr_db=float("nan")),
