@@ -19,6 +19,8 @@ from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant, shape_of
 from compile.quantize.calibrate import observe
+from compile.quantize.layers import LayerErrors, layer_errors, to_json
+from compile.quantize.ranges import MSE, Method
 from compile.quantize.recipe import Profile
 from compile.quantize.refine import Lift, refine
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
@@ -46,6 +48,9 @@ class Request:
         min_sqnr: dB that every target must reach; None for no gate.
         max_steps: overrides the built-in limits between targets.
         out: the build folder.
+        ranges: how much of each activation is worth covering.
+        bias_correction: whether biases take back what rounding shifts.
+        errors: whether to measure every layer's error, and write ``errors.json``.
     """
 
     targets: tuple[Target, ...]
@@ -55,6 +60,9 @@ class Request:
     min_sqnr: float | None
     max_steps: float | None
     out: Path
+    ranges: Method = MSE
+    bias_correction: bool = True
+    errors: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Built:
         plan: of quantisation.
         lifts: nodes that refinement took out of int8 activations.
         report: of the auditor, parity's failures included.
+        errors: layer by layer, one report a plan, where it was asked for.
     """
 
     folder: Path
@@ -74,6 +83,7 @@ class Built:
     plan: QuantPlan
     lifts: tuple[Lift, ...]
     report: Report
+    errors: tuple[LayerErrors, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -99,18 +109,26 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     simplified = simplify(captured)
     model = simplified.model
 
-    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"))
+    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"), request.ranges)
     goal = request.profile.goal if request.profile.goal is not None else -math.inf
     refined = refine(
         model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
     )
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
+    correcting = few if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
-    made = variants(model, ranges, refined.plan, instead, few, partial(progress, "correct biases"))
+    made = variants(model, ranges, refined.plan, instead, correcting, partial(progress, "correct biases"))
     plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
 
     artifacts = lower(hubs, request.targets, progress)
     against = parity.references(captured, made, ranges, request.samples.judge)
+
+    errors: tuple[LayerErrors, ...] = ()
+    if request.errors:
+        measured = partial(progress, "measure layers")
+        errors = tuple(layer_errors(model, ranges, variant, request.samples.judge, measured) for variant in made)
+
+    records = {"errors.json": to_json(errors)} if errors else {}
 
     final = request.out
     with landing_folder(final) as landing:
@@ -124,18 +142,28 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
         progress("audit", 0, 1)
         caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
-        least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
         notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
         description = manifest.describe(
-            captured, model.outputs, plan, notes, artifacts, results, caps, least, _calibration(request)
+            captured,
+            model.outputs,
+            plan,
+            notes,
+            artifacts,
+            results,
+            caps,
+            {name: minimum(model, variant.plan) for variant in made for name in variant.targets},
+            _calibration(request),
+            records,
         )
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
+        for name, data in records.items():
+            (landing.folder / name).write_bytes(data)
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against))
         report = audit(landing.folder, request.caps)
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if report.failures:
             landing.divert(rejected(final))
-    return Built(landing.final, simplified, plan, refined.lifts, report)
+    return Built(landing.final, simplified, plan, refined.lifts, report, errors)
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:
@@ -198,6 +226,8 @@ def _calibration(request: Request) -> dict[str, Any]:
     return {
         "origin": request.samples.origin,
         "trusted": request.samples.trusted,
+        "ranges": request.ranges.name,
+        "bias_correction": request.bias_correction,
         "samples": len(first),
         "judged": len(judged),
         "sha256": digest.hexdigest(),

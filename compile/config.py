@@ -48,9 +48,11 @@ class Config:
         model: what ``phiz compile`` takes; empty when not given.
         audio: calibration files and globs.
         windows: how many windows to calibrate on.
+        ranges: the method that chooses ranges; see ``compile.quantize.ranges``.
         scheme: the recipe's name.
         rules: further rules, in order.
         min_sqnr: dB that every target must reach; None for no gate.
+        bias_correction: whether biases take back what rounding shifts.
         max_steps: quantisation steps between targets; None for the built-in limits.
         builds: in the order of the file.
     """
@@ -59,17 +61,19 @@ class Config:
     model: str = ""
     audio: tuple[str, ...] = ()
     windows: int = 256
+    ranges: str = "mse"
     scheme: str = "int8"
     rules: tuple[str, ...] = ()
     min_sqnr: float | None = None
+    bias_correction: bool = True
     max_steps: float | None = None
     builds: tuple[BuildConfig, ...] = ()
 
 
 _KNOWN: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "model": {"path": str},
-    "calibrate": {"audio": (str, list), "windows": int},
-    "quantize": {"scheme": str, "rules": list, "min_sqnr": str},
+    "calibrate": {"audio": (str, list), "windows": int, "ranges": str},
+    "quantize": {"scheme": str, "rules": list, "min_sqnr": str, "bias_correction": bool},
     "parity": {"max_steps": (int, float)},
 }
 _BUILD: Mapping[str, type | tuple[type, ...]] = {"targets": list, "footprint": str, "file": str}
@@ -114,9 +118,11 @@ def _read(data: Mapping[str, Any], path: Path) -> Config:
         model=tables["model"].get("path", ""),
         audio=(audio,) if isinstance(audio, str) else _strings(audio, f"{path}, [calibrate] audio"),
         windows=windows,
+        ranges=calibrate.get("ranges", Config.ranges),
         scheme=quantize.get("scheme", Config.scheme),
         rules=_strings(quantize.get("rules", []), f"{path}, [quantize] rules"),
         min_sqnr=parse_decibel(quantize["min_sqnr"], where) if "min_sqnr" in quantize else None,
+        bias_correction=quantize.get("bias_correction", Config.bias_correction),
         max_steps=None if steps is None else check_steps(steps, f"{path}, [parity] max_steps"),
         builds=tuple(_build(name, table, path) for name, table in builds.items()),
     )
@@ -176,7 +182,7 @@ def _table(table: object, known: Mapping[str, type | tuple[type, ...]], where: s
     for key, value in table.items():
         if key not in known:
             raise UserError(f"unknown key '{key}'", where=where, fix=f"known are: {', '.join(known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool):
+        if not isinstance(value, known[key]) or isinstance(value, bool) != (known[key] is bool):
             raise UserError(f"'{key}' is {type(value).__name__} {value!r}", where=where, fix="see the README's example")
     return table
 

@@ -48,8 +48,12 @@ def describe(
     budget: Mapping[str, int | None],
     minimum: Mapping[str, int],
     calibration: Mapping[str, Any],
+    records: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """The manifest as plain data, ready for JSON; ``outputs`` are the simplified model's, whose shapes are known."""
+    """The manifest as plain data, ready for JSON.
+
+    ``outputs`` are the simplified model's, whose shapes are known; ``records`` are further reports in the folder.
+    """
     return {
         "format": FORMAT,
         "name": captured.ir.graph.name,
@@ -77,6 +81,7 @@ def describe(
             }
             for target, result in parity.items()
         },
+        "records": {name: _digest(data) for name, data in sorted(records.items())},
         "budget": dict(budget),
         "versions": installed_versions(),
         "platform": {"machine": platform.machine(), "python": platform.python_version()},
@@ -126,11 +131,12 @@ def _artifact(artifact: Artifact, minimum: int) -> dict[str, Any]:
     return {
         "path": artifact.name,
         "minimum_bytes": minimum,
-        "files": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in sorted(artifact.files.items())
-        },
+        "files": {name: _digest(data) for name, data in sorted(artifact.files.items())},
     }
+
+
+def _digest(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _port(name: str, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from compile.build import Built
     from compile.config import BuildConfig, Config
+    from compile.quantize.ranges import Method
     from compile.quantize.recipe import Profile
 
-_RECORDS = frozenset({"manifest.json", "audit.json", "golden.npz"})
+_RECORDS = frozenset({"manifest.json", "audit.json", "golden.npz", "errors.json"})
 
 
 def build(
@@ -64,6 +65,19 @@ def build(
         list[str] | None,
         typer.Option(metavar="RULE", help="'SCHEME on OPERATOR under SCOPE', after the recipe; may repeat."),
     ] = None,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", help="How activations get their ranges: mse, min-max or 'percentile 99.9'. Default: mse."
+        ),
+    ] = None,
+    bias_correction: Annotated[
+        bool | None,
+        typer.Option("--bias-correction/--no-bias-correction", help="Let biases take back what rounding shifts."),
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Say which layers cause the error; also as errors.json.")
+    ] = False,
     min_sqnr: Annotated[
         str | None, typer.Option(metavar="DECIBEL", help="Fail below this quality on any target, such as '30 dB'.")
     ] = None,
@@ -81,6 +95,7 @@ def build(
 ) -> None:
     """Compile a network: simplify, quantise once, write every target, check parity, audit."""
     from compile import config as configuration
+    from compile.quantize.ranges import find
 
     settings = configuration.load(config or Path(configuration.NAME)) if config or only or not model else None
     if settings is not None and only is not None:
@@ -96,7 +111,10 @@ def build(
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
     budget = "--cap" if cap is not None or settings is None else str(config or configuration.NAME)
     shapes = tuple(shape or ())
-    run_builds(Job(reference, builds, profile, audio, count, shapes, sqnr, steps, budget))
+    place = f"{config or configuration.NAME}, [calibrate] ranges" if ranges is None else "--ranges"
+    method = find(base.ranges if ranges is None else ranges, place)
+    correcting = base.bias_correction if bias_correction is None else bias_correction
+    run_builds(Job(reference, builds, profile, audio, count, shapes, sqnr, steps, budget, method, correcting, errors))
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,9 @@ class Job:
         min_sqnr: gate in dB; None for none.
         max_steps: gate in quantisation steps; None for the built-in one.
         budget: where the caps were set, for people.
+        ranges: how much of each activation is worth covering; None for the usual method.
+        bias_correction: whether biases take back what rounding shifts.
+        errors: whether to report every layer's error.
     """
 
     model: str
@@ -124,6 +145,9 @@ class Job:
     min_sqnr: float | None = None
     max_steps: float | None = None
     budget: str = "--cap"
+    ranges: Method | None = None
+    bias_correction: bool = True
+    errors: bool = False
 
 
 def run_builds(job: Job) -> list[Built]:
@@ -132,6 +156,7 @@ def run_builds(job: Job) -> list[Built]:
     from compile.build import Request
     from compile.build import build as make
     from compile.cli.source import parse_shapes, read_model, read_samples
+    from compile.quantize.ranges import MSE
     from targets.catalogue import find
 
     builds = [
@@ -146,7 +171,11 @@ def run_builds(job: Job) -> list[Built]:
         samples = read_samples(captured, job.calibrate, job.windows)
         for config, out, targets in builds:
             caps = Caps(config.footprint, config.file, job.budget)
-            request = Request(targets, job.profile, samples, caps, job.min_sqnr, job.max_steps, out)
+            gates = (job.min_sqnr, job.max_steps)
+            request = Request(
+                *(targets, job.profile, samples, caps, *gates, out),
+                *(job.ranges or MSE, job.bias_correction, job.errors),
+            )
             results.append(make(captured, request, stages))
     for built in results:
         describe(built, console)
@@ -163,6 +192,7 @@ def run_builds(job: Job) -> list[Built]:
 def describe(built: Built, console: Console) -> None:
     """Print what a build did: simplify's report, the schemes, the auditor's table."""
     from compile.audit.table import show
+    from compile.cli.layers import show_errors
 
     done = built.simplified
     console.print(f"\nsimplify: {len(done.rewrites)} rewrites, {len(done.refusals)} refused", style="bold")
@@ -180,6 +210,8 @@ def describe(built: Built, console: Console) -> None:
         if decision.because.startswith(("rule", "alone")):
             console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
     console.print()
+    for report in built.errors:
+        show_errors(report, console)
     show(built.report, console)
     console.print(f"{'rejected' if built.failures else 'wrote'} {built.folder}/", markup=False)
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from compile.model import Model
-from compile.quantize.scheme import ACTIVATION_MAX, ACTIVATION_MIN, Affine, affine
-from targets.onnx.run import Session
+from compile.quantize.ranges import MSE, Method
+from targets.onnx.run import REWRITTEN_OR_NOT, Levels, Session
 
 KEPT_VALUES = 1 << 16  # of each activation, to choose its range by
-SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
 Samples = Mapping[str, NDArray[np.float32]]  # input name -> [count * batch, ...], batch first
 
 
@@ -27,7 +26,7 @@ class Ranges:
     Attributes:
         low: smallest value.
         high: largest value.
-        best: the part of ``[low, high]`` that 8 bits cover best; see :func:`best_range`.
+        best: the range worth covering, by one of the methods of ``compile.quantize.ranges``.
     """
 
     low: Mapping[str, float]
@@ -35,8 +34,21 @@ class Ranges:
     best: Mapping[str, tuple[float, float]]
 
 
-def observe(model: Model, samples: Samples, progress: Callable[[int, int], None] | None = None) -> Ranges:
+def observe(
+    model: Model,
+    samples: Samples,
+    progress: Callable[[int, int], None] | None = None,
+    method: Method = MSE,
+) -> Ranges:
     """Run the float model over all samples and record each activation's range, and how much of it is worth covering.
+
+    What is kept of an activation to choose its range by, does not grow with the number of samples.
+
+    Args:
+        model: float, in the hub dialect.
+        samples: calibration input.
+        progress: called with (batches done, batches).
+        method: what is worth covering.
 
     Raises:
         UserError: an activation became NaN or Inf; names it.
@@ -57,42 +69,24 @@ def observe(model: Model, samples: Samples, progress: Callable[[int, int], None]
             low[name] = min(low.get(name, least), least)
             high[name] = max(high.get(name, most), most)
             flat = np.asarray(array, np.float32).reshape(-1)
-            seen.setdefault(name, []).append(flat[count % 7 :: max(len(flat) * len(feeds) // KEPT_VALUES, 1)])
+            stride = max(len(flat) * len(feeds) // KEPT_VALUES, 1)
+            # A copy, for a slice would keep the whole array; other places in every batch, for edges are unlike middles.
+            seen.setdefault(name, []).append(flat[7 * (count - 1) % stride :: stride].copy())
         if progress is not None:
             progress(count, len(feeds))
-    best = {name: best_range(np.concatenate(values), low[name], high[name]) for name, values in seen.items()}
+    best = {name: method.choose(np.concatenate(values), low[name], high[name]) for name, values in seen.items()}
     return Ranges(low, high, best)
 
 
-def best_range(values: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
-    """The part of ``[low, high]`` whose 256 levels represent ``values`` with the least squared error.
-
-    Cutting rare peaks makes all steps finer; the search weighs the two, one end after the other. Source: Sung et al.,
-    "Resiliency of Deep Neural Networks under Quantization", 2015, section 3 (L2 minimisation).
-    """
-    tops = [share * high for share in SHARES] if high > 0 else [high]
-    bottoms = [share * low for share in SHARES] if low < 0 else [low]
-    top = min(tops, key=lambda end: _squared_error(values, affine(low, end)))
-    bottom = min(bottoms, key=lambda end: _squared_error(values, affine(end, top)))
-    top = min(tops, key=lambda end: _squared_error(values, affine(bottom, end)))
-    return bottom, top
-
-
-def _squared_error(values: NDArray[np.float32], parameters: Affine) -> float:
-    integers = np.clip(np.rint(values / parameters.scale) + parameters.zero_point, ACTIVATION_MIN, ACTIVATION_MAX)
-    error = values - (integers - parameters.zero_point) * parameters.scale
-    return float(np.dot(error, error))
-
-
-def probe(model: Model, names: list[str]) -> Session:
-    """A session whose outputs also include the values called ``names``."""
+def probe(model: Model, names: list[str], levels: Levels = REWRITTEN_OR_NOT) -> Session:
+    """A session whose outputs also include the values called ``names``; ``levels`` as for a ``Session``."""
     proto = ir.to_proto(model.ir)
     present = {output.name for output in proto.graph.output}
     for name in names:
         if name not in present:
             proto.graph.output.append(onnx.ValueInfoProto(name=name))
             present.add(name)
-    return Session(proto.SerializeToString(), "the model under calibration")
+    return Session(proto.SerializeToString(), "the model under calibration", levels)
 
 
 def batches(model: Model, samples: Samples) -> list[dict[str, NDArray[np.float32]]]:

@@ -41,7 +41,7 @@ def variants(
     ranges: Ranges,
     plan: QuantPlan,
     targets: Mapping[str, Instead],
-    samples: Samples,
+    samples: Samples | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Variant, ...]:
     """The plan itself and each form of it that a target needs, biases corrected, in the order of the targets.
@@ -51,7 +51,7 @@ def variants(
         ranges: of its activations.
         plan: from ``refine``.
         targets: name -> the schemes that it replaces.
-        samples: to correct biases on.
+        samples: to correct biases on; None leaves them as they are.
         progress: called with (nodes corrected, nodes), anew for each variant.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
@@ -60,7 +60,9 @@ def variants(
         groups.setdefault(tuple(sorted((a, b) for a, b in instead.items() if a in met)), []).append(name)
     found = []
     for key, names in groups.items():
-        own = correct_biases(model, replaced(model, ranges, plan, dict(key)), samples, progress)
+        own = replaced(model, ranges, plan, dict(key))
+        if samples is not None:
+            own = correct_biases(model, own, samples, progress)
         found.append(Variant(tuple(names), own, apply(model, own)))
     return tuple(found)
 

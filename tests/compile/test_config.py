@@ -13,8 +13,10 @@ path = "students/tiny"
 [calibrate]
 audio = "speech/*.wav"
 windows = 128
+ranges = "percentile 99.9"
 [quantize]
 scheme = "w8a8"
+bias_correction = false
 min_sqnr = "36 dB"
 rules = ["float on Conv under @input"]
 [parity]
@@ -42,6 +44,7 @@ def test_whole(tmp_path):
         128,
         "w8a8",
     )
+    assert (config.ranges, config.bias_correction) == ("percentile 99.9", False)
     assert (config.min_sqnr, config.max_steps, config.rules) == (36.0, 3, ("float on Conv under @input",))
     assert config.builds == (
         BuildConfig("mobile", ("tflite", "coreml"), 3_400_000, 1_000_000),
@@ -57,6 +60,7 @@ def test_whole(tmp_path):
         ("[model]\nfile = 'x'", "unknown key 'file'.*known are: path"),
         ("[model]\npath = 3", "'path' is int"),
         ("[calibrate]\nwindows = true", "'windows' is bool"),
+        ("[quantize]\nbias_correction = 'no'", "'bias_correction' is str"),
         ("[calibrate]\nwindows = 0", "from 1 to 65536"),
         ("[quantize]\nmin_sqnr = '36'", r"min_sqnr.*36 dB"),
         ("[quantize]\nrules = 'float'", "'rules' is str"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,52 @@ def test_schemes_and_rules(phiz, tiny_path, arrays, tmp_path):
     assert ran.code == 0, ran.err
     schemes = json.loads((out / "manifest.json").read_text())["schemes"]
     assert sorted(entry["scheme"] for name, entry in schemes.items() if name.startswith("conv")) == ["float", "w8a8"]
+
+
+def test_ranges_and_bias_correction_are_recorded(phiz, tiny_path, arrays, tmp_path):
+    command = ("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", tmp_path / "out", "--scheme", "w8a8")
+
+    def build(*flags):
+        assert phiz(*command, *flags).code == 0
+        manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+        return manifest["calibration"], manifest["artifacts"]["onnx"]["files"]["student.onnx"]["sha256"]
+
+    usual, cut, raw = build(), build("--ranges", "percentile 99"), build("--no-bias-correction")
+    assert (usual[0]["ranges"], usual[0]["bias_correction"]) == ("mse", True)
+    assert (cut[0]["ranges"], raw[0]["bias_correction"]) == ("percentile 99", False)
+    assert len({usual[1], cut[1], raw[1]}) == 3
+    refused = phiz(*command, "--ranges", "median")
+    assert refused.code == 2
+    assert "--ranges: unknown method 'median'; choose from: mse" in refused.err.replace("\n", " ")
+
+
+def test_errors_are_told_layer_by_layer(phiz, tiny_path, arrays, tmp_path):
+    out = tmp_path / "out"
+    ran = phiz(
+        "compile",
+        tiny_path,
+        "-t",
+        "onnx",
+        "-t",
+        "tflite",
+        "--calibrate",
+        arrays,
+        "-o",
+        out,
+        "--scheme",
+        "w8a8",
+        "--errors",
+    )
+    assert ran.code == 0, ran.err
+    assert "layers of onnx, tflite" in ran.out
+    assert re.search(r"--rule 'w8 on \w+ under \w+'", ran.out)
+    data = (out / "errors.json").read_bytes()
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["records"]["errors.json"] == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert len(json.loads(data)["plans"][0]["layers"]) == 4
+    assert phiz("audit", out).code == 0
+    assert phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out).code == 0  # it may be replaced
+    assert not (out / "errors.json").exists()
 
 
 def test_configuration(phiz, tiny_path, arrays, tmp_path, monkeypatch):

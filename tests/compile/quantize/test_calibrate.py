@@ -7,7 +7,8 @@ import pytest
 
 from compile import capture
 from compile.errors import UserError
-from compile.quantize.calibrate import batches, best_range, check_samples, observe
+from compile.quantize.calibrate import batches, check_samples, observe
+from compile.quantize.ranges import Method, find
 from compile.simplify.pipeline import simplify
 
 
@@ -18,21 +19,31 @@ def test_ranges_are_those_of_the_samples(model, samples, ranges):
     assert set(ranges.low) == set(ranges.high) == set(ranges.best)
 
 
-def test_a_uniform_value_keeps_its_whole_range():
-    assert best_range(np.linspace(-1, 1, 10_000, dtype=np.float32), -1.0, 1.0) == (-1.0, 1.0)
+def test_what_is_kept_does_not_grow_with_the_samples(model, noise):
+    """65,536 values an activation: what ``KEPT_VALUES`` says, and the last batch that crosses it."""
+    kept = []
+
+    def choose(values, low, high):
+        kept.append((len(values), values.base is None))
+        return low, high
+
+    for count in (64, 512):
+        kept.clear()
+        ranges = observe(model, {"x": noise(count, 512)}, method=Method("spy", choose))
+        assert len(kept) == len(ranges.low)
+        assert max(size for size, _ in kept) < 2 * 65_536
+        assert all(own for _, own in kept)  # a view would keep the whole array
 
 
-def test_heavy_tails_are_cut_where_that_pays():
-    values = np.random.default_rng(0).laplace(size=50_000).astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    best = best_range(values, low, high)
-    assert low < best[0] < 0 < best[1] < high
+def test_one_batch_of_one_value_is_enough(model, samples):
+    ranges = observe(model, {"x": samples["x"][:1]}, method=find("percentile 99.9", "test"))
+    assert all(np.isfinite(ends).all() and ends[0] <= ends[1] for ends in ranges.best.values())
 
-    def error(bottom, top):  # by a second formula: round to 256 levels between the ends
-        step = (top - bottom) / 255
-        return np.mean((np.clip(np.round(values / step) * step, bottom, top) - values) ** 2)
 
-    assert error(*best) < error(low, high)
+def test_the_method_chooses(model, samples, ranges):
+    whole = observe(model, samples, method=find("min-max", "test"))
+    assert whole.best == {name: (whole.low[name], whole.high[name]) for name in whole.low}
+    assert (whole.low, whole.high) == (ranges.low, ranges.high)
 
 
 def test_progress_is_told(model, samples):
