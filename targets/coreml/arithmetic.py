@@ -1,22 +1,52 @@
-"""What the operations of an ML program compute, in numpy: the float32 semantics of Core ML's MIL operation set.
+"""What the operations of an ML program compute, in numpy: the semantics of Core ML's MIL operation set.
 
-An operation maps its arguments, by parameter name and already as arrays or strings, to its result. Those that are
-absent here cannot be checked on this machine.
+Written from MIL's documentation, without a look at what lowers to it. An operation maps its arguments, by parameter
+name and already as arrays or strings, to its result. Those that are absent here cannot be checked on this machine.
+
+float16 values are computed with in float32 and rounded once, where they leave the operation: what a float16 kernel with
+float32 accumulation does. Apple's kernels may accumulate in float16 as well, and then differ by more.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Arguments = Mapping[str, Any]
+from targets.coreml import elementwise, windows
+from targets.coreml.limits import Arguments, Array, integers, limit, padded
 
-_MAX_ELEMENTS = 1 << 28
+
+def evaluate(operation: str, given: Arguments) -> Array:
+    """The result of one operation.
+
+    Raises:
+        ArithmeticError, AttributeError, IndexError, KeyError, MemoryError, NotImplementedError, TypeError, ValueError:
+            the arguments do not fit the operation, or its result would be absurdly large.
+    """
+    function = OPERATIONS[operation]
+    if operation in ("cast", "constexpr_cast"):
+        return function(given)
+    floats = {str(array.dtype) for array in _arrays(given) if array.dtype.kind == "f"}
+    if len(floats) > 1:
+        raise ValueError(f"it mixes {' and '.join(sorted(floats))}")
+    if floats != {"float16"}:
+        return function(given)
+    result = function({key: _widened(value) for key, value in given.items()})
+    return result.astype(np.float16) if result.dtype == np.float32 else result
+
+
+def _arrays(given: Arguments) -> list[Array]:
+    flat = [part for value in given.values() for part in (value if isinstance(value, list) else [value])]
+    return [part for part in flat if isinstance(part, np.ndarray)]
+
+
+def _widened(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_widened(part) for part in value]
+    half = isinstance(value, np.ndarray) and value.dtype == np.float16
+    return value.astype(np.float32) if half else value
 
 
 def quantize(given: Arguments) -> Array:
@@ -36,43 +66,37 @@ def dequantize(given: Arguments) -> Array:
     return np.asarray(centred * _along(given["scale"], values, given), np.float32)
 
 
-def conv(given: Arguments) -> Array:
-    """Convolution ``[N, C, *S] * [O, C/groups, *K]``, as one matrix product a group."""
-    weight, groups = given["weight"], int(given.get("groups", 1))
-    spatial = weight.ndim - 2
-    # [N, C, *K, *T]: the input value under each tap at each output position.
-    taps = _windows(given["x"], weight.shape[2:], given, spatial, 0.0)
-    batch, time = taps.shape[0], taps.shape[2 + spatial :]
-    columns = taps.reshape(batch, groups, -1, int(np.prod(time)))
-    matrix = weight.reshape(groups, weight.shape[0] // groups, -1)
-    result = np.matmul(matrix[None], columns).reshape(batch, weight.shape[0], *time)
-    bias = given.get("bias")
-    return result if bias is None else np.asarray(result + bias.reshape(-1, *[1] * spatial))
+def blockwise_shift_scale(given: Arguments) -> Array:
+    """``scale * (data - offset)``; each axis of ``data`` is a multiple of that of ``scale``, whose elements repeat."""
+    data, scale, offset = given["data"], given["scale"], given.get("offset")
+    if scale.ndim != data.ndim or 0 in scale.shape or any(n % m for n, m in zip(data.shape, scale.shape, strict=True)):
+        raise ValueError(f"scales {scale.shape} for {data.shape}")
+    if offset is not None and offset.shape != scale.shape:
+        raise ValueError(f"offsets {offset.shape} for scales {scale.shape}")
+
+    def along(parameter: Array) -> Array:
+        for axis, (size, count) in enumerate(zip(data.shape, scale.shape, strict=True)):
+            parameter = parameter.repeat(size // count, axis) if count > 1 else parameter
+        return parameter.astype(np.float32)
+
+    centred = data.astype(np.float32) - (0 if offset is None else along(offset))
+    return np.asarray(centred * along(scale), np.float32)
 
 
 def linear(given: Arguments) -> Array:
     """``x @ weight.T + bias``."""
-    _limit((*given["x"].shape[:-1], len(given["weight"])))
+    limit((*given["x"].shape[:-1], len(given["weight"])))
     result = given["x"] @ given["weight"].T
     return np.asarray(result + given["bias"] if "bias" in given else result)
 
 
-def max_pool(given: Arguments) -> Array:
-    """Maximum over each window; padding never wins."""
-    sizes = _integers(given["kernel_sizes"])
-    axes = tuple(range(2, 2 + len(sizes)))
-    return np.asarray(_windows(given["x"], sizes, given, len(sizes), -np.inf).max(axis=axes))
-
-
-def avg_pool(given: Arguments) -> Array:
-    """Mean over each window, of its own elements only where padding is excluded."""
-    sizes = _integers(given["kernel_sizes"])
-    axes = tuple(range(2, 2 + len(sizes)))
-    total = _windows(given["x"], sizes, given, len(sizes), 0.0).sum(axis=axes, dtype=np.float32)
-    if not bool(given.get("exclude_padding_from_average", False)):
-        return np.asarray(total / np.float32(np.prod(sizes)))
-    ones = np.ones((1, 1, *given["x"].shape[2:]), np.float32)
-    return np.asarray(total / _windows(ones, sizes, given, len(sizes), 0.0).sum(axis=axes))
+def matmul(given: Arguments) -> Array:
+    """``x @ y``; the leading axes are broadcast, the last two may be swapped first."""
+    x, y = given["x"], given["y"]
+    x = x.swapaxes(-1, -2) if bool(given.get("transpose_x", False)) else x
+    y = y.swapaxes(-1, -2) if bool(given.get("transpose_y", False)) else y
+    limit((*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1]))
+    return np.asarray(x @ y)
 
 
 def pad(given: Arguments) -> Array:
@@ -82,7 +106,33 @@ def pad(given: Arguments) -> Array:
     if given.get("mode", "constant") != "constant":
         raise NotImplementedError(f"mode '{given['mode']}'")
     pairs = [*before, *((int(first), int(last)) for first, last in amounts)]
-    return _padded(given["x"], pairs, given.get("constant_val", 0))
+    return padded(given["x"], pairs, given.get("constant_val", 0))
+
+
+def concat(given: Arguments) -> Array:
+    """``values`` one behind the other along ``axis``."""
+    limit((sum(array.size for array in given["values"]),))
+    return np.concatenate(given["values"], axis=int(given["axis"]))
+
+
+def tile(given: Arguments) -> Array:
+    """``x`` repeated ``reps`` times along every axis."""
+    repetitions = integers(given["reps"])
+    limit(size * count for size, count in zip(given["x"].shape, repetitions, strict=True))
+    if min(repetitions, default=1) < 1:
+        raise ValueError(f"reps {list(repetitions)}")
+    return np.tile(given["x"], repetitions)
+
+
+def gather(given: Arguments) -> Array:
+    """The slices of ``x`` along ``axis`` that ``indices`` names."""
+    x, indices, axis = given["x"], given["indices"], int(given.get("axis", 0))
+    if int(given.get("batch_dims", 0)) or bool(given.get("validate_indices", False)):
+        raise NotImplementedError("batch_dims or validate_indices")
+    limit((x.size // max(x.shape[axis], 1), indices.size))
+    if indices.size and (indices.min() < 0 or indices.max() >= x.shape[axis]):
+        raise ValueError("an index is out of bounds")
+    return np.asarray(x.take(indices, axis))
 
 
 def slice_by_index(given: Arguments) -> Array:
@@ -90,9 +140,9 @@ def slice_by_index(given: Arguments) -> Array:
     x, rank = given["x"], given["x"].ndim
     unmasked = [False] * rank
     begin_mask, end_mask, squeeze = (given.get(name, unmasked) for name in ("begin_mask", "end_mask", "squeeze_mask"))
-    stride = _integers(given.get("stride", [1] * rank))
+    stride = integers(given.get("stride", [1] * rank))
     cuts: list[Any] = []
-    for axis, (first, last) in enumerate(zip(_integers(given["begin"]), _integers(given["end"]), strict=True)):
+    for axis, (first, last) in enumerate(zip(integers(given["begin"]), integers(given["end"]), strict=True)):
         start, stop = None if begin_mask[axis] else first, None if end_mask[axis] else last
         cuts.append(first if squeeze[axis] else slice(start, stop, stride[axis]))
     return np.asarray(x[tuple(cuts)])
@@ -100,44 +150,8 @@ def slice_by_index(given: Arguments) -> Array:
 
 def slice_by_size(given: Arguments) -> Array:
     """``size`` elements from ``begin`` on every axis; a size of -1 takes all."""
-    pairs = zip(_integers(given["begin"]), _integers(given["size"]), strict=True)
+    pairs = zip(integers(given["begin"]), integers(given["size"]), strict=True)
     return np.asarray(given["x"][tuple(slice(first, None if n == -1 else first + n) for first, n in pairs)])
-
-
-def sigmoid(given: Arguments) -> Array:
-    """``1 / (1 + exp(-x))``, through tanh, which does not overflow."""
-    half = np.float32(0.5)
-    return np.asarray(half * np.tanh(half * given["x"]) + half)
-
-
-def leaky_relu(given: Arguments) -> Array:
-    """``x`` where it is positive, ``alpha * x`` elsewhere."""
-    x = given["x"]
-    return np.asarray(np.where(x >= 0, x, np.float32(given["alpha"]) * x))
-
-
-def _windows(x: Array, sizes: Sequence[int], given: Arguments, spatial: int, fill: float) -> Array:
-    """``[N, C, *sizes, *positions]``: a view of the padded input under each window."""
-    pads = np.asarray(given.get("pad", [0] * 2 * spatial)).reshape(-1, 2)
-    kind = given.get("pad_type", "custom")
-    if kind not in ("custom", "valid"):
-        raise NotImplementedError(f"pad_type '{kind}'")
-    if bool(given.get("ceil_mode", False)):
-        raise NotImplementedError("ceil_mode")
-    if kind == "custom" and pads.any():
-        pairs = [(0, 0), (0, 0), *((int(first), int(last)) for first, last in pads)]
-        x = _padded(x, pairs, fill)
-    strides = _integers(given.get("strides", [1] * spatial))
-    dilations = _integers(given.get("dilations", [1] * spatial))
-    spans = tuple((size - 1) * dilation + 1 for size, dilation in zip(sizes, dilations, strict=True))
-    views = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(2, 2 + spatial)))
-    # sliding_window_view appends the taps behind the positions.
-    positions = tuple(slice(None, None, step) for step in strides)
-    taps = tuple(slice(None, None, step) for step in dilations)
-    views = views[(slice(None), slice(None), *positions, *taps)]
-    _limit(views.shape)
-    order = (0, 1, *range(2 + spatial, 2 + 2 * spatial), *range(2, 2 + spatial))
-    return views.transpose(order)
 
 
 def _along(parameter: Any, values: Array, given: Arguments) -> Any:
@@ -150,51 +164,67 @@ def _along(parameter: Any, values: Array, given: Arguments) -> Any:
     return parameter.reshape([-1 if index == axis else 1 for index in range(values.ndim)])
 
 
-def _padded(x: Array, pairs: Sequence[tuple[int, int]], fill: Any) -> Array:
-    _limit(size + first + last for size, (first, last) in zip(x.shape, pairs, strict=True))
-    return np.asarray(np.pad(x, pairs, constant_values=fill))
-
-
-def _binary(operation: Callable[[Array, Array], Any]) -> Callable[[Arguments], Array]:
-    def evaluate(given: Arguments) -> Array:
-        _limit(np.broadcast_shapes(np.shape(given["x"]), np.shape(given["y"])))
-        return np.asarray(operation(given["x"], given["y"]))
-
-    return evaluate
-
-
-def _limit(shape: Iterable[int]) -> None:
-    """Refuse to allocate what no student needs: a file may claim anything."""
-    if math.prod(shape) > _MAX_ELEMENTS:
-        raise ValueError("an intermediate value would be absurdly large")
-
-
-def _integers(numbers: Any) -> tuple[int, ...]:
-    return tuple(int(number) for number in np.atleast_1d(numbers))
-
-
 OPERATIONS: Mapping[str, Callable[[Arguments], Array]] = {
     "quantize": quantize,
     "dequantize": dequantize,
     "constexpr_affine_dequantize": dequantize,
-    "conv": conv,
+    "constexpr_blockwise_shift_scale": blockwise_shift_scale,
+    "constexpr_cast": elementwise.cast,
+    "conv": windows.conv,
+    "conv_transpose": windows.conv_transpose,
+    "max_pool": windows.max_pool,
+    "avg_pool": windows.avg_pool,
+    "resize_bilinear": windows.resize_bilinear,
     "linear": linear,
-    "relu": lambda given: np.maximum(given["x"], 0),
-    "leaky_relu": leaky_relu,
-    "sigmoid": sigmoid,
-    "tanh": lambda given: np.asarray(np.tanh(given["x"])),
-    "add": _binary(np.add),
-    "mul": _binary(np.multiply),
-    "concat": lambda given: np.concatenate(given["values"], axis=int(given["axis"])),
+    "matmul": matmul,
+    "concat": concat,
     "pad": pad,
-    "reshape": lambda given: given["x"].reshape(_integers(given["shape"])),
-    "transpose": lambda given: given["x"].transpose(_integers(given["perm"])),
+    "tile": tile,
+    "gather": gather,
+    "reshape": lambda given: given["x"].reshape(integers(given["shape"])),
+    "transpose": lambda given: given["x"].transpose(integers(given["perm"])),
     "slice_by_index": slice_by_index,
     "slice_by_size": slice_by_size,
-    "max_pool": max_pool,
-    "avg_pool": avg_pool,
-    "reduce_mean": lambda given: np.mean(
-        given["x"], axis=_integers(given["axes"]), keepdims=bool(given.get("keep_dims", False))
-    ),
     "identity": lambda given: given["x"],
+    "cast": elementwise.cast,
+    "select": elementwise.select,
+    "sigmoid": elementwise.sigmoid,
+    "leaky_relu": elementwise.leaky_relu,
+    "prelu": elementwise.prelu,
+    "elu": elementwise.elu,
+    "gelu": elementwise.gelu,
+    "softmax": elementwise.softmax,
+    "log": elementwise.log,
+    "clip": elementwise.clip,
+    "relu": elementwise.unary(lambda x: np.maximum(x, 0)),
+    "relu6": elementwise.unary(lambda x: np.clip(x, 0, 6)),
+    "tanh": elementwise.unary(np.tanh),
+    "exp": elementwise.unary(np.exp),
+    "sqrt": elementwise.unary(np.sqrt),
+    "abs": elementwise.unary(np.abs),
+    "sin": elementwise.unary(np.sin),
+    "cos": elementwise.unary(np.cos),
+    "floor": elementwise.unary(np.floor),
+    "ceil": elementwise.unary(np.ceil),
+    "round": elementwise.unary(np.rint),  # halves to even
+    "sign": elementwise.unary(np.sign),
+    "logical_not": elementwise.unary(np.logical_not),
+    "add": elementwise.binary(np.add),
+    "sub": elementwise.binary(np.subtract),
+    "mul": elementwise.binary(np.multiply),
+    "real_div": elementwise.binary(np.divide),
+    "pow": elementwise.binary(np.power),
+    "maximum": elementwise.binary(np.maximum),
+    "minimum": elementwise.binary(np.minimum),
+    "equal": elementwise.binary(np.equal),
+    "less": elementwise.binary(np.less),
+    "less_equal": elementwise.binary(np.less_equal),
+    "greater": elementwise.binary(np.greater),
+    "greater_equal": elementwise.binary(np.greater_equal),
+    "logical_and": elementwise.binary(np.logical_and),
+    "logical_or": elementwise.binary(np.logical_or),
+    "reduce_mean": elementwise.reduction(np.mean),
+    "reduce_sum": elementwise.reduction(np.sum),
+    "reduce_max": elementwise.reduction(np.max),
+    "reduce_min": elementwise.reduction(np.min),
 }

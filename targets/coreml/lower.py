@@ -1,13 +1,35 @@
 """A hub graph as a Core ML package: node by node, with coremltools' MIL builder, nothing decided.
 
-========================  =========================================================================
+========================  =============================================================================================
 the hub graph             the ML program
-========================  =========================================================================
-weight, int8 and DQ       ``constexpr_affine_dequantize``: int8 in the file, decompressed on loading
-bias, int32 and DQ        a float32 constant: ``integer * scale``
-activation, Q and DQ      ``quantize`` and ``dequantize``, which need iOS 17
-everything else           the operation of the same meaning, in float32
-========================  =========================================================================
+========================  =============================================================================================
+weight, int8 and DQ       ``constexpr_affine_dequantize``; ``constexpr_blockwise_shift_scale`` in the form ``ios18``:
+                          int8 in the file, decompressed on loading to what the node computes in
+weight, float16 and Cast  a float16 constant, behind ``constexpr_cast`` where the node computes in float32
+bias, int32 and DQ        a float constant: ``integer * scale``
+activation, Q and DQ      ``quantize`` and ``dequantize``, which need iOS 17, among float32 operations
+Q and DQ of a moved value nothing, where they repeat the parameters of the DQ before the movement
+``Clip`` to [0, 6]        ``relu6``
+``PRelu``                 ``prelu`` between two ``reshape``: Core ML has it for images only
+``ConvTranspose``         ``conv_transpose``, cropped by its ``pad``; behind a ``pad`` where ``output_padding`` wants it
+``Resize``                ``resize_bilinear``; of one axis between two ``reshape``
+``Expand``                ``tile``
+``Log``                   ``log`` with epsilon 0
+everything else           the operation of the same meaning
+========================  =============================================================================================
+
+======  ============  =======  ========================================================================================
+form    computes in   needs    for
+======  ============  =======  ========================================================================================
+        float16       iOS 16   the Neural Engine; inputs and outputs stay float32, with a ``cast`` behind and before
+fp32    float32       iOS 16   CPU and GPU, and whatever must agree with other targets to the last bit
+ios18   float16       iOS 18   the same with iOS 18's storage of weights
+w8a8    float32       iOS 17   graphs with int8 activations
+======  ============  =======  ========================================================================================
+
+A graph with int8 activations computes in float32 in every form: their scales are the meaning of int8, and float16 has
+no room for them. Of a float16 program some nodes compute in float32 (``precision.py`` says which and why); the
+metadata entry ``phiz.float32`` names them.
 
 The builder infers and checks the types; no graph pass runs, so what the package computes is what the hub graph says.
 Two things that change no value are left out: the Q and DQ behind an operator that only moves elements, where they
@@ -18,6 +40,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,58 +50,105 @@ import onnx_ir as ir
 from compile.errors import Bug, UserError
 from compile.model import Model, constant, shape_of
 from targets.base import Artifact
-from targets.coreml import toolbox
-from targets.coreml.operators import Operands, emit
+from targets.coreml import toolbox, weights
+from targets.coreml.operands import Operands
+from targets.coreml.operators import emit
 from targets.coreml.package import NAME, NAMES, Ports, pack
+from targets.coreml.precision import float32_nodes
 
-_MOVES = ("Reshape", "Transpose", "Slice")
+FLOAT32 = "phiz.float32"  # metadata: JSON, node of a float16 program that computes in float32 -> why
+
+_MOVES = ("Reshape", "Transpose", "Slice", "Gather", "Expand")
+_CASTS = {"float16": "fp16", "float32": "fp32"}
 
 
-def lower(model: Model) -> Artifact:
+@dataclass(frozen=True)
+class Form:
+    """A dress of the target.
+
+    Attributes:
+        needs: the least iOS, as coremltools calls it.
+        computes: ``float16`` or ``float32``.
+        blockwise: whether weights are stored as iOS 18 stores them.
+    """
+
+    needs: str
+    computes: str
+    blockwise: bool = False
+
+
+FORMS: Mapping[str, Form] = {
+    "": Form("iOS16", "float16"),
+    "fp32": Form("iOS16", "float32"),
+    "ios18": Form("iOS18", "float16", blockwise=True),
+    "w8a8": Form("iOS17", "float32"),
+}
+
+
+def lower(model: Model, form: str = "") -> Artifact:
     """Translate a hub graph into the files of an ``.mlpackage``.
+
+    Args:
+        model: in the hub dialect, float or with Q/DQ pairs. Where a value's ``meta`` has ``phiz.peak``, the largest
+            magnitude that calibration saw, what reads or writes it computes in float32 if float16 ends below.
+        form: a key of ``FORMS``.
 
     Returns:
         Three files: the manifest, the ML program and its weights. Byte-identical for equal graphs. Inputs and
         outputs are float32 under their ONNX names; where Core ML does not allow one (``input.1``), other signs become
-        ``_`` and the metadata entry ``phiz.names`` says what was meant. Needs iOS 16 / macOS 13, or 17 / 14 where
-        activations are int8.
+        ``_`` and the metadata entry ``phiz.names`` says what was meant. The package is called after the graph and, if
+        any, the form. Needs iOS 16 / macOS 13, iOS 17 / macOS 14 where activations are int8, or what the form needs.
 
     Raises:
         UnsupportedNode: Core ML has no equal of a node.
-        UserError: a value is both input and output.
+        UserError: there is no such form, a value is both input and output, or one of them is not float32.
     """
+    if form not in FORMS:
+        known = ", ".join(name for name in FORMS if name)
+        raise UserError(f"unknown form '{form}' of Core ML", fix=f"choose from: {known}")
     coremltools = toolbox.load()
     for both in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
         raise UserError("it is both an input and an output", where=f"tensor '{both}'", fix="drop that output")
+    for port in (*model.inputs, *model.outputs):
+        if port.dtype != "float32":
+            what = f"Core ML's inputs and outputs are float32 here, it is {port.dtype}"
+            raise UserError(what, where=f"tensor '{port.name}'", fix="put a Cast beside it")
     model, meant = _with_allowed_names(model)
     graph = model.ir.graph
+    chosen = FORMS[form]
     quantized = any(node.op_type == "QuantizeLinear" for node in graph)
-    target = coremltools.target.iOS17 if quantized else coremltools.target.iOS16
-    function = _build(graph, target)
-    name = f"{graph.name or 'student'}.mlpackage"
+    target = getattr(coremltools.target, chosen.needs)
+    target = max(target, coremltools.target.iOS17) if quantized else target
+    wide: dict[ir.Node, str] = {}
+    if chosen.computes == "float16":
+        wide = dict.fromkeys(graph, "") if quantized else float32_nodes(graph)
+    function = _build(graph, target, chosen, wide)
+    name = f"{graph.name or 'student'}{form and '.'}{form}.mlpackage"
     if not NAME.fullmatch(name.removesuffix(".mlpackage").replace("-", "_").replace(".", "_")):
-        name = "student.mlpackage"
+        name = f"student{form and '.'}{form}.mlpackage"
     ports = Ports(
         inputs=tuple((port.name, port.shape) for port in model.inputs),
         outputs=tuple((port.name, port.shape) for port in model.outputs),
     )
-    metadata = {**model.metadata, **({NAMES: json.dumps(meant, sort_keys=True)} if meant else {})}
-    return Artifact("coreml", name, pack(function, ports, int(target), metadata, name))
+    reasons = {node.name or "": reason for node, reason in wide.items() if reason}
+    notes = {key: json.dumps(value, sort_keys=True) for key, value in ((NAMES, meant), (FLOAT32, reasons)) if value}
+    return Artifact("coreml", name, pack(function, ports, int(target), {**model.metadata, **notes}, name))
 
 
-def _build(graph: ir.Graph, target: Any) -> Any:
+def _build(graph: ir.Graph, target: Any, form: Form, wide: Mapping[ir.Node, str]) -> Any:
     """The MIL function of ``graph``."""
     from coremltools.converters.mil import mil
 
     placeholders = {value.name: mil.Builder.placeholder(shape_of(value)) for value in graph.inputs}
     with mil.Function(placeholders, opset_version=target) as function:
-        translation = _Translation(mil.Builder, {value: function.inputs[value.name] for value in graph.inputs})
+        inputs = {value: function.inputs[value.name] for value in graph.inputs}
+        translation = _Translation(mil.Builder, form, wide, inputs)
         for node in graph:
             translation.visit(node)
         # An output needs an operation of its own to carry its name.
         outputs: list[Any] = []
         for value in graph.outputs:
-            result = translation.operand(value)
+            result = translation.operand(value, "float32")
             if isinstance(result, np.ndarray) or any(
                 result is other for other in (*function.inputs.values(), *outputs)
             ):
@@ -90,29 +161,62 @@ def _build(graph: ir.Graph, target: Any) -> Any:
 class _Translation:
     """The state of one translation: what stands for each value so far."""
 
-    def __init__(self, builder: Any, values: dict[ir.Value, Any]) -> None:
-        self.builder = builder
-        self.values = values
+    def __init__(self, builder: Any, form: Form, wide: Mapping[ir.Node, str], inputs: Mapping[ir.Value, Any]) -> None:
+        self.builder, self.form, self.wide = builder, form, wide
+        self.values: dict[ir.Value, tuple[Any, str]] = {}  # what it is, and in which precision
+        self.others: dict[tuple[ir.Value, str], Any] = {}  # the same in the other precision, or decompressed
         self.exact: dict[ir.Value, ir.Value] = {}  # output of a Q that changes nothing -> its input
+        for value, placeholder in inputs.items():
+            self.values[value] = placeholder, "float32"
 
     def visit(self, node: ir.Node) -> None:
         first, output = node.inputs[0], node.outputs[0]
         if first is None:
             raise Bug(f"node '{node.name}' lacks its first input")
+        if node.op_type in weights.STORED and constant(first) is not None:
+            return  # widened where it is used, to what is used there
         if node.op_type == "QuantizeLinear" and _is_exact(node):
             self.exact[output] = first
         elif first in self.exact:
-            self.values[output] = self.operand(self.exact[first])
+            self.values[output] = self.values[self.exact[first]]
         elif node.op_type == "Relu" and _is_clipped(node):
-            self.values[output] = self.operand(first)
+            self.values[output] = self.values[first]
         else:
-            inputs = [None if value is None else self.operand(value) for value in node.inputs]
-            attributes = {name: attribute.value for name, attribute in node.attributes.items()}
-            self.values[output] = emit(self.builder, Operands(node, inputs, attributes))
+            precision = "float32" if node in self.wide else self.form.computes
+            self.values[output] = emit(self.builder, self.operands(node, precision)), precision
 
-    def operand(self, value: ir.Value) -> Any:
-        """A MIL value, or the numpy array of a constant."""
-        return self.values[value] if value in self.values else constant(value)
+    def operands(self, node: ir.Node, precision: str) -> Operands:
+        inputs = [None if value is None else self.operand(value, precision) for value in node.inputs]
+        attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+        return Operands(node, inputs, attributes, precision)
+
+    def operand(self, value: ir.Value, precision: str) -> Any:
+        """A MIL value, or the numpy array of a constant; floats in the precision asked for."""
+        if value in self.values and (self.values[value][1] == precision or not _is_float(value)):
+            return self.values[value][0]
+        if (value, precision) not in self.others:
+            self.others[value, precision] = self.converted(value, precision)
+        return self.others[value, precision]
+
+    def converted(self, value: ir.Value, precision: str) -> Any:
+        if value in self.values:
+            return self.builder.cast(x=self.values[value][0], dtype=_CASTS[precision])
+        producer, data = value.producer(), constant(value)
+        if producer is not None:
+            operands = Operands(
+                producer,
+                [None if part is None else constant(part) for part in producer.inputs],
+                {name: attribute.value for name, attribute in producer.attributes.items()},
+                precision,
+            )
+            return weights.stored(self.builder, operands, blockwise=self.form.blockwise)
+        if data is None:
+            raise Bug(f"value '{value.name}' is neither computed nor constant")
+        return data.astype(precision) if data.dtype == np.float32 else data
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype == ir.DataType.FLOAT
 
 
 def _is_exact(quantize: ir.Node) -> bool:

@@ -1,42 +1,16 @@
-"""The MIL operation of each hub operator."""
+"""The MIL operation of each hub operator: one table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
-from numpy.typing import NDArray
 
-from compile.errors import UnsupportedNode
-from compile.model import source_of
+from targets.coreml import products, shapes, weights
+from targets.coreml.operands import Operands
 
-_STAGE = "the Core ML target"
 _MAX_RANK = 5
-
-
-@dataclass(frozen=True)
-class Operands:
-    """A node with its inputs as MIL values or, where constant, numpy arrays; None where an input is absent."""
-
-    node: ir.Node
-    inputs: Sequence[Any]
-    attributes: Mapping[str, Any]
-
-    def __getitem__(self, index: int) -> Any:
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def integers(self, index: int) -> list[int]:
-        """A constant int64 input as a list."""
-        return [int(number) for number in np.atleast_1d(self.inputs[index])]
-
-    def refuse(self, reason: str) -> UnsupportedNode:
-        """The error that names this node."""
-        return UnsupportedNode(
-            self.node.op_type, self.node.name or "", reason, source=source_of(self.node), stage=_STAGE
-        )
 
 
 def emit(builder: Any, operands: Operands) -> Any:
@@ -53,14 +27,12 @@ def emit(builder: Any, operands: Operands) -> Any:
             raise operands.refuse(f"'{value.name}' has rank {len(value.shape)}, Core ML's tensors have at most 5")
     try:
         return translate(builder, operands)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise operands.refuse(f"coremltools says: {str(error).splitlines()[0]}") from error
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise operands.refuse(f"coremltools says: {reason}") from error
 
 
-# Translations, one a hub operator: (MIL builder, node) -> MIL value or numpy constant.
-
-
-def _same(operation: str) -> Callable[[Any, Operands], Any]:
+def _unary(operation: str) -> Callable[[Any, Operands], Any]:
     """An operation with one input and no parameters."""
     return lambda builder, node: getattr(builder, operation)(x=node[0])
 
@@ -69,128 +41,99 @@ def _binary(operation: str) -> Callable[[Any, Operands], Any]:
     return lambda builder, node: getattr(builder, operation)(x=node[0], y=node[1])
 
 
-def _conv(builder: Any, node: Operands) -> Any:
-    bias = {} if node[2] is None else {"bias": node[2]}
-    return builder.conv(
-        x=node[0],
-        weight=node[1],
-        strides=list(node.attributes["strides"]),
-        pad_type="custom",
-        pad=_interleaved(node.attributes["pads"]),
-        dilations=list(node.attributes["dilations"]),
-        groups=int(node.attributes["group"]),
-        **bias,
-    )
+def _reduce(operation: str) -> Callable[[Any, Operands], Any]:
+    return lambda builder, node: getattr(builder, operation)(x=node[0], axes=node.integers(1), keep_dims=True)
 
 
-def _gemm(builder: Any, node: Operands) -> Any:
-    bias = {} if node[2] is None else {"bias": node[2]}
-    return builder.linear(x=node[0], weight=node[1], **bias)
+def _log(builder: Any, node: Operands) -> Any:
+    """``log(x + epsilon)``, in which epsilon must be nothing: its default would turn the -inf of 0 into -103."""
+    return builder.log(x=node[0], epsilon=node.real(0))
 
 
-def _pool(operation: str) -> Callable[[Any, Operands], Any]:
-    def translate(builder: Any, node: Operands) -> Any:
-        if any(step != 1 for step in node.attributes.get("dilations", ())):
-            raise node.refuse("Core ML has no dilated pooling")
-        average = {}
-        if operation == "avg_pool":
-            average = {"exclude_padding_from_average": not node.attributes.get("count_include_pad", 0)}
-        return getattr(builder, operation)(
-            x=node[0],
-            kernel_sizes=list(node.attributes["kernel_shape"]),
-            strides=list(node.attributes["strides"]),
-            pad_type="custom",
-            pad=_interleaved(node.attributes["pads"]),
-            **average,
-        )
-
-    return translate
+def _gelu(builder: Any, node: Operands) -> Any:
+    modes = {"none": "EXACT", "tanh": "TANH_APPROXIMATION"}
+    return builder.gelu(x=node[0], mode=modes[node.attributes.get("approximate", "none")])
 
 
-def _global_average_pool(builder: Any, node: Operands) -> Any:
-    return builder.reduce_mean(x=node[0], axes=list(range(2, node[0].rank)), keep_dims=True)
+def _clip(builder: Any, node: Operands) -> Any:
+    low, high = (np.asarray(node[index]).item() for index in (1, 2))
+    if (low, high) == (0, 6):
+        return builder.relu6(x=node[0])
+    return builder.clip(x=node[0], alpha=node.real(low), beta=node.real(high))
 
 
-def _pad(builder: Any, node: Operands) -> Any:
-    pads = node.integers(1)
-    if min(pads) < 0:
-        raise node.refuse("Core ML cannot pad by a negative amount")
-    value = np.float32(0 if node[2] is None else np.asarray(node[2]).item())
-    return builder.pad(x=node[0], pad=_interleaved(pads), mode="constant", constant_val=value)
+def _prelu(builder: Any, node: Operands) -> Any:
+    """``prelu``, which takes one slope a channel of images only: what is none becomes one, and then itself again."""
+    slope = np.asarray(node[1])
+    if slope.size == 1:
+        return builder.leaky_relu(x=node[0], alpha=node.real(slope))
+    x, shape = node[0], list(node[0].shape)
+    if slope.size != slope.shape[0] or slope.shape[0] != shape[1]:
+        raise node.refuse("Core ML has one slope a channel, or one for all")
+    if len(shape) != 4:
+        x = builder.reshape(x=x, shape=[*shape[:2], 1, int(np.prod(shape[2:]))])
+    x = builder.prelu(x=x, alpha=slope.reshape(-1))
+    return builder.reshape(x=x, shape=shape) if len(shape) != 4 else x
 
 
-def _reshape(builder: Any, node: Operands) -> Any:
-    shape = node.integers(1)
-    if not shape:
-        raise node.refuse("Core ML cannot reshape to a scalar; keep one axis of size 1")
-    return builder.reshape(x=node[0], shape=shape)
+def _where(builder: Any, node: Operands) -> Any:
+    return builder.select(cond=node[0], a=node[1], b=node[2])
 
 
-def _slice(builder: Any, node: Operands) -> Any:
-    begin, end, stride = [0] * node[0].rank, list(node[0].shape), [1] * node[0].rank
-    for first, last, axis, step in zip(*(node.integers(index) for index in (1, 2, 3, 4)), strict=True):
-        begin[axis], end[axis], stride[axis] = first, last, step
-    if all(step == 1 for step in stride):
-        size = [last - first for first, last in zip(begin, end, strict=True)]
-        return builder.slice_by_size(x=node[0], begin=begin, size=size)
-    return builder.slice_by_index(x=node[0], begin=begin, end=end, stride=stride)
-
-
-def _quantize(builder: Any, node: Operands) -> Any:
-    zero = np.int8(0) if node[2] is None else np.asarray(node[2])[()]
-    offset = {"zero_point": zero} if zero else {}
-    return builder.quantize(input=node[0], scale=np.float32(node[1]), output_dtype=str(zero.dtype), **offset)
-
-
-def _dequantize(builder: Any, node: Operands) -> Any:
-    scale = np.asarray(node[1], np.float32)
-    zero = np.zeros((), np.int8) if node[2] is None else np.asarray(node[2])
-    if not isinstance(node[0], np.ndarray):
-        offset = {"zero_point": zero[()]} if zero[()] else {}
-        return builder.dequantize(input=node[0], scale=scale[()], **offset)
-    axis = int(node.attributes.get("axis", 1)) if scale.ndim else 0
-    if node[0].dtype == np.int32 or node[0].ndim == 0:
-        return _real(node[0], scale, zero, axis)
-    if not zero.any():
-        zero = np.zeros((), node[0].dtype)
-    return builder.constexpr_affine_dequantize(
-        quantized_data=node[0], zero_point=zero if zero.ndim else zero[()], scale=scale if scale.ndim else scale[()],
-        axis=np.int32(axis),
-    )  # fmt: skip
-
-
-def _real(
-    data: NDArray[np.generic], scale: NDArray[np.float32], zero: NDArray[np.generic], axis: int
-) -> NDArray[np.float32]:
-    """``scale * (data - zero)`` in float32, along ``axis``."""
-    shape = [-1 if index == axis else 1 for index in range(data.ndim)] if scale.ndim else []
-    centred = data.astype(np.int64) - zero.astype(np.int64).reshape(shape if zero.ndim else [])
-    return np.asarray(centred.astype(np.float32) * scale.reshape(shape), np.float32)
-
-
-def _interleaved(pads: Sequence[int]) -> list[int]:
-    """ONNX's begins then ends as MIL's begin and end of each axis."""
-    half = len(pads) // 2
-    return [int(pads[index]) for axis in range(half) for index in (axis, axis + half)]
+def _cast(builder: Any, node: Operands) -> Any:
+    """Of bool to float: the dialect has no other."""
+    return builder.cast(x=node[0], dtype={"float16": "fp16", "float32": "fp32"}[node.precision])
 
 
 _TRANSLATIONS: Mapping[str, Callable[[Any, Operands], Any]] = {
-    "Conv": _conv,
-    "Gemm": _gemm,
-    "Relu": _same("relu"),
-    "Sigmoid": _same("sigmoid"),
-    "Tanh": _same("tanh"),
-    "LeakyRelu": lambda builder, node: builder.leaky_relu(x=node[0], alpha=np.float32(node.attributes["alpha"])),
-    "Add": _binary("add"),
-    "Mul": _binary("mul"),
-    "Concat": lambda builder, node: builder.concat(values=list(node.inputs), axis=int(node.attributes["axis"])),
-    "Pad": _pad,
-    "Reshape": _reshape,
-    "Transpose": lambda builder, node: builder.transpose(x=node[0], perm=list(node.attributes["perm"])),
-    "Slice": _slice,
-    "MaxPool": _pool("max_pool"),
-    "AveragePool": _pool("avg_pool"),
-    "GlobalAveragePool": _global_average_pool,
-    "QuantizeLinear": _quantize,
-    "DequantizeLinear": _dequantize,
+    "Conv": products.conv,
+    "ConvTranspose": products.conv_transpose,
+    "Gemm": products.gemm,
+    "MatMul": products.matmul,
+    "MaxPool": products.pool("max_pool"),
+    "AveragePool": products.pool("avg_pool"),
+    "GlobalAveragePool": products.global_average_pool,
+    "Concat": shapes.concat,
+    "Expand": shapes.expand,
+    "Gather": shapes.gather,
+    "Pad": shapes.pad,
+    "Reshape": shapes.reshape,
+    "Resize": shapes.resize,
+    "Slice": shapes.cut,
+    "Transpose": shapes.transpose,
+    "QuantizeLinear": weights.quantize,
+    "DequantizeLinear": weights.dequantize,
+    "LeakyRelu": lambda builder, node: builder.leaky_relu(x=node[0], alpha=node.real(node.attributes["alpha"])),
+    "Elu": lambda builder, node: builder.elu(x=node[0], alpha=node.real(node.attributes.get("alpha", 1.0))),
+    "Softmax": lambda builder, node: builder.softmax(x=node[0], axis=int(node.attributes["axis"])),
+    "Log": _log,
+    "Gelu": _gelu,
+    "Clip": _clip,
+    "PRelu": _prelu,
+    "Where": _where,
+    "Cast": _cast,
+    **{
+        name: _unary(operation)
+        for name, operation in (
+            *(("Relu", "relu"), ("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("Exp", "exp"), ("Sqrt", "sqrt")),
+            *(("Abs", "abs"), ("Sin", "sin"), ("Cos", "cos"), ("Floor", "floor"), ("Ceil", "ceil")),
+            *(("Round", "round"), ("Sign", "sign"), ("Not", "logical_not")),
+        )
+    },
+    **{
+        name: _binary(operation)
+        for name, operation in (
+            *(("Add", "add"), ("Sub", "sub"), ("Mul", "mul"), ("Div", "real_div"), ("Pow", "pow")),
+            *(("Max", "maximum"), ("Min", "minimum"), ("Equal", "equal"), ("And", "logical_and"), ("Or", "logical_or")),
+            *(("Less", "less"), ("LessOrEqual", "less_equal"), ("Greater", "greater")),
+            ("GreaterOrEqual", "greater_equal"),
+        )
+    },
+    **{
+        name: _reduce(operation)
+        for name, operation in (
+            *(("ReduceMean", "reduce_mean"), ("ReduceSum", "reduce_sum")),
+            *(("ReduceMax", "reduce_max"), ("ReduceMin", "reduce_min")),
+        )
+    },
 }

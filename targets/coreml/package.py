@@ -9,7 +9,8 @@ operation with a long name, and equal constants once a use. Here:
   an argument bind to a name or to a value, and Chromium's WebNN backend binds parameters by value in every program
   that it hands to Core ML;
 - operations other than constants carry no ``name`` attribute, which is for messages; Chromium's carry none either;
-- a float32 constant below 1 KiB (biases, scales) stands in the program: in ``weight.bin`` it costs 120 bytes more;
+- float and int8 constants lie in ``weight.bin`` from ten elements on and are named by a ``const`` operation, as
+  coremltools does it: biases and weights are what Core ML meets in every other package;
 - the manifest's identifiers are derived from the content they identify.
 
 Layout of ``weight.bin``: a header of 64 bytes (record count, version 2), then records, each a 64-byte description
@@ -38,19 +39,22 @@ NAMES = "phiz.names"  # metadata: JSON, Core ML's name of an input or output -> 
 
 _DATA = "Data/com.apple.CoreML"
 _BLOB = "@model_path/weights/weight.bin"
-# Elements from which on a constant lies in weight.bin. For int8 this is coremltools' own limit.
-_INLINE_LIMITS = {"floats": 256, "bytes": 10}
+_IN_FILE = 10  # elements from which on a constant lies in weight.bin: coremltools' own limit
 _FLOAT32 = 65568  # FeatureTypes.proto: ArrayFeatureType.ArrayDataType.FLOAT32
-_OPSETS = {7: "CoreML6", 8: "CoreML7"}
+_IOS17 = 8
+_OPSETS = {7: "CoreML6", 8: "CoreML7", 9: "CoreML8"}
 # numpy name -> (MIL.proto DataType, field of TensorValue, element type in weight.bin)
 _TYPES = {
     "bool": (1, "bools", None),
     "str": (2, "strings", None),
+    "float16": (10, "bytes", 1),
     "float32": (11, "floats", 2),
     "int8": (21, "bytes", 4),
     "int32": (23, "ints", None),
     "uint8": (31, "bytes", 3),
 }
+# Parameters that are bound to names even where they are constants; others are settings, which may stand in place.
+_OPERANDS = ("weight", "bias", "x", "y", "a", "b", "values", "indices")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def pack(function: Any, ports: Ports, version: int, metadata: Mapping[str, str],
     Args:
         function: a coremltools MIL ``Function``, its inputs named like ``ports.inputs``.
         ports: how the model's inputs and outputs are described.
-        version: the Core ML specification version, 7 for iOS 16 or 8 for iOS 17.
+        version: the Core ML specification version: 7 for iOS 16, 8 for iOS 17, 9 for iOS 18.
         metadata: user-defined metadata.
         name: the package's folder name.
     """
@@ -168,7 +172,10 @@ class _Writer:
                 if variable is None:
                     continue
                 if op.op_type.startswith("constexpr_"):
-                    written.attributes[parameter].CopyFrom(self.value(variable.val, parameter))
+                    # What a constexpr reads are its attributes until iOS 17, later its inputs.
+                    early = int(op.opset_version) <= _IOS17
+                    slot = written.attributes[parameter] if early else written.inputs[parameter].arguments.add().value
+                    slot.CopyFrom(self.value(variable.val, parameter))
                 elif variable.op is not None and variable.op.op_type == "const":
                     self.argument(block, written.inputs[parameter].arguments.add(), variable.val, parameter, uses)
                 else:
@@ -186,7 +193,7 @@ class _Writer:
         key = self.value(data, "").SerializeToString(deterministic=True)
         if key not in self.shared:
             array = _array(data)
-            is_operand = parameter in ("weight", "x", "y", "values")
+            is_operand = parameter in _OPERANDS or _in_file(array)
             name = "" if is_operand else "aa"
             const: Any = type(block)().operations.add(type="const")
             const.attributes["val"].CopyFrom(self.value(data, parameter))
@@ -213,7 +220,7 @@ class _Writer:
         written = MIL_pb2.Value()
         _set_type(written.type.tensorType, dtype, array.shape)
         _, title, code = _TYPES[dtype]
-        if code is not None and parameter and array.size >= _INLINE_LIMITS[title]:
+        if code is not None and parameter and _in_file(array):
             written.blobFileValue.fileName = _BLOB
             written.blobFileValue.offset = self.blobs.add(code, array.tobytes())
         elif title == "bytes":
@@ -233,6 +240,10 @@ def _constants(op: Any) -> Iterator[tuple[str, Any]]:
         for variable in given if isinstance(given, list | tuple) else (given,):
             if variable is not None and variable.op is not None and variable.op.op_type == "const":
                 yield parameter, variable
+
+
+def _in_file(array: NDArray[Any]) -> bool:
+    return _TYPES[str(array.dtype)][2] is not None and array.size >= _IN_FILE
 
 
 def _array(data: Any) -> NDArray[Any]:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from targets.base import Files, Runner
 from targets.coreml import mil
-from targets.coreml.arithmetic import OPERATIONS
+from targets.coreml.arithmetic import OPERATIONS, evaluate
 from targets.coreml.package import NAMES
 
-_MAX_BYTES = 1 << 31  # of one value; what declares more is no student
+_MAX_BYTES = 1 << 29  # of all values together; what declares more is no student
+# What numpy and the evaluator raise where arguments do not fit an operation.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
 
 
 def load(path: Path) -> Runner:
@@ -33,16 +35,21 @@ def load(path: Path) -> Runner:
     function = package.functions["main"]
     constants: dict[str, Any] = {}
     steps: list[mil.Operation] = []
+    total = sum(_checked_size(operation, package.model) for operation in function.operations)
+    if total > _MAX_BYTES:
+        raise UserError(f"its results are declared to take {total} bytes: not checked", where=package.model)
     for operation in function.operations:
-        _check(operation, package.model)
         if operation.type == "const":
             constants[operation.outputs[0].name] = _constant(operation.attributes.get("val"), package.model)
         elif operation.type.startswith("constexpr_"):
-            stored = {key: _constant(value, package.model) for key, value in operation.attributes.items() if value}
-            constants[operation.outputs[0].name] = _apply(operation, stored, package.model)
+            attributes = {key: (value,) for key, value in operation.attributes.items() if value and key != "name"}
+            given = _bind(operation, {**attributes, **operation.inputs}, constants, package.model)
+            if any(isinstance(argument, _Name) for argument in given.values()):
+                raise UserError(f"'{operation.type}' reads what is not constant", where=package.model)
+            constants[operation.outputs[0].name] = _apply(operation, given, package.model)
         else:
             steps.append(operation)
-    ready = tuple(_Step(step, _bind(step, constants, package.model)) for step in steps)
+    ready = tuple(_Step(step, _bind(step, step.inputs, constants, package.model)) for step in steps)
     return _Program(package.model, function, ready, constants, _names(package.metadata))
 
 
@@ -123,7 +130,8 @@ def _files(path: Path) -> Files:
     return found
 
 
-def _check(operation: mil.Operation, where: str) -> None:
+def _checked_size(operation: mil.Operation, where: str) -> int:
+    """Bytes of an operation's result, which must be one of fixed size that can be evaluated here."""
     if operation.type != "const" and operation.type not in OPERATIONS:
         raise UserError(
             f"operation '{operation.type}' cannot be evaluated on this machine: not checked",
@@ -133,13 +141,14 @@ def _check(operation: mil.Operation, where: str) -> None:
     sizes = [value.type.size for value in operation.outputs]
     if len(sizes) != 1 or (sizes[0] is None and operation.outputs[0].type.dtype != "str"):
         raise UserError(f"'{operation.type}' has no single result of fixed size: not checked", where=where)
-    if (sizes[0] or 0) > _MAX_BYTES:
-        raise UserError(f"'{operation.type}' declares a result of {sizes[0]} bytes", where=where)
+    return sizes[0] or 0
 
 
-def _bind(step: mil.Operation, constants: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _bind(
+    step: mil.Operation, parameters: Mapping[str, tuple[Any, ...]], constants: Mapping[str, Any], where: str
+) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
-    for parameter, given in step.inputs.items():
+    for parameter, given in parameters.items():
         if all(isinstance(argument, str) for argument in given):
             names = tuple(argument for argument in given if isinstance(argument, str))
             arguments[parameter] = _Name(names, parameter == "values")
@@ -179,8 +188,8 @@ def _apply(operation: mil.Operation, given: Mapping[str, Any], where: str) -> ND
     declared = operation.outputs[0]
     try:
         with np.errstate(all="ignore"):  # an infinity is an answer too; whoever compares it will say so
-            result = OPERATIONS[operation.type](given)
-    except (ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+            result = evaluate(operation.type, given)
+    except _MISFITS as error:
         what = f"'{operation.type}' (-> '{declared.name}') cannot be evaluated: {error}"
         raise UserError(what, where=where, fix="the package is corrupt, or uses a form that is not checked") from error
     if result.shape != declared.type.shape or str(result.dtype) != declared.type.dtype:

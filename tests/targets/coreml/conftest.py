@@ -16,9 +16,9 @@ from targets.coreml.lower import lower
 
 
 @pytest.fixture
-def lowered() -> Callable[[onnx.ModelProto], Artifact]:
-    """The package of a hub graph."""
-    return lambda proto: lower(Model(ir.from_proto(proto)))
+def lowered() -> Callable[..., Artifact]:
+    """``lowered(proto, form)``: the package of a hub graph; in float32 where no form is asked for."""
+    return lambda proto, form="fp32": lower(Model(ir.from_proto(proto)), form)
 
 
 @pytest.fixture
@@ -35,8 +35,18 @@ def saved(tmp_path: Path) -> Callable[[Any], Path]:
 
 
 @pytest.fixture
-def student(hub: Any, quantize: Any) -> onnx.ModelProto:
+def student(student_of: Any) -> onnx.ModelProto:
     """The shape of the demo's student, int8: strided convolutions, cropped residuals, two fully connected layers."""
+    return student_of("w8a8")
+
+
+@pytest.fixture
+def student_of(hub: Any, quantize: Any) -> Callable[[str], onnx.ModelProto]:
+    """The same in another scheme."""
+    return lambda scheme: _student(hub, quantize, scheme)
+
+
+def _student(hub: Any, quantize: Any, scheme: str) -> onnx.ModelProto:
     net = hub(7)
     x = net.reshape(net.input(1, 8192), 1, 1, 8192)
     before, length = 1, 8192
@@ -53,4 +63,4 @@ def student(hub: Any, quantize: Any) -> onnx.ModelProto:
     facts = {"sample_rate": "16000", "frame_rate": "50.0", "window": "8192", "look_ahead_ms": "256.0"}
     metadata = {f"phiz.{key}": value for key, value in {**facts, "controls": f"[{names}]"}.items()}
     model = net.model(x, metadata=metadata)
-    return quantize(model, "w8a8", net.feeds())
+    return quantize(model, scheme, net.feeds())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -102,9 +103,10 @@ def test_coremltools_reads_our_weight_file(student, lowered, tmp_path):
         for constant in operation.attributes.values()
         if constant is not None and constant.record is not None
     ]
-    assert len(blobs) == 12
+    assert Counter(blob.type.dtype for blob in blobs) == {"int8": 12, "float32": 2 * 12}  # weights; scales and biases
     for blob in blobs:
-        np.testing.assert_array_equal(reader.read_int8_data(blob.record), np.frombuffer(blob.data, np.int8))
+        stored = getattr(reader, {"int8": "read_int8_data", "float32": "read_float_data"}[blob.type.dtype])(blob.record)
+        np.testing.assert_array_equal(stored, np.frombuffer(blob.data, blob.type.dtype))
 
 
 def test_a_dynamic_size_is_no_size():
@@ -114,21 +116,23 @@ def test_a_dynamic_size_is_no_size():
     assert mil.Type("float32", ()).size == 4
 
 
-MODEL, WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
+PACKAGE = "net.fp32.mlpackage"
+MODEL = f"{PACKAGE}/Data/com.apple.CoreML/model.mlmodel"
+WEIGHTS = f"{PACKAGE}/Data/com.apple.CoreML/weights/weight.bin"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.pop("net.mlpackage/Manifest.json"), "it has no Manifest.json"),
-        (lambda f: f.update({"net.mlpackage/Manifest.json": b"[" * 100000}), "names no root model"),
-        (lambda f: f.update({"net.mlpackage/Manifest.json": b"{}"}), "names no root model"),
-        (lambda f: f.pop(f"net.mlpackage/{MODEL}"), "names 'com.apple.CoreML/model.mlmodel', which is not in"),
-        (lambda f: f.pop(f"net.mlpackage/{WEIGHTS}"), "weights/weight.bin', which is not in the package"),
-        (lambda f: f.update({f"net.mlpackage/{MODEL}": b""}), "it holds no ML program"),
-        (lambda f: f.update({f"net.mlpackage/{MODEL}": f[f"net.mlpackage/{MODEL}"][:-1]}), "malformed at byte"),
-        (lambda f: f.update({f"net.mlpackage/{WEIGHTS}": f[f"net.mlpackage/{WEIGHTS}"][:-1]}), "points outside"),
-        (lambda f: f.update({f"net.mlpackage/{WEIGHTS}": b"\0" * 999}), "there is no record at byte 64"),
+        (lambda f: f.pop(f"{PACKAGE}/Manifest.json"), "it has no Manifest.json"),
+        (lambda f: f.update({f"{PACKAGE}/Manifest.json": b"[" * 100000}), "names no root model"),
+        (lambda f: f.update({f"{PACKAGE}/Manifest.json": b"{}"}), "names no root model"),
+        (lambda f: f.pop(MODEL), "names 'com.apple.CoreML/model.mlmodel', which is not in"),
+        (lambda f: f.pop(WEIGHTS), "weights/weight.bin', which is not in the package"),
+        (lambda f: f.update({MODEL: b""}), "it holds no ML program"),
+        (lambda f: f.update({MODEL: f[MODEL][:-1]}), "malformed at byte"),
+        (lambda f: f.update({WEIGHTS: f[WEIGHTS][:-1]}), "points outside"),
+        (lambda f: f.update({WEIGHTS: b"\0" * 999}), "there is no record at byte 64"),
     ],
 )
 def test_broken_packages_are_one_line_errors(change, message, hub, lowered):
@@ -149,8 +153,11 @@ def test_broken_packages_are_one_line_errors(change, message, hub, lowered):
             "absurdly large",
         ),
         (lambda op: op.outputs[0].type.tensorType.__setattr__("rank", 7), "rank is wrong"),
-        (lambda op: op.inputs["bias"].arguments[0].value.immediateValue.tensor.floats.values.append(1), "constant has"),
-        (lambda op: op.inputs["bias"].arguments[0].value.type.tensorType.__setattr__("dataType", 23), None),
+        (
+            lambda op: op.inputs["strides"].arguments[0].value.immediateValue.tensor.ints.values.append(1),
+            "constant has",
+        ),
+        (lambda op: op.inputs["strides"].arguments[0].value.type.tensorType.__setattr__("dataType", 33), None),
     ],
 )
 def test_programs_that_contradict_themselves_are_errors(change, message, hub, lowered):
@@ -160,7 +167,7 @@ def test_programs_that_contradict_themselves_are_errors(change, message, hub, lo
     (block,) = spec.mlProgram.functions["main"].block_specializations.values()
     change(next(operation for operation in block.operations if operation.type == "conv"))
     files[next(name for name in files if name.endswith(".mlmodel"))] = spec.SerializeToString()
-    if message is None:  # 16 floats read as 16 integers: the reader cannot know, the sizes agree
+    if message is None:  # signed read as unsigned: the reader cannot know, the sizes agree
         mil.read(files)
         return
     with pytest.raises(UserError, match=message):

@@ -1,0 +1,84 @@
+"""Which nodes a float16 program computes in float32, and why.
+
+float16 reaches to 65504 and has 11 bits. Convolutions and matrix products lose nothing that int8 weights had. Sums,
+powers and exponentials leave that range easily, so they compute in float32, and so does what reads them, up to the next
+product: the arithmetic of a normalisation stays float32 as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from compile.model import constant
+from targets.coreml.weights import STORED
+
+PEAK = "phiz.peak"  # in a value's ``meta``: the largest magnitude that calibration saw, a float
+
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_WIDE = ("ReduceSum", "ReduceMean", "Pow", "Exp", "Log")
+# What calibration saw may be exceeded by half again before float16 ends.
+_HIGHEST = 65504 / 1.5
+# Of a constant's elements those count that are not lost beside its largest; they may move by half an int8 step.
+_NEGLIGIBLE, _TOLERANCE = 2.0**-12, 2.0**-8
+
+
+def float32_nodes(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The nodes of a hub graph without int8 activations that must compute in float32, each with its reason.
+
+    A node that is there only because it follows another has the reason ``""``.
+    """
+    found: dict[ir.Node, str] = {}
+    for node in graph:
+        if node.inputs[0] is not None and constant(node.inputs[0]) is not None and node.op_type in STORED:
+            continue  # it is what its user is
+        reason = _reason(node)
+        producers = {value.producer() for value in node.inputs if value is not None}
+        follows = node.op_type not in _PRODUCTS and any(producer in found for producer in producers if producer)
+        if reason or follows:
+            found[node] = reason
+    return found
+
+
+def narrows(data: NDArray[Any]) -> bool:
+    """Whether float16 holds these numbers well enough; infinities stay what they are."""
+    finite = np.abs(data[np.isfinite(data)].astype(np.float64))
+    with np.errstate(over="ignore"):
+        error = np.abs(finite.astype(np.float16).astype(np.float64) - finite)
+    matter = finite > _NEGLIGIBLE * finite.max(initial=0.0)
+    return bool((error[matter] <= _TOLERANCE * finite[matter]).all())
+
+
+def _reason(node: ir.Node) -> str:
+    if node.op_type in _WIDE:
+        return f"{node.op_type} leaves the range of float16 easily"
+    if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
+        return "squares leave the range of float16 easily"
+    for value in (*node.inputs, *node.outputs):
+        if value is None:
+            continue
+        if value.meta.get(PEAK, 0.0) > _HIGHEST:
+            return f"'{value.name}' reaches {value.meta[PEAK]:.3g}, beyond float16"
+        data = _floats(value)
+        if data is not None and not narrows(data):
+            return f"its constant '{value.name}' does not fit float16"
+    return ""
+
+
+def _floats(value: ir.Value) -> NDArray[Any] | None:
+    """The float numbers of a constant or, where it is stored as integers, its scales."""
+    producer = value.producer()
+    if producer is not None and producer.op_type == "DequantizeLinear":
+        data, scale = constant(producer.inputs[0]), constant(producer.inputs[1])
+        if data is None or scale is None:
+            return None
+        return np.asarray(scale) if data.dtype == np.int8 else _biases(data, scale)
+    data = constant(value)
+    return data if data is not None and data.dtype == np.float32 else None
+
+
+def _biases(data: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(data.astype(np.float64) * scale)
