@@ -105,7 +105,7 @@ def unfit_for_float16(weight: NDArray[np.float32]) -> str:
     """Why float16 cannot hold a weight; empty when it can.
 
     It must neither overflow nor, in any output channel (axis 0) that matters, lose precision to subnormal numbers:
-    every element keeps an error of at most 2^-11 of its channel's largest.
+    the error of every element is at most 2^-11 of its channel's largest. Channels below 2^-20 of the largest do not.
     """
     rows = weight.reshape(weight.shape[0], -1)
     largest = np.abs(rows).max(axis=1)
@@ -113,6 +113,5 @@ def unfit_for_float16(weight: NDArray[np.float32]) -> str:
     if overall > FLOAT16_MAX:
         return f"its weights reach {overall:g}, float16 ends at {FLOAT16_MAX:g}"
     error = np.abs(rows - rows.astype(np.float16)).max(axis=1)
-    if (error > np.maximum(largest, overall * 2.0**-20) * 2.0**-11).any():
-        return f"some of its channels reach only {largest[largest > 0].min():g}, float16 rounds them away"
-    return ""
+    lost = largest[(error > largest * 2.0**-11) & (largest > overall * 2.0**-20)]
+    return f"some of its channels reach only {lost.min():g}, float16 rounds them away" if lost.size else ""
