@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distill.train import Recipe
 
 GAP = 10  # frames of silence between utterances
+STILL = 1e-4  # a control that deviates less does not move
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class Stream:
             self._cut(int(start), float(speed), recipe.frames) for start, speed in zip(starts, speeds, strict=True)
         ]
         return _augment(np.stack([audio for audio, _ in pairs]), np.stack([faces for _, faces in pairs]), recipe, draw)
+
+    def spread(self, where: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation ``[controls]`` of the curves; the latter 0 for a control that never moves.
+
+        Raises:
+            UserError: nothing moves at all; ``where`` names the labels.
+        """
+        mean, deviation = self.curves.mean(0), self.curves.std(0)
+        if not (deviation > STILL).any():
+            raise UserError("nothing moves in any label: it is all silence", where=where, fix="label speech")
+        return mean.astype(np.float32), np.where(deviation > STILL, deviation, 0).astype(np.float32)
 
     def _cut(self, start: int, speed: float, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """One sequence from frame ``start``, played ``speed`` times as fast: other pitch, other vocal tract."""

@@ -12,18 +12,20 @@ from compile.files import write_atomically
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from distill.network import Student
+    from torch import Tensor, nn
 
 
 def save(
-    path: Path, run: Mapping[str, Any], student: Student, optimizer: torch.optim.Optimizer, at: tuple[int, float, float]
+    path: Path,
+    run: Mapping[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    at: tuple[int, float, float],
 ) -> None:
     """Write everything that the next step depends on; ``run`` identifies the run, ``at`` is (step, seconds, loss)."""
     from safetensors.torch import save as serialise
 
-    tensors = {f"student.{name}": tensor for name, tensor in student.state_dict().items()}
+    tensors = {f"student.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
     facts = {"run": json.dumps(run, sort_keys=True), "at": json.dumps(at)}
@@ -31,9 +33,9 @@ def save(
 
 
 def resume(
-    path: Path, run: Mapping[str, Any], student: Student, optimizer: torch.optim.Optimizer
+    path: Path, run: Mapping[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, float, float]:
-    """Load a checkpoint of the same run into student and optimizer: (step, seconds, running loss), zeros if none."""
+    """Load a checkpoint of the same run into network and optimizer: (step, seconds, running loss), zeros if none."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -48,11 +50,11 @@ def resume(
         raise UserError(f"not a checkpoint: {error}", where=str(path), fix="delete it to start again") from error
     if not same:
         raise UserError(
-            "the checkpoint is of another run: architecture, labels or recipe differ",
+            "the checkpoint is of another run: network, labels or recipe differ",
             where=str(path),
             fix="delete it to start again, or give another output folder",
         )
-    student.load_state_dict({name[8:]: tensor for name, tensor in tensors.items() if name.startswith("student.")})
+    network.load_state_dict({name[8:]: tensor for name, tensor in tensors.items() if name.startswith("student.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):

@@ -1,31 +1,24 @@
-"""Teach a student: one loop, seeded, resumable bit for bit.
-
-All randomness is a function of (seed, step), so a checkpoint needs no random state.
-"""
+"""Teach a student: seeded, resumable bit for bit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from compile.errors import MissingExtra, UserError
-from distill import batches, checkpoint, losses, students
+from distill import batches, loop, losses, students
 from distill.controls import closure
 from distill.labels import Labels
+from distill.loop import Step
 
 if TYPE_CHECKING:
-    from distill.network import Student
+    from torch import Tensor
 
-CHECKPOINT = "checkpoint.safetensors"
-KEEP_EVERY = 20.0  # seconds
+    from distill.network import Student
 
 
 @dataclass(frozen=True)
@@ -61,16 +54,6 @@ class Recipe:
     bfloat16: bool = False
     checkpoint_every: int = 250
     weights: losses.Weights = field(default_factory=losses.Weights)
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress: ``done`` of ``total`` steps, the running mean of the loss, seconds since the start."""
-
-    done: int
-    total: int
-    loss: float
-    seconds: float
 
 
 def train(
@@ -111,61 +94,26 @@ def train(
         return students.load(folder)[0]
     students.require_free(folder)
     speech = batches.gather(labels, architecture, recipe)
-    mean, deviation = speech.curves.mean(0), speech.curves.std(0)
-    active = deviation > 1e-4  # a control that never moves is learnt by its mean alone
-    if not active.any():
-        raise UserError("nothing moves in any label: it is all silence", where=str(labels.folder), fix="label speech")
-    scale = torch.from_numpy(np.where(active, deviation, 1).astype(np.float32))
-    shift = torch.from_numpy(mean.astype(np.float32))
-    columns = torch.from_numpy(np.flatnonzero(active))
+    shift, deviation = map(torch.from_numpy, speech.spread(str(labels.folder)))
+    columns = deviation.nonzero()[:, 0]  # a control that never moves is learnt by its mean alone
 
     torch.manual_seed(recipe.seed)
     student = students.build(architecture).train()
-    optimizer = torch.optim.AdamW(
-        student.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
-    run = _run(labels, architecture, recipe)
-    path = folder.with_name(f"{folder.name}.training") / CHECKPOINT
-    step, before, running = checkpoint.resume(path, run, student, optimizer)
-    started, kept = time.monotonic(), before
-    while step < recipe.steps:
-        elapsed = before + time.monotonic() - started
-        done = step / recipe.steps
-        if recipe.time_limit is not None:
-            done = max(done, elapsed / recipe.time_limit)
-        if done >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = (
-                recipe.learning_rate * min(1, (step + 1) / recipe.warm_up) * (1 + math.cos(math.pi * done)) / 2
-            )
+
+    def loss_of(step: int) -> Tensor:
         audio, curves = speech.batch(step, recipe)
         closed = torch.from_numpy(closure(curves, labels.controls)).clamp(0, 1)
-        target = ((torch.from_numpy(curves) - shift) / scale)[:, :, columns]
+        target = ((torch.from_numpy(curves) - shift) / deviation)[:, :, columns]
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             prediction = student.sequence(torch.from_numpy(audio))[:, :, columns]
-        value = losses.loss(prediction.float(), target, closed, recipe.weights)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        latest = float(value.detach())
-        running = latest if step == 1 else running + (latest - running) * max(1 / step, 0.02)
-        if not math.isfinite(running):
-            raise UserError(f"the loss became {latest} at step {step}", fix="lower the learning rate")
-        seconds = before + time.monotonic() - started
-        if step % recipe.checkpoint_every == 0 or seconds - kept > KEEP_EVERY:
-            checkpoint.save(path, run, student, optimizer, (step, seconds, running))
-            kept = seconds
-        if progress:
-            progress(Step(step, recipe.steps, running, seconds))
-    destandardise(student, shift, torch.from_numpy(np.where(active, deviation, 0).astype(np.float32)))
+        return losses.loss(prediction.float(), target, closed, recipe.weights)
+
+    run = _run(labels, architecture, recipe)
+    step, running = loop.run(student, recipe, run, folder, loss_of, progress)
+    destandardise(student, shift, deviation)
     facts = run | {"teacher": labels.teacher, "teacher_version": labels.version, "steps": step, "loss": running}
     students.save(student.eval(), folder, training=facts, controls=labels.controls)
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir():
-        path.parent.rmdir()
+    loop.forget(folder)
     return student
 
 
@@ -190,8 +138,9 @@ def native_bfloat16() -> bool:
 
 def _run(labels: Labels, architecture: students.Architecture, recipe: Recipe) -> dict[str, object]:
     """What tells one training from another."""
-    return {"architecture": architecture.name, "labels": _digest(labels), "recipe": asdict(recipe)}
+    return {"architecture": architecture.name, "labels": labels_digest(labels), "recipe": asdict(recipe)}
 
 
-def _digest(labels: Labels) -> str:
+def labels_digest(labels: Labels) -> str:
+    """What the labels of all splits are, as a digest."""
     return hashlib.sha256("".join(entry.key for entry in labels.split()).encode()).hexdigest()

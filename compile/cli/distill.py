@@ -10,7 +10,7 @@ import typer
 from compile.cli.console import Stages, screen
 
 if TYPE_CHECKING:
-    from distill.train import Step
+    from distill.loop import Step
 
 
 def distill(

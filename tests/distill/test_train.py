@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from distill import batches, losses, students, train
+from distill import batches, loop, losses, students, train
 from distill.labels import Labels
 
 torch = pytest.importorskip("torch")
@@ -66,7 +66,7 @@ def test_a_checkpoint_of_another_run_is_refused(labelled: Labels, tmp_path: Path
         train.train(labelled, TINY, QUICK, tmp_path / "s", interrupt)
     with pytest.raises(UserError, match="another run"):
         train.train(labelled, TINY, replace(QUICK, batch=3), tmp_path / "s")
-    (tmp_path / "s.training" / train.CHECKPOINT).write_bytes(b"garbage")
+    (tmp_path / "s.training" / loop.CHECKPOINT).write_bytes(b"garbage")
     with pytest.raises(UserError, match="not a checkpoint"):
         train.train(labelled, TINY, QUICK, tmp_path / "s")
 
