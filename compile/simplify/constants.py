@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common
+from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from compile.model import constant
@@ -64,6 +67,15 @@ def _evaluate(node: ir.Node, model: ir.Model) -> list[np.ndarray] | None:
         value is not None and data is None for value, data in zip(node.inputs, constants, strict=True)
     ):
         return None
+    try:
+        with quiet():
+            return _run(node, constants, model)
+    except Exception:  # whatever the evaluator lacks simply stays in the graph
+        return None
+
+
+def _run(node: ir.Node, constants: list[NDArray[Any] | None], model: ir.Model) -> list[np.ndarray]:
+    """The node alone, as a graph of its own."""
     names = [f"i{index}" if data is not None else "" for index, data in enumerate(constants)]
     proto = ir.to_proto(node)
     del proto.input[:], proto.output[:]
@@ -77,11 +89,7 @@ def _evaluate(node: ir.Node, model: ir.Model) -> list[np.ndarray] | None:
     outputs = [onnx.ValueInfoProto(name=name) for name in proto.output]
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
     single = onnx.helper.make_model(onnx.helper.make_graph([proto], "node", inputs, outputs), opset_imports=opsets)
-    try:
-        with quiet():
-            return [np.asarray(array) for array in ReferenceEvaluator(single).run(None, fed)]
-    except Exception:  # whatever the evaluator lacks simply stays in the graph
-        return None
+    return [np.asarray(array) for array in ReferenceEvaluator(single).run(None, fed)]
 
 
 _SHAPE_ENDS = (("start", 0), ("end", None))

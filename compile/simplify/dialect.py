@@ -10,8 +10,9 @@ import onnx_ir as ir
 
 from compile.errors import UnsupportedNode, UserError
 from compile.model import constant, operand, shape_of, source_of
-from compile.simplify.edit import ints
-from compile.simplify.forms import FORMS, REFUSED, Form
+from compile.simplify.edit import ints, is_read
+from compile.simplify.forms import FORMS, REFUSED, SPELLINGS, Form
+from compile.simplify.outcome import Outcome
 
 OPSET = 20
 OPERATORS = tuple(FORMS)
@@ -36,6 +37,15 @@ def check(model: ir.Model) -> None:
         raise UserError(f"its opset is not {OPSET}", where="graph", fix="simplify it first")
 
 
+def check_known(model: ir.Model) -> Outcome:
+    """Raise UnsupportedNode for the first operator that no pass knows, while the node still has its own name."""
+    for node in model.graph:
+        if node.domain not in ("", "ai.onnx") or (node.op_type not in FORMS and node.op_type not in SPELLINGS):
+            reason = REFUSED.get(node.op_type, "phiz has no form of it; docs/hub.md lists the operators it has")
+            raise UnsupportedNode(node.op_type, node.name or "", reason, source=source_of(node), stage=_STAGE)
+    return Outcome()
+
+
 def _reason(node: ir.Node) -> str:
     form = FORMS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if form is None:
@@ -44,7 +54,7 @@ def _reason(node: ir.Node) -> str:
         return "what it computes is empty, an axis has the size 0"
     if node.outputs[0].dtype != _DTYPES[form.result]:
         return f"it computes {node.outputs[0].dtype}, phiz computes float32"
-    if any(output.uses() for output in node.outputs[1:]):
+    if any(is_read(output) for output in node.outputs[1:]):
         return "more than its first output is used"
     return _inputs(node, form) or _attributes(node, form) or _DETAILS.get(node.op_type, _fine)(node)
 

@@ -7,30 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant, integer, ints, new_node, number
+from compile.model import operand, shape_of
+from compile.simplify.edit import add_constant, integer, ints, new_node, number, set_attributes
 from compile.simplify.outcome import Outcome
 
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")
+# ONNX's defaults.
+_AXES = {"Concat": 0, "Softmax": -1, "Gather": 0}
+_ALPHAS = {"LeakyRelu": 0.01, "Elu": 1.0}
 
 
 def explicit_attributes(model: ir.Model) -> Outcome:
     """Given any spelling that ONNX allows, write the one spelling of the hub dialect.
 
     Conv and pooling get ``kernel_shape``, ``strides``, ``dilations``, ``pads`` (``auto_pad`` resolved, ``ceil_mode``
-    turned into padding) and ``group``; Concat and Transpose get positive axes; LeakyRelu its alpha.
+    turned into padding) and ``group``; Concat, Softmax, Gather and Transpose get positive axes; LeakyRelu and Elu
+    their alpha.
     """
     for node in model.graph:
         if node.op_type in _WINDOWED:
             _window(model.graph, node)
-        elif node.op_type == "Concat":
-            rank = len(shape_of(node.outputs[0]))
-            _set(node, axis=integer(node, "axis", 0) % rank)
+        elif node.op_type in _AXES:
+            rank = len(shape_of(operand(node)))
+            set_attributes(node, axis=integer(node, "axis", _AXES[node.op_type]) % rank)
         elif node.op_type == "Transpose":
             rank = len(shape_of(operand(node)))
-            _set(node, perm=[axis % rank for axis in ints(node, "perm", range(rank)[::-1])])
-        elif node.op_type == "LeakyRelu":
-            _set(node, alpha=number(node, "alpha", 0.01))
+            set_attributes(node, perm=[axis % rank for axis in ints(node, "perm", range(rank)[::-1])])
+        elif node.op_type in _ALPHAS:
+            set_attributes(node, alpha=number(node, "alpha", _ALPHAS[node.op_type]))
+        elif node.op_type == "Gelu" and "approximate" not in node.attributes:
+            node.attributes["approximate"] = ir.AttrString("approximate", "none")
     return Outcome()
 
 
@@ -38,10 +44,8 @@ def _window(graph: ir.Graph, node: ir.Node) -> None:
     sizes = shape_of(operand(node))[2:]
     kernel = ints(node, "kernel_shape", ())
     if node.op_type == "Conv":
-        weight = constant(node.inputs[1])
-        if not kernel and weight is not None:
-            kernel = list(weight.shape[2:])
-        _set(node, group=integer(node, "group", 1))
+        kernel = kernel or list(shape_of(operand(node, 1))[2:])
+        set_attributes(node, group=integer(node, "group", 1))
     strides = ints(node, "strides", [1] * len(kernel))
     dilations = ints(node, "dilations", [1] * len(kernel))
     pads = ints(node, "pads", [0] * 2 * len(kernel))
@@ -60,11 +64,11 @@ def _window(graph: ir.Graph, node: ir.Node) -> None:
         pads = _reach(graph, node, sizes, extents, strides, pads)
     for name in ("auto_pad", "storage_order"):
         node.attributes.pop(name, None)
-    _set(node, kernel_shape=kernel, strides=strides, dilations=dilations, pads=pads)
+    set_attributes(node, kernel_shape=kernel, strides=strides, dilations=dilations, pads=pads)
     if node.op_type != "Conv":
-        _set(node, ceil_mode=integer(node, "ceil_mode", 0))
+        set_attributes(node, ceil_mode=integer(node, "ceil_mode", 0))
     if node.op_type == "AveragePool":
-        _set(node, count_include_pad=integer(node, "count_include_pad", 0))
+        set_attributes(node, count_include_pad=integer(node, "count_include_pad", 0))
         if all(size == 1 for size in dilations):
             node.attributes.pop("dilations", None)  # the attribute only exists from opset 19 on
 
@@ -90,7 +94,7 @@ def _reach(
     kernel = ints(node, "kernel_shape", ())
     if any(end + more >= size for end, more, size in zip(ends, beyond, kernel, strict=True) if more):
         return pads  # a runtime refuses pads that large; it takes a dilated kernel to need them
-    _set(node, ceil_mode=0)
+    set_attributes(node, ceil_mode=0)
     if not any(beyond) or not integer(node, "count_include_pad", 0):
         return [*begins, *(end + more for end, more in zip(ends, beyond, strict=True))]
     if any(pads):
@@ -101,10 +105,5 @@ def _reach(
         padded.shape = ir.Shape((*shape_of(operand(node))[:2], *grown))
         graph.insert_before(node, pad)
         node.replace_input_with(0, padded)
-    _set(node, count_include_pad=0)
+    set_attributes(node, count_include_pad=0)
     return [*[0] * rank, *beyond]
-
-
-def _set(node: ir.Node, **attributes: int | float | list[int]) -> None:
-    for name, attribute in zip(attributes, ir.convenience.convert_attributes(attributes), strict=True):
-        node.attributes[name] = attribute

@@ -100,6 +100,16 @@ FORMS: Mapping[str, Form] = {
     "Cast": Form("b", ("to",), {"to": (1,)}),
 }
 
+# Other operators, which passes write with those above.
+SPELLINGS = (
+    *("BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization"),
+    *("MeanVarianceNormalization", "RMSNormalization", "Cast", "CastLike", "Dropout", "Identity"),
+    *("Celu", "HardSigmoid", "HardSwish", "LogSoftmax", "Mish", "Selu", "Shrink", "Softplus", "Softsign", "Swish"),
+    *("Erf", "Tan", "ThresholdedRelu", "Xor", "Mean", "Neg", "Reciprocal", "Sum"),
+    *("DepthToSpace", "Einsum", "Flatten", "SpaceToDepth", "Split", "Squeeze", "Tile", "Trilu", "Unsqueeze"),
+    *("GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
+)
+
 # Why operators that people meet have no form, in words that help.
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(

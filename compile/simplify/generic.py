@@ -5,9 +5,11 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from compile.quiet import quiet, silent_stderr, without
+from compile.simplify.forms import FORMS
 from compile.simplify.outcome import Outcome
 
 # Ours are stricter (they refuse to grow the graph) or keep the source module of each node.
+_KNOWN = {*FORMS, "BatchNormalization", "Cast", "Dropout", "Flatten", "Identity", "Squeeze", "Unsqueeze"}
 _SKIPPED = ["fuse_bn_into_conv", "fuse_add_bias_into_conv"]
 _BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
@@ -15,8 +17,12 @@ _BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 def onnxsim(model: ir.Model) -> Outcome:
     """Run onnxsim with its optimizer and constant folding; whatever it breaks is not taken over.
 
-    It rebuilds the graph, so the source module of a node survives by the name of what the node computes.
+    It rebuilds the graph, so the source module of a node survives by the name of what the node computes. It only gets
+    operators of the hub and those that become one later: on others its native core has crashed.
     """
+    unknown = sorted({node.op_type for node in model.graph} - _KNOWN)
+    if unknown:
+        return Outcome((), (f"onnxsim is not asked about {', '.join(unknown)}",))
     if any(attribute.type in _BODIES for node in model.graph for attribute in node.attributes.values()):
         return Outcome((), ("onnxsim declined: the graph has branches or loops",))  # of some its native core dies
     before = ir.to_proto(model)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from compile.model import constant, operand, shape_of
-from compile.simplify.edit import bypass, integer, ints
+from compile.simplify.edit import bypass, integer, ints, is_read
 from compile.simplify.outcome import Outcome
 
 
@@ -32,7 +32,7 @@ def kept_input(node: ir.Node) -> ir.Value | None:
         return operand(node)
     if node.op_type == "Dropout":
         trains = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-        mask_used = len(node.outputs) > 1 and bool(node.outputs[1].uses())
+        mask_used = len(node.outputs) > 1 and is_read(node.outputs[1])
         return None if mask_used or (trains is not None and bool(trains)) else operand(node)
     if node.op_type == "Cast":
         source = operand(node)

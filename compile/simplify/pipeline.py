@@ -12,19 +12,37 @@ import onnx_ir.passes.common as common
 from compile.errors import Bug, UserError
 from compile.model import Model
 from compile.simplify import dialect
+from compile.simplify.activations import plain_activations
 from compile.simplify.affine import fold_affine
+from compile.simplify.arithmetic import plain_arithmetic
+from compile.simplify.averages import dilated_average
 from compile.simplify.batchnorm import split_batchnorm
+from compile.simplify.bounds import plain_bounds
+from compile.simplify.casts import single_precision
+from compile.simplify.choices import finite_masks, plain_choices
 from compile.simplify.cleanup import deduplicate, drop_unused, rename
 from compile.simplify.constants import fold_constants, lift_constants
+from compile.simplify.depth import narrow_transposes, plain_depth
+from compile.simplify.einsum import plain_einsum
 from compile.simplify.explicit import explicit_attributes
+from compile.simplify.gelu import find_gelu
 from compile.simplify.generic import onnxsim
 from compile.simplify.linear import gemm_form
 from compile.simplify.means import global_average
 from compile.simplify.noops import drop_noops
+from compile.simplify.norms import plain_norms
 from compile.simplify.operands import explicit_operands
 from compile.simplify.opset import settle_opset, upgrade_opset
 from compile.simplify.outcome import Outcome
+from compile.simplify.powers import plain_powers
+from compile.simplify.prelu import plain_prelu
+from compile.simplify.products import plain_products
+from compile.simplify.reductions import plain_reductions
+from compile.simplify.repeats import drop_broadcasts, plain_repeats
 from compile.simplify.reshapes import drop_noop_reshapes, merge_reshapes, plain_reshape
+from compile.simplify.resizing import plain_resize
+from compile.simplify.selection import plain_selection, plain_split
+from compile.simplify.transposed import explicit_transposed
 
 
 @dataclass(frozen=True)
@@ -42,18 +60,44 @@ class Step:
 
 PIPELINE = (
     Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
-    Step(upgrade_opset, required=True),
+    Step(drop_unused),
     Step(fold_constants),  # before anything looks at shapes, because exporters compute shapes with nodes
-    Step(
-        onnxsim
-    ),  # early, because it speaks all of ONNX; after it we bring the graph to our dialect, and keep it there
+    Step(dialect.check_known),  # what is not folded by now and no pass knows would be refused in the end
+    Step(upgrade_opset, required=True),
+    Step(single_precision, required=True),  # after folding, because shapes may be computed in float64
+    Step(fold_constants),  # again, because what was cast like something computed is a constant by now
+    # What the hub has no operator for is written with those it has; what a formula writes, a later one may rewrite.
+    Step(plain_norms, required=True),
+    Step(plain_activations, required=True),
+    Step(plain_einsum, required=True),
+    Step(plain_depth, required=True),
+    Step(plain_resize, required=True),
+    Step(plain_split, required=True),
+    Step(plain_selection, required=True),
+    Step(plain_prelu, required=True),
+    Step(plain_choices, required=True),
+    Step(finite_masks, required=True),
+    Step(plain_powers, required=True),
+    Step(plain_arithmetic, required=True),
+    Step(find_gelu, required=True),  # after arithmetic, which leaves fewer spellings
+    Step(plain_bounds, required=True),
+    Step(plain_products, required=True),
+    Step(plain_reductions, required=True),
+    Step(plain_repeats, required=True),
+    Step(drop_broadcasts),
+    Step(fold_constants),
+    Step(drop_unused),
+    Step(onnxsim),  # before we write the hub's form, which nothing may take out again
     Step(explicit_attributes, required=True),
+    Step(explicit_transposed, required=True),
+    Step(dilated_average, required=True),
     Step(explicit_operands, required=True),  # after folding, because operands must be constants by now
     Step(split_batchnorm, required=True),
     Step(gemm_form, required=True),  # before the affine pass, which folds into Conv and Gemm only
     Step(fold_affine),  # after split_batchnorm, which makes most of its work
     Step(global_average, required=True),
     Step(drop_noops),
+    Step(narrow_transposes, required=True),
     Step(plain_reshape, required=True),  # after drop_noops, because what cannot be dropped becomes a Reshape
     Step(merge_reshapes, required=True),  # after gemm_form and plain_reshape, which leave Reshapes in a row
     Step(drop_noop_reshapes),
