@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from compile.errors import Bug
 from compile.model import Model, constant, operand, shape_of
-from compile.quantize.scheme import ACTIVATION_MAX, ACTIVATION_MIN, WEIGHT_MAX, WEIGHTED, Affine, QuantPlan, Scheme
+from compile.quantize.scheme import (
+    ACTIVATION_MAX,
+    ACTIVATION_MIN,
+    WEIGHT_MAX,
+    WEIGHTED,
+    Affine,
+    QuantPlan,
+    Scheme,
+    channel_axis,
+)
 
 
 def apply(model: Model, plan: QuantPlan) -> Model:
@@ -33,6 +42,7 @@ class _Writer:
         self.constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self.weights: dict[tuple[ir.Value, bytes], ir.Value] = {}
         self.dequantized: dict[ir.Value, Affine] = {}  # output of a DQ -> its parameters
+        self.dynamic: dict[ir.Value, ir.Value] = {}  # value -> itself after quantisation at run time
 
     def write(self) -> None:
         nodes = list(self.graph)
@@ -43,6 +53,8 @@ class _Writer:
             scheme = self.plan.decisions[node.name or ""].scheme
             if node.op_type in WEIGHTED and scheme.integer_weights:
                 self.weight(node)
+            if scheme == Scheme.W8_DYNAMIC:
+                self.at_run_time(node)
             if scheme == Scheme.FLOAT16:
                 self.half(node)
             if node.op_type in WEIGHTED:
@@ -85,11 +97,31 @@ class _Writer:
             raise Bug(f"the weight of '{node.name}' is not constant")
         key = (value, scale.tobytes())
         if key not in self.weights:
-            steps = scale.reshape(-1, *[1] * (data.ndim - 1))
+            axis = channel_axis(node.op_type)
+            steps = scale.reshape([-1 if index == axis else 1 for index in range(data.ndim)])
             integers = np.clip(np.rint(data / steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
             zeros = self.constant("zeros", np.zeros(len(scale), np.int8))
-            self.weights[key] = self.stored(node, f"{value.name}", integers, scale, zeros, axis=0)
+            self.weights[key] = self.stored(node, f"{value.name}", integers, scale, zeros, axis=axis)
         node.replace_input_with(1, self.weights[key])
+
+    def at_run_time(self, node: ir.Node) -> None:
+        """Quantise what the node reads by the range it has at that moment; other readers keep the float value."""
+        value = operand(node)
+        if value not in self.dynamic:
+            quantize = ir.node("DynamicQuantizeLinear", [value], num_outputs=3, name=f"{value.name}.dynamic")
+            for output, part, dtype, shape in zip(
+                quantize.outputs,
+                ("integers", "scale", "zero"),
+                (ir.DataType.UINT8, ir.DataType.FLOAT, ir.DataType.UINT8),
+                (shape_of(value), (), ()),
+                strict=True,
+            ):
+                _typed(output, f"{value.name}.dynamic.{part}", dtype, shape)
+            dequantize = ir.node("DequantizeLinear", quantize.outputs, name=f"{value.name}.dynamic.dq")
+            name = f"{value.name}.dynamic.dq"
+            self.dynamic[value] = _typed(dequantize.outputs[0], name, ir.DataType.FLOAT, shape_of(value))
+            self.graph.insert_before(node, [quantize, dequantize])
+        node.replace_input_with(0, self.dynamic[value])
 
     def half(self, node: ir.Node) -> None:
         """Store the weight as float16; a Cast widens it again."""
@@ -122,7 +154,7 @@ class _Writer:
             if correction is not None:
                 node.replace_input_with(2, self.constant(f"{stem}", real.astype(np.float32)))
             return
-        scale = np.float32(self.dequantized[operand(node, 0)].scale) * self.plan.weights[name]
+        scale = np.float32(self.dequantized[operand(node, 0)].scale) * np.resize(self.plan.weights[name], channels)
         limits = np.iinfo(np.int32)
         integers = np.clip(np.rint(real / scale), limits.min, limits.max).astype(np.int32)
         node.replace_input_with(2, self.stored(node, f"{stem}", integers, scale, None, axis=0))

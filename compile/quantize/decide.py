@@ -9,22 +9,24 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import Model, constant
+from compile.model import Model, constant, operand, shape_of
 from compile.quantize.calibrate import Ranges
 from compile.quantize.recipe import Recipe, schemes
 from compile.quantize.scheme import (
     FIXED_OUTPUT,
     FOLLOWING,
+    SPEAKS_OF_WEIGHTS,
     WEIGHTED,
     Affine,
     Decision,
     QuantPlan,
     Scheme,
     affine,
+    channel_axis,
     unfit_for_float16,
     weight_scale,
 )
-from targets.kernels import FUSES_RELU, MOVES
+from targets.kernels import FUSES_RELU, HAS_INTEGERS, MOVES, activation
 
 
 def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:
@@ -65,7 +67,7 @@ def fused_relu(node: ir.Node, decisions: Mapping[str, Decision], graph: ir.Graph
         return None
     follower = next(iter(users)).node
     both = all(decisions[_name(n)].scheme == Scheme.W8A8 for n in (node, follower))
-    return follower if follower.op_type == "Relu" and both else None
+    return follower if activation(follower) and both else None
 
 
 def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decision]:
@@ -73,25 +75,65 @@ def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decisi
     decisions: dict[str, Decision] = {}
     for node in graph:
         wish = wanted[_name(node)]
-        if wish.scheme != Scheme.FLOAT and node.op_type not in WEIGHTED:
-            wish = _follow(node, wish, decisions)
-        if wish.scheme == Scheme.FLOAT16 and (reason := unfit_for_float16(_weight(node))):
-            wish = Decision(Scheme.FLOAT, reason)
-        decisions[_name(node)] = wish
+        honour = _weigh if node.op_type in WEIGHTED else _follow
+        decisions[_name(node)] = honour(node, wish, wanted, decisions)
     return decisions
 
 
-def _follow(node: ir.Node, wish: Decision, decisions: Mapping[str, Decision]) -> Decision:
-    if wish.scheme != Scheme.W8A8:  # it speaks of weights only
-        return Decision(Scheme.FLOAT)
+def _weigh(node: ir.Node, wish: Decision, _wanted: Mapping[str, Decision], _so_far: Mapping[str, Decision]) -> Decision:
+    """What a node with weights may have of what the recipe wishes."""
+    if wish.scheme == Scheme.W8_DYNAMIC:
+        if node.op_type not in SPEAKS_OF_WEIGHTS[Scheme.W8_DYNAMIC]:
+            return Decision(Scheme.W8, f"{node.op_type} has no form that quantises at run time")
+        if shape_of(operand(node))[0] > 1:
+            return Decision(Scheme.W8, "runtimes differ in whether rows that are quantised at run time share a scale")
+    if wish.scheme == Scheme.FLOAT16:
+        reason = unfit_for_float16(_weight(node), channel_axis(node.op_type))
+        return Decision(Scheme.FLOAT, reason) if reason else wish
+    return wish
+
+
+def _follow(
+    node: ir.Node, wish: Decision, wanted: Mapping[str, Decision], decisions: Mapping[str, Decision]
+) -> Decision:
+    """Whether a node without weights computes in int8: that depends on what it reads, and on who reads it."""
+    if wish.scheme != Scheme.W8A8:  # what speaks of weights leaves it in float
+        return wish if wish.scheme == Scheme.FLOAT else Decision(Scheme.FLOAT)
+    if node.op_type not in HAS_INTEGERS and not _is_absorbed(node, decisions):
+        return Decision(Scheme.FLOAT, "it has no integer form")
     if node.op_type == "Concat" and any(constant(value) is not None for value in node.inputs):
         return Decision(Scheme.FLOAT, "one of its parts is a constant")
     if node.op_type == "Pad" and len(node.inputs) > 2 and node.inputs[2] is not None:
         return Decision(Scheme.FLOAT, "its padding is not zero")
     producers = [value.producer() for value in node.inputs if value is not None and value.const_value is None]
     integer = [p is not None and decisions[_name(p)].scheme == Scheme.W8A8 for p in producers]
-    enough = all(integer) if node.op_type in FOLLOWING else any(integer)
-    return wish if enough else Decision(Scheme.FLOAT, "what it reads is float")
+    if all(integer) or (any(integer) and node.op_type not in FOLLOWING and _feeds_products(node, wanted)):
+        return wish
+    # With an operand in float and float readers, computing in int8 would only add conversions.
+    return Decision(Scheme.FLOAT, "what it reads is float")
+
+
+def _is_absorbed(node: ir.Node, decisions: Mapping[str, Decision]) -> bool:
+    """Whether the node is an activation function that becomes part of the integer kernel before it."""
+    producer = operand(node).producer()
+    return (
+        bool(activation(node))
+        and producer is not None
+        and producer.op_type in FUSES_RELU
+        and decisions[_name(producer)].scheme == Scheme.W8A8
+        and len(operand(node).uses()) == 1
+        and not operand(node).is_graph_output()
+    )
+
+
+def _feeds_products(node: ir.Node, wanted: Mapping[str, Decision]) -> bool:
+    """Whether a product that is to compute in int8 reads the node, directly or past what only follows."""
+    readers = [usage.node for value in node.outputs for usage in value.uses()]
+    return any(
+        wanted[_name(reader)].scheme == Scheme.W8A8
+        and (reader.op_type in WEIGHTED or (reader.op_type in FOLLOWING and _feeds_products(reader, wanted)))
+        for reader in readers
+    )
 
 
 def _shared(graph: ir.Graph, decisions: Mapping[str, Decision]) -> dict[str, str]:
@@ -180,12 +222,13 @@ def _weights(
             users.setdefault(weight, []).append(node)
     scales: dict[str, NDArray[np.float32]] = {}
     for nodes in users.values():
-        scale = weight_scale(_weight(nodes[0]))
+        scale = weight_scale(_weight(nodes[0]), channel_axis(nodes[0].op_type))
         for node in nodes:
             bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
             if bias is not None and decisions[_name(node)].scheme == Scheme.W8A8:
                 # The bias is int32 in units of input scale × weight scale; leave it a factor 2 of room.
-                step = np.abs(bias) / (2.0**30 * activations[_value(node.inputs[0])].scale)
+                largest = np.abs(bias.reshape(-1, len(scale))).max(axis=0)  # groups of a ConvTranspose share scales
+                step = largest / (2.0**30 * activations[_value(node.inputs[0])].scale)
                 scale = np.maximum(scale, step.astype(np.float32))
         scales.update({_name(node): scale for node in nodes})
     return scales

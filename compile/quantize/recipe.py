@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from compile.errors import UserError
 from compile.model import constant, source_of
-from compile.quantize.scheme import FOLLOWING, WEIGHTED, Decision, Scheme
+from compile.quantize.scheme import FOLLOWING, SPEAKS_OF_WEIGHTS, WEIGHTED, Decision, Scheme
 
 INPUT, OUTPUT = "@input", "@output"
 GOAL = 36.0  # dB that the int8 profile aims at; --min-sqnr overrides it and makes it a gate
@@ -56,6 +56,7 @@ PROFILES = {
     # layer can hide, and what the runtimes round differently would show in whole steps.
     "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
     "w8a8": Profile((Rule(Scheme.W8A8),)),
+    "w8-dynamic": Profile((Rule(Scheme.W8_DYNAMIC),)),
     "w8": Profile((Rule(Scheme.W8),)),
     "float16": Profile((Rule(Scheme.FLOAT16),)),
     "float": Profile((Rule(Scheme.FLOAT),)),
@@ -105,10 +106,11 @@ def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
 def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:
     if not re.fullmatch(rule.operator, node.op_type):
         return False
-    speaks_of_weights = rule.scheme not in (Scheme.W8A8, Scheme.FLOAT)
-    if speaks_of_weights and node.op_type not in WEIGHTED and rule.operator != ".*":
-        fix = f"{rule.scheme.value} is for {' and '.join(WEIGHTED)}"
-        raise UserError(f"rule '{rule}': {node.op_type} has no weights", fix=fix)
+    honoured = SPEAKS_OF_WEIGHTS.get(rule.scheme, (node.op_type,))
+    if node.op_type not in honoured and rule.operator != ".*":
+        lack = "such form" if node.op_type in WEIGHTED else "weights"
+        fix = f"{rule.scheme.value} is for {' and '.join(honoured)}"
+        raise UserError(f"rule '{rule}': {node.op_type} has no {lack}", fix=fix)
     if rule.scope in ends:
         return node in ends[rule.scope]
     return any(re.fullmatch(rule.scope, text) for text in (node.name or "", source_of(node)) if text)

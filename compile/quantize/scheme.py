@@ -18,11 +18,13 @@ WEIGHT_MAX = 127  # symmetric: -128 is never used, so that no product overflows 
 class Scheme(str, Enum):
     """How a node computes.
 
-    ``w8a8``: int8 weights and activations, int32 bias. ``w8``: int8 weights, float activations. ``float16``: float16
-    weights, float32 activations. ``float``: float32.
+    ``w8a8``: int8 weights and activations, int32 bias. ``w8-dynamic``: int8 weights, and activations that are float
+    but quantised for the product, by the range they have at that moment. ``w8``: int8 weights, float activations.
+    ``float16``: float16 weights, float32 activations. ``float``: float32.
     """
 
     W8A8 = "w8a8"
+    W8_DYNAMIC = "w8-dynamic"
     W8 = "w8"
     FLOAT16 = "float16"
     FLOAT = "float"
@@ -68,12 +70,19 @@ class QuantPlan:
     corrections: Mapping[str, NDArray[np.float32]]
 
 
-WEIGHTED = ("Conv", "Gemm")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 # They compute in int8 only when what they read already is: quantising for their sake would only lose precision.
 FOLLOWING = (*MOVES, "Relu", "LeakyRelu", "Sigmoid", "Tanh")
 # The output parameters that integer kernels of bounded functions are built for.
 FIXED_OUTPUT = {"Sigmoid": Affine(1 / 256, -128), "Tanh": Affine(1 / 128, 0)}
+# Schemes that speak of weights, and the operators that have a form for each.
+SPEAKS_OF_WEIGHTS = {Scheme.W8_DYNAMIC: ("Gemm",), Scheme.W8: WEIGHTED, Scheme.FLOAT16: WEIGHTED}
 FLOAT16_MAX = 65504.0
+
+
+def channel_axis(operator: str) -> int:
+    """The axis of a weight along which its scales differ; a ConvTranspose's is that within a group of outputs."""
+    return 1 if operator == "ConvTranspose" else 0
 
 
 def affine(low: float, high: float) -> Affine:
@@ -90,24 +99,24 @@ def affine(low: float, high: float) -> Affine:
     return Affine(scale, max(ACTIVATION_MIN, min(ACTIVATION_MAX, zero_point)))
 
 
-def weight_scale(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Symmetric per-output-channel scales, float32 ``[O]``: the largest magnitude becomes 127.
+def weight_scale(weight: NDArray[np.float32], axis: int = 0) -> NDArray[np.float32]:
+    """Symmetric scales along ``axis``, float32 ``[O]``: the largest magnitude in each channel becomes 127.
 
     A channel of zeros takes a small part of the largest scale instead of 0, which runtimes reject.
     """
-    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1).astype(np.float64)
+    largest = np.abs(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)).max(axis=1).astype(np.float64)
     overall = float(largest.max()) or 1.0
     scale: NDArray[np.float32] = (np.maximum(largest, overall * 2.0**-20) / WEIGHT_MAX).astype(np.float32)
     return scale
 
 
-def unfit_for_float16(weight: NDArray[np.float32]) -> str:
+def unfit_for_float16(weight: NDArray[np.float32], axis: int = 0) -> str:
     """Why float16 cannot hold a weight; empty when it can.
 
-    It must neither overflow nor, in any output channel (axis 0) that matters, lose precision to subnormal numbers:
+    It must neither overflow nor, in any channel along ``axis`` that matters, lose precision to subnormal numbers:
     the error of every element is at most 2^-11 of its channel's largest. Channels below 2^-20 of the largest do not.
     """
-    rows = weight.reshape(weight.shape[0], -1)
+    rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
     largest = np.abs(rows).max(axis=1)
     overall = float(largest.max())
     if overall > FLOAT16_MAX:

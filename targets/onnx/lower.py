@@ -25,6 +25,7 @@ import onnx_ir as ir
 from compile.errors import Bug
 from compile.model import Model, constant
 from targets.base import Artifact
+from targets.onnx.products import multiply_integers
 from targets.onnx.spelling import OLDER, UNITY, Spelling, respell
 
 _SHIFT = 128
@@ -65,6 +66,7 @@ def lower(model: Model, form: str = "") -> Artifact:
     own, chosen = model.clone(), FORMS[form]
     if chosen.unsigned:
         _shift_activations(own.ir.graph)
+    multiply_integers(own.ir.graph)
     if chosen.old:
         respell(own.ir, _OLD_OPSET, chosen.spellings)
         own.ir.ir_version = _OLD_IR_VERSION

@@ -70,7 +70,11 @@ def nhwc(filters: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def gemm(emitter: Emitter, kernel: Kernel) -> None:
-    """FULLY_CONNECTED; it flattens its input by itself, in whatever order the input's elements lie."""
+    """FULLY_CONNECTED; it flattens its input by itself, in whatever order the input's elements lie.
+
+    With int8 weights and float activations it quantises what it reads by itself, and reads per-channel scales so only
+    from version 12 on: an older runtime takes the scales for one, so it must not take the file.
+    """
     name, weight, *bias = kernel.inputs
     shape = emitter.hub(name).shape
     layout = emitter.places[name].layout
@@ -83,9 +87,12 @@ def gemm(emitter: Emitter, kernel: Kernel) -> None:
     index = emitter.laid_out(name, layout)
     inputs = [index, emitter.constant(weight, lambda data: data[:, columns])]
     inputs += [emitter.constant(value, np.asarray) for value in bias] or [-1]
-    version = 6 if not bias else 1 if emitter.hub(kernel.output).quantization is None else 4
+    integer = [emitter.hub(operand).quantization is not None for operand in (name, weight)]
+    version = 12 if integer == [False, True] else 6 if not bias else 4 if integer[0] else 1
     result = emitter.result(kernel.output, row_major(emitter.hub(kernel.output).shape))
-    fields = {"FusedActivationFunction": FUSED[kernel.activation]}
+    fields: dict[str, int] = {"FusedActivationFunction": FUSED[kernel.activation]}
+    if version == 12:
+        fields["AsymmetricQuantizeInputs"] = True
     emitter.emit("FULLY_CONNECTED", version, inputs, result, "FullyConnectedOptions", **fields)
 
 

@@ -8,11 +8,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compile import capture
+from compile.quantize.apply import apply
 from compile.quantize.calibrate import observe
 from compile.quantize.decide import decide
 from compile.quantize.recipe import PROFILES, parse
 from compile.quantize.scheme import Affine, Scheme
 from compile.simplify.pipeline import simplify
+from targets.onnx.run import Session
 
 W8A8 = PROFILES["w8a8"].recipe
 
@@ -140,3 +142,84 @@ def test_a_large_bias_still_fits_int32(tmp_path, bias):
     (scale,) = plan.weights.values()
     step = scale.astype(np.float64) * plan.activations["x"].scale
     assert (np.abs(bias / step) < 2**31 - 1).all()
+
+
+def test_dynamic_is_for_products_of_one_row(model, ranges):
+    plan = decide(model, ranges, PROFILES["w8-dynamic"].recipe)
+    by_operator = {n.op_type: plan.decisions[n.name] for n in model.ir.graph}
+    assert by_operator["Gemm"].scheme == Scheme.W8_DYNAMIC
+    assert by_operator["Conv"].scheme == Scheme.W8
+    assert "run time" in by_operator["Conv"].because
+    assert by_operator["Add"].scheme == Scheme.FLOAT
+    assert plan.activations == {}
+    assert len(plan.weights) == 3
+
+
+def test_rows_that_would_have_scales_of_their_own_are_not_quantised_at_run_time(tmp_path):
+    gemm = helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)
+    weight = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    for rows, scheme in ((1, Scheme.W8_DYNAMIC), (2, Scheme.W8)):
+        model = build(tmp_path, [gemm], [rows, 6], {"y": [rows, 4]}, w=weight)
+        decision = plan_of(model, PROFILES["w8-dynamic"].recipe).decisions[node(model, "Gemm").name]
+        assert decision.scheme == scheme
+    assert "rows" in decision.because
+
+
+def test_what_has_no_integer_form_is_an_island(tmp_path):
+    """Softmax computes in float between true conversions; the convolution behind it is int8 again."""
+    nodes = [
+        CONV,
+        helper.make_node("Softmax", ["c"], ["s"], axis=1),
+        helper.make_node("Slice", ["s", "b", "e", "a"], ["l"]),
+        helper.make_node("Conv", ["l", "v"], ["y"]),
+    ]
+    numbers = {"b": np.array([0]), "e": np.array([3]), "a": np.array([1]), "v": WEIGHT}
+    model = build(tmp_path, nodes, [1, 3, 6], {"y": [1, 4, 6]}, w=WEIGHT, **numbers)
+    plan = plan_of(model)
+    decisions = [(n.op_type, plan.decisions[n.name].scheme.value) for n in model.ir.graph]
+    assert decisions == [("Conv", "w8a8"), ("Softmax", "float"), ("Slice", "float"), ("Conv", "w8a8")]
+    assert plan.decisions[node(model, "Softmax").name].because == "it has no integer form"
+    onnx.checker.check_model(onnx.load_from_string(apply(model, plan).to_bytes()), full_check=True)
+
+
+@pytest.mark.parametrize("reader", ["Conv", "Softmax"])
+def test_an_addition_half_in_float_is_int8_only_for_a_product(tmp_path, reader):
+    """Else it would cost a Q and a DQ, and gain nothing."""
+    last = (
+        helper.make_node("Conv", ["a", "v"], ["y"]) if reader == "Conv" else helper.make_node("Softmax", ["a"], ["y"])
+    )
+    nodes = [CONV, helper.make_node("Softmax", ["c"], ["s"], axis=1), helper.make_node("Add", ["c", "s"], ["a"]), last]
+    constants = {"v": np.ones((4, 4, 1), np.float32)} if reader == "Conv" else {}
+    model = build(tmp_path, nodes, [1, 3, 6], {"y": [1, 4, 6]}, w=WEIGHT, **constants)
+    decision = plan_of(model).decisions[node(model, "Add").name]
+    assert decision.scheme == (Scheme.W8A8 if reader == "Conv" else Scheme.FLOAT)
+
+
+def test_relu6_lives_inside_its_kernel(tmp_path):
+    nodes = [CONV, helper.make_node("Clip", ["c", "low", "high"], ["r"]), helper.make_node("Conv", ["r", "v"], ["y"])]
+    bounds = {"low": np.float32(0), "high": np.float32(6), "v": np.ones((4, 4, 1), np.float32)}
+    model = build(tmp_path, nodes, [1, 3, 6], {"y": [1, 4, 6]}, w=WEIGHT, **bounds)
+    plan = plan_of(model)
+    assert plan.decisions[node(model, "Clip").name].scheme == Scheme.W8A8
+    assert node(model, "Conv").outputs[0].name not in plan.activations
+    assert plan.activations[node(model, "Clip").outputs[0].name].zero_point == -128
+    alone = plan_of(model, (*W8A8, parse("float on Conv")))
+    assert "no integer form" in alone.decisions[node(model, "Clip").name].because
+
+
+def test_a_transposed_convolution_has_a_scale_for_each_output_of_a_group(tmp_path):
+    weight = np.random.default_rng(1).normal(size=(6, 2, 3)).astype(np.float32)
+    weight[:, 1] *= 10
+    nodes = [helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], group=3)]
+    bias = np.arange(6, dtype=np.float32)
+    model = build(tmp_path, nodes, [1, 6, 5], {"y": [1, 6, 7]}, w=weight, b=bias)
+    plan = plan_of(model)
+    (scale,) = plan.weights.values()
+    np.testing.assert_allclose(scale, np.abs(weight).max(axis=(0, 2)) / 127, rtol=1e-6)
+    quantised = apply(model, plan)
+    onnx.checker.check_model(onnx.load_from_string(quantised.to_bytes()), full_check=True)
+    x = {"x": np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)}
+    got, want = (Session(m.to_bytes(), "test").run(x)["y"] for m in (quantised, model))
+    # Half a step of each of 12 input products at most, and of the output; a wrong axis would be off by ten times that.
+    assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
+    assert np.abs(got - want).max() > 0

@@ -14,6 +14,7 @@ from compile.quantize.scheme import Scheme
     [
         ("float", (Scheme.FLOAT, ".*", ".*")),
         ("w8 on Gemm", (Scheme.W8, "Gemm", ".*")),
+        ("w8-dynamic on Gemm", (Scheme.W8_DYNAMIC, "Gemm", ".*")),
         ("w8a8 on Conv|Gemm under head.*", (Scheme.W8A8, "Conv|Gemm", "head.*")),
         ("float under @input", (Scheme.FLOAT, ".*", "@input")),
     ],
@@ -46,3 +47,10 @@ def test_rule_that_matches_nothing(model):
 def test_weights_of_what_has_none(model):
     with pytest.raises(UserError, match="Relu has no weights"):
         schemes(model.ir.graph, (*PROFILES["int8"].recipe, parse("w8 on Relu")))
+
+
+def test_a_form_that_an_operator_lacks(model):
+    with pytest.raises(UserError, match=r"Conv has no such form; w8-dynamic is for Gemm"):
+        schemes(model.ir.graph, (*PROFILES["int8"].recipe, parse("w8-dynamic on Conv|Gemm")))
+    chosen = schemes(model.ir.graph, (*PROFILES["int8"].recipe, parse("w8-dynamic")))
+    assert {decision.scheme for decision in chosen.values()} == {Scheme.W8_DYNAMIC}
