@@ -20,6 +20,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from google.protobuf.message import DecodeError
 
+from compile.constants import LIMIT, load_constants
 from compile.errors import MissingExtra, PhizError, UserError
 from compile.model import PREFIX, Model
 from compile.quiet import quiet
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import torch
 
 OPSETS = range(13, 24)
-LIMIT = 2**31 - 1  # protobuf's own limit for one message
 _DEFAULT_DOMAIN = ("", "ai.onnx")
 
 
@@ -129,6 +129,8 @@ def from_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -
         UserError: unreadable, malformed, dynamic shapes, data outside the folder, NaN or Inf weights.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise UserError("it is no file", where=str(path))  # and a pipe would never end
         if path.stat().st_size > LIMIT:
             raise UserError("larger than 2 GB, more than an ONNX file can be", where=str(path))
         proto = onnx.load(str(path), load_external_data=False)
@@ -138,7 +140,7 @@ def from_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -
         raise UserError("not an ONNX file, or truncated", where=str(path)) from error
     if not proto.graph.node:
         raise UserError("holds no graph", where=str(path), fix="give an ONNX model with at least one node")
-    _load_external_data(proto, path)
+    load_constants(proto, path)
     try:
         onnx.checker.check_model(proto)
         model = ir.from_proto(proto)
@@ -231,35 +233,6 @@ def _source(node: ir.Node) -> str:
         scopes = []
     scope = str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
     return scope or node.name or node.outputs[0].name or ""
-
-
-def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
-    folder = path.parent.resolve()
-    for tensor in onnx.external_data_helper._get_all_tensors(proto):
-        tensor.ClearField("doc_string")  # notes again, which onnx-ir would not let go of
-        tensor.ClearField("metadata_props")
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        facts = {entry.key: entry.value for entry in tensor.external_data}
-        where = f"{path}, tensor '{tensor.name}'"
-        location = facts.get("location", "")
-        target = (folder / location).resolve()
-        if not location or Path(location).is_absolute() or folder not in target.parents:
-            raise UserError(f"its data lies outside the model's folder ('{location}')", where=where)
-        try:
-            offset, size = int(facts.get("offset", 0)), target.stat().st_size
-            length = int(facts.get("length", size - offset))
-        except ValueError as error:
-            raise UserError("its offset or length is not a number", where=where) from error
-        except OSError as error:
-            raise UserError(f"its data file '{location}' cannot be read: {error.strerror}", where=where) from error
-        if offset < 0 or length < 0 or offset + length > size or length > LIMIT:
-            raise UserError(f"its data reaches beyond the file '{location}'", where=where)
-        with target.open("rb") as file:
-            file.seek(offset)
-            tensor.raw_data = file.read(length)
-        tensor.data_location = onnx.TensorProto.DEFAULT
-        del tensor.external_data[:]
 
 
 def _reject_bad_parameters(module: torch.nn.Module) -> None:

@@ -48,7 +48,7 @@ class Folder(Mapping[str, bytes]):
                     f"{size:,} bytes are more than an artefact may have", where=name, fix="audit models up to 4 GiB"
                 )
             with path.open("rb") as file:
-                return file.read(MAX_BYTES)
+                return file.read(size + 1)  # read() makes room for what it is asked for, at once
         except OSError as error:
             raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
 

@@ -1,0 +1,264 @@
+"""What is attacked: good files, how phiz reads them, and what may come of it.
+
+A subject's ``read`` may raise UserError; anything else that it raises is a finding, AssertionError included: that is a
+result which is not right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from bench.fuzz.mutate import Files
+from compile import capture
+from compile.audit.report import Caps, audit
+from compile.build import Request, build
+from compile.capture import from_onnx
+from compile.model import Model
+from compile.quantize.recipe import PROFILES
+from compile.quiet import quiet, silent_stderr
+from compile.samples import random_input
+from compile.simplify.pipeline import simplify
+from targets.catalogue import TARGETS, by_suffix
+
+# Of the largest element: float32 sums in another order, through weights of any size.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One reader of files.
+
+    Attributes:
+        name: for messages and folders.
+        files: good ones, by path.
+        entry: the path that the reader is given, beneath the folder that holds the files.
+        read: the reader.
+    """
+
+    name: str
+    files: Files
+    entry: str
+    read: Callable[[Path], None]
+
+    def attempt(self, files: Files, folder: Path) -> None:
+        """Write ``files`` beneath ``folder`` and read them."""
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        with quiet():
+            self.read(folder / self.entry)
+
+
+def subjects(folder: Path) -> list[Subject]:
+    """All of them; their files are made in ``folder``, and are the same every time."""
+    path = folder / "plain.onnx"
+    onnx.save(plain(), path)
+    captured = from_onnx(path)
+    request = Request(TARGETS, PROFILES["w8a8"], random_input(captured), Caps(), None, 100.0, folder / "build")
+    build(captured, request, lambda *_: None)
+    made = _files(folder / "build", folder)
+    artefacts = [
+        Subject(
+            f"dissect {target.name}", {k: v for k, v in made.items() if _artefact(target.suffix) in k}, entry, _dissect
+        )
+        for target in TARGETS
+        for entry in [_artefact(target.suffix)]
+    ]
+    return [
+        Subject("onnx", {"plain.onnx": path.read_bytes()}, "plain.onnx", _network),
+        Subject("onnx, nested", {"nested.onnx": nested().SerializeToString()}, "nested.onnx", _network),
+        Subject("onnx, external", external(), "external.onnx", _network),
+        Subject(
+            "onnx, quantised", {k: v for k, v in made.items() if k.endswith(".onnx")}, _artefact(".onnx"), _network
+        ),
+        *artefacts,
+        Subject("build folder", made, "build", _audit),
+        *_torch(folder),
+    ]
+
+
+def _artefact(suffix: str) -> str:
+    return f"build/student{suffix}"
+
+
+def _files(folder: Path, root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def _torch(folder: Path) -> list[Subject]:
+    """Those that need torch."""
+    import torch
+
+    from distill import students
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv1d(1, 4, 8, 4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(60, 3)
+    )
+    with quiet():
+        torch.export.save(torch.export.export(module.eval(), (torch.zeros(1, 1, 64),)), folder / "small.pt2")
+    students.save(students.build(students.architecture("tiny")), folder / "student")
+    return [
+        Subject("pt2", {"small.pt2": (folder / "small.pt2").read_bytes()}, "small.pt2", _archive),
+        Subject("student folder", _files(folder / "student", folder), "student", _student),
+    ]
+
+
+def plain() -> onnx.ModelProto:
+    """Two convolutions with a skip, a pool, a softmax head; constants of every storage form that ONNX has."""
+    random = np.random.default_rng(0)
+
+    def noise(name: str, *shape: int, raw: bool = True) -> onnx.TensorProto:
+        data = random.normal(0, 0.3, shape).astype(np.float32)
+        if raw:
+            return numpy_helper.from_array(data, name)
+        return helper.make_tensor(name, TensorProto.FLOAT, shape, data.ravel().tolist())
+
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["image"]),
+        helper.make_node("Conv", ["image", "w1", "b1"], ["c1"], kernel_shape=[3], pads=[1, 1], name="first"),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], dilations=[2], pads=[2, 2], name="second"),
+        helper.make_node("Add", ["c2", "r1"], ["sum"]),
+        helper.make_node("MaxPool", ["sum"], ["pool"], kernel_shape=[2], strides=[2]),
+        helper.make_node("Flatten", ["pool"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w3", "b3"], ["y"], transB=1, name="head"),
+        helper.make_node("Sigmoid", ["pool"], ["z"]),
+    ]
+    constants = [
+        helper.make_tensor("shape", TensorProto.INT64, [3], [1, 2, 16]),
+        *(noise("w1", 4, 2, 3), noise("b1", 4, raw=False), noise("w2", 4, 4, 3, raw=False), noise("w3", 5, 32)),
+        noise("b3", 5),
+    ]
+    return _model(nodes, constants, {"x": [1, 32]}, {"y": [1, 5], "z": [1, 4, 8]})
+
+
+def nested() -> onnx.ModelProto:
+    """Subgraphs, a function, a sparse constant, a Constant node, strings in an attribute."""
+    body = [
+        helper.make_graph(
+            [helper.make_node(operator, ["h"], [f"{operator}.out"])],
+            operator,
+            [],
+            [helper.make_tensor_value_info(f"{operator}.out", TensorProto.FLOAT, [1, 8])],
+        )
+        for operator in ("Relu", "Tanh")
+    ]
+    values = helper.make_tensor("sparse", TensorProto.FLOAT, [2], [1.0, 2.0])
+    sparse = helper.make_sparse_tensor(values, helper.make_tensor("places", TensorProto.INT64, [2], [1, 5]), [8, 1])
+    nodes = [
+        helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.ones(8, np.float32))),
+        helper.make_node("Add", ["x", "one"], ["h"]),
+        helper.make_node("If", ["yes"], ["branch"], then_branch=body[0], else_branch=body[1]),
+        helper.make_node("Twice", ["branch"], ["twice"], domain="own"),
+        helper.make_node("MatMul", ["twice", "sparse"], ["y"], name="product"),
+    ]
+    model = _model(nodes, [numpy_helper.from_array(np.array(True), "yes")], {"x": [1, 8]}, {"y": [1, 1]})
+    model.graph.sparse_initializer.append(sparse)
+    own, standard = helper.make_opsetid("own", 1), helper.make_opsetid("", 18)
+    function = helper.make_function(
+        "own", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], opset_imports=[standard]
+    )
+    model.opset_import.append(own)
+    model.functions.append(function)
+    return model
+
+
+def external() -> Files:
+    """The plain network with its weights beside it."""
+    model, data = plain(), b""
+    for tensor in model.graph.initializer:
+        if tensor.raw_data:
+            entries = {"location": "weights.bin", "offset": str(len(data)), "length": str(len(tensor.raw_data))}
+            for key, value in entries.items():
+                tensor.external_data.add(key=key, value=value)
+            data += tensor.raw_data
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+    return {"external.onnx": model.SerializeToString(), "weights.bin": data}
+
+
+def _model(
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+) -> onnx.ModelProto:
+    read, written = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    )
+    graph = helper.make_graph(nodes, "seed", read, written, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def _network(path: Path) -> None:
+    """Capture and simplify; what comes of it computes what onnxruntime computes from the file."""
+    model = simplify(capture.from_onnx(path)).model
+    feeds = {
+        port.name: np.random.default_rng(0).normal(size=port.shape).astype(np.float32)
+        for port in model.inputs
+        if np.prod(port.shape) < 1 << 20
+    }
+    wanted = _executed(path, feeds)
+    if wanted is None:
+        return
+    found = _executed(model, feeds)
+    assert found is not None, "onnxruntime takes the file but not the simplified graph"
+    for name, array in wanted.items():
+        assert found[name].shape == array.shape, f"{name}: {found[name].shape} instead of {array.shape}"
+        if np.isfinite(array).all():
+            apart = np.abs(found[name] - array).max(initial=0)
+            assert apart <= _TOLERANCE * np.abs(array).max(initial=0), f"{name}: off by {apart}"
+
+
+def _executed(source: Path | Model, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+    """What onnxruntime computes without rewriting anything; None where it declines."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    try:
+        with silent_stderr():
+            given = source.to_bytes() if isinstance(source, Model) else str(source)
+            session = onnxruntime.InferenceSession(given, options)
+            names = [value.name for value in session.get_outputs()]
+            return dict(zip(names, session.run(names, feeds), strict=True))
+    except Exception:  # it has no base class for its errors; a file that it declines has no reference
+        return None
+
+
+def _dissect(path: Path) -> None:
+    files = _files(path, path.parent) if path.is_dir() else {path.name: path.read_bytes()}
+    dissection = by_suffix(path).dissect(files)
+    for name, size in dissection.sizes.items():
+        ends = [0]
+        for section in (section for section in dissection.sections if section.file == name):
+            assert section.start == ends[-1] < section.end, f"{name}: {section}"
+            ends.append(section.end)
+        assert ends[-1] == size, f"{name}: the sections end at {ends[-1]} of {size}"
+
+
+def _audit(path: Path) -> None:
+    report = audit(path)
+    assert report.failures or report.rows, "nothing was audited and nothing is wrong"
+
+
+def _archive(path: Path) -> None:
+    simplify(capture.from_pt2(path))
+
+
+def _student(path: Path) -> None:
+    from distill.students import load
+
+    module, inputs, metadata = load(path)
+    assert metadata["phiz.window"] == str(inputs[0].shape[-1])
+    module(*inputs)
