@@ -63,12 +63,13 @@ def _whole(
 ) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     """How many elements to crop in front, None where SAME does without; and the sizes before the crop."""
     window, strides, pads = (kernel.attributes[name] for name in ("kernel_shape", "strides", "pads"))
-    steps = tuple(-(-size // stride) for size, stride in zip(output, strides, strict=True))
-    if steps == tuple(source) and tuple(pads) == same_pads(output, window, strides, (1,) * len(window)):
-        return None, tuple(output)
     begins = tuple(pads[: len(window)])
-    reach = [(size - 1) * stride + width for size, stride, width in zip(source, strides, window, strict=True)]
-    ends = [begin + size for begin, size in zip(begins, output, strict=True)]
+    reach = tuple((size - 1) * stride + width for size, stride, width in zip(source, strides, window, strict=True))
+    ends = (begin + size for begin, size in zip(begins, output, strict=True))
+    steps = tuple(-(-size // stride) for size, stride in zip(output, strides, strict=True))
+    covered = any(pads) and all(map(int.__ge__, reach, output)) and steps == tuple(source)
+    if covered and tuple(pads) == same_pads(output, window, strides, (1,) * len(window)):
+        return None, tuple(output)
     return begins, tuple(map(max, reach, ends))
 
 
