@@ -18,11 +18,11 @@ from compile.audit.report import Caps, Report, audit
 from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant, shape_of
-from compile.quantize.calibrate import observe
+from compile.quantize.calibrate import Ranges, observe
 from compile.quantize.layers import LayerErrors, layer_errors, to_json
 from compile.quantize.ranges import MSE, Method
 from compile.quantize.recipe import Profile
-from compile.quantize.refine import Lift, refine
+from compile.quantize.refine import Lift, Refined, refine
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
 from compile.samples import Split
@@ -109,11 +109,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     simplified = simplify(captured)
     model = simplified.model
 
-    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"), request.ranges)
-    goal = request.profile.goal if request.profile.goal is not None else -math.inf
-    refined = refine(
-        model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
-    )
+    ranges, refined = plan_for(model, request, progress)
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
     correcting = few if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
@@ -164,6 +160,15 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         if report.failures:
             landing.divert(rejected(final))
     return Built(landing.final, simplified, plan, refined.lifts, report, errors)
+
+
+def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Ranges, Refined]:
+    """What calibration sees of a simplified model, and the plan that the request's profile makes of it."""
+    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"), request.ranges)
+    goal = request.profile.goal if request.profile.goal is not None else -math.inf
+    return ranges, refine(
+        model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
+    )
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:
