@@ -84,9 +84,13 @@ _TFLITE: Mapping[str, Constraint] = {
 # Core ML's tensors have at most five dimensions; it has no dilated pooling and no cropping pad.
 _COREML: Mapping[str, Constraint] = {
     **{name: Constraint(given.schemes, given.ranks or (1, 2, 3, 4, 5)) for name, given in _COMMON.items()},
+    **{
+        name: Constraint(_COMMON[name].schemes, (0, 1, 2, 3, 4, 5))
+        for name in (*_BROADCASTS, "Equal", "And", "Or", "Where")
+    },
     "Gemm": Constraint(_ALL, (2,)),
-    "Add": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
-    "Mul": Constraint(_NO_WEIGHTS, (0, 1, 2, 3, 4, 5)),
+    "PRelu": Constraint(_FLOAT, (2, 3, 4, 5)),
+    "MatMul": Constraint(_FLOAT, (2, 3, 4, 5)),
     "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
     "MaxPool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),
     "AveragePool": Constraint(_NO_WEIGHTS, (3, 4), ones=("dilations",)),

@@ -72,17 +72,23 @@ class Target:
 
 
 _INT8_WEIGHTS = ("w8a8", "w8-dynamic", "w8")
+_FLOAT_ACTIVATIONS = {"w8a8": "w8", "w8-dynamic": "w8"}
 
 TARGETS = (
     Target("onnx", "ONNX", ".onnx", "", "", ""),
     Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert", "tflite"),
-    Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml"),
+    Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
 )
 FORMS: tuple[Target, ...] = (
     Target("onnx:arm", "ONNX for ARM", ".onnx", "", "", ""),
     Target("onnx:qdq", "portable ONNX", ".onnx", "", "", "", {"w8-dynamic": "w8"}),
     # Unity widens float16 weights while it imports them; int8 ones it would take for integers.
     Target("onnx:unity", "ONNX for Unity", ".onnx", "", "", "", dict.fromkeys(_INT8_WEIGHTS, "float16")),
+    # The Neural Engine computes in float16. What Core ML does in int8 needs iOS 17 and surrounds every operation with
+    # conversions.
+    Target("coreml:fp32", "Core ML in float32", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
+    Target("coreml:ios18", "Core ML for iOS 18", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
+    Target("coreml:w8a8", "Core ML in int8", ".mlpackage", "coremltools", "", "coreml", {"w8-dynamic": "w8"}),
 )
 
 

@@ -13,8 +13,9 @@ from targets.sections import cover
 _PARAMETERS_OF_QUANTIZATION = ("scale", "zero_point", "offset", "lut", "palette_lut")
 _SETTINGS = ("alpha", "beta", "epsilon", "constant_val", "name")
 _NUMBERS = ("float", "bfloat", "int8", "uint8", "int4", "uint1", "uint2", "uint3", "uint4", "uint6")
-_MOVES = ("reshape", "transpose", "slice_by_size", "slice_by_index")
+_MOVES = ("reshape", "transpose", "slice_by_size", "slice_by_index", "gather", "tile")
 _FUSES_RELU = ("conv", "linear", "add")
+_RELUS = ("relu", "relu6")
 
 
 def dissect(files: Files) -> Dissection:
@@ -22,9 +23,9 @@ def dissect(files: Files) -> Dissection:
 
     Constants of constexpr operations are weights in their stored form. Activations are counted as an integer runtime
     keeps them: a value that is only dequantised for an operation whose result is quantised again exists as int8
-    alone, and so does that result, also with a ``relu`` between; what only moves dequantised elements moves int8 there.
-    A ``dequantize`` that feeds anything else, and a
-    ``quantize`` of anything else, is a step of its own with a float tensor on its other side.
+    alone, and so does that result, also with a ``relu`` or ``relu6`` between; what only moves dequantised elements
+    moves int8 there. A ``dequantize`` that feeds anything else, and a ``quantize`` of anything else, is a step of its
+    own with a float tensor on its other side.
 
     Raises:
         UserError: the files are not a well-formed package.
@@ -74,23 +75,28 @@ def _label(package: mil.Package) -> tuple[_Located, ...]:
         owners: dict[str, str] = {}  # a weight's value -> the layer that uses it
         for operation in _nested(function.operations):
             layer = operation.outputs[0].name if operation.outputs else operation.type
-            for parameter, given in operation.inputs.items():
-                for argument in given:
-                    if isinstance(argument, str):
-                        owners.setdefault(argument, layer)
-                    else:
-                        _claim(found, argument, parameter, layer)
-                    if isinstance(argument, str) and argument in constants:
+            for parameter, argument in _bindings(operation):
+                if isinstance(argument, str):
+                    owners.setdefault(argument, layer)
+                    if argument in constants:
                         _claim(found, constants[argument], parameter, layer)
+                elif not operation.type.startswith("constexpr_"):
+                    _claim(found, argument, parameter, layer)
             value = operation.attributes.get("val")
             if operation.type == "const" and value is not None:
                 constants[layer] = value
         for operation in _nested(function.operations):
             layer = operation.outputs[0].name if operation.outputs else operation.type
-            for parameter, value in operation.attributes.items():
-                if value is not None:
-                    _claim(found, value, parameter, owners.get(layer, layer))
+            for parameter, constant in (*operation.attributes.items(), *_bindings(operation)):
+                if isinstance(constant, mil.Constant):  # a constexpr's, or what stands in place
+                    _claim(found, constant, parameter, owners.get(layer, layer))
     return tuple(found.values())
+
+
+def _bindings(operation: mil.Operation) -> Iterator[tuple[str, str | mil.Constant]]:
+    for parameter, given in operation.inputs.items():
+        for argument in given:
+            yield parameter, argument
 
 
 def _claim(found: dict[tuple[str, int, int], _Located], constant: mil.Constant, parameter: str, layer: str) -> None:
@@ -231,16 +237,16 @@ class _Steps:
         if len(operation.outputs) != 1:
             return ""
         name = operation.outputs[0].name
-        relu = self.only_consumer(name, "relu") if operation.type in _FUSES_RELU else None
+        relu = self.only_consumer(name, *_RELUS) if operation.type in _FUSES_RELU else None
         if relu is None or len(relu.outputs) != 1:
             return name
         self.absorbed.add(id(relu))
         return relu.outputs[0].name
 
-    def only_consumer(self, name: str, kind: str) -> mil.Operation | None:
+    def only_consumer(self, name: str, *kinds: str) -> mil.Operation | None:
         consumers = self.consumers.get(name, [])
         alone = len(consumers) == 1 and name not in self.function.outputs
-        return consumers[0] if alone and consumers[0].type == kind else None
+        return consumers[0] if alone and consumers[0].type in kinds else None
 
     def as_float(self, name: str) -> None:
         """Dequantise ``name`` in a step of its own, once, if it exists only as integers."""

@@ -21,15 +21,16 @@ everything else           the operation of the same meaning
 ======  ============  =======  ========================================================================================
 form    computes in   needs    for
 ======  ============  =======  ========================================================================================
-        float16       iOS 16   the Neural Engine; inputs and outputs stay float32, with a ``cast`` behind and before
+        float16       iOS 16   the Neural Engine; inputs and outputs stay float32
 fp32    float32       iOS 16   CPU and GPU, and whatever must agree with other targets to the last bit
 ios18   float16       iOS 18   the same with iOS 18's storage of weights
 w8a8    float32       iOS 17   graphs with int8 activations
 ======  ============  =======  ========================================================================================
 
-A graph with int8 activations computes in float32 in every form: their scales are the meaning of int8, and float16 has
-no room for them. Of a float16 program some nodes compute in float32 (``precision.py`` says which and why); the
-metadata entry ``phiz.float32`` names them.
+A float16 program casts what comes in and what leaves. Nodes that the plan keeps in float compute in float32 there too,
+and so do those whose numbers would not fit (``precision.py`` says which and why; the metadata entry ``phiz.float32``
+names the latter). A graph with int8 activations computes in float32 in every form: their scales are the meaning of
+int8, and float16 has no room for them.
 
 The builder infers and checks the types; no graph pass runs, so what the package computes is what the hub graph says.
 Two things that change no value are left out: the Q and DQ behind an operator that only moves elements, where they

@@ -1,8 +1,9 @@
 """Which nodes a float16 program computes in float32, and why.
 
-float16 reaches to 65504 and has 11 bits. Convolutions and matrix products lose nothing that int8 weights had. Sums,
-powers and exponentials leave that range easily, so they compute in float32, and so does what reads them, up to the next
-product: the arithmetic of a normalisation stays float32 as a whole.
+float16 reaches to 65504 and has 11 bits. Products with int8 or float16 weights lose nothing by it, nor does what comes
+behind them. What the plan keeps in float is float32: products with such weights, and what is computed from inputs
+directly. Sums, powers and exponentials leave the range of float16 easily, so they compute in float32, and so does what
+reads them, up to the next product: the arithmetic of a normalisation stays float32 as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from targets.coreml.weights import STORED
 
 PEAK = "phiz.peak"  # in a value's ``meta``: the largest magnitude that calibration saw, a float
 
-_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm")
 _WIDE = ("ReduceSum", "ReduceMean", "Pow", "Exp", "Log")
 # What calibration saw may be exceeded by half again before float16 ends.
 _HIGHEST = 65504 / 1.5
@@ -29,17 +30,21 @@ _NEGLIGIBLE, _TOLERANCE = 2.0**-12, 2.0**-8
 def float32_nodes(graph: ir.Graph) -> dict[ir.Node, str]:
     """The nodes of a hub graph without int8 activations that must compute in float32, each with its reason.
 
-    A node that is there only because it follows another has the reason ``""``.
+    One that is there because the plan says so, or because it follows another, has the reason ``""``.
     """
     found: dict[ir.Node, str] = {}
+    wide = set(graph.inputs)
     for node in graph:
         if node.inputs[0] is not None and constant(node.inputs[0]) is not None and node.op_type in STORED:
             continue  # it is what its user is
         reason = _reason(node)
-        producers = {value.producer() for value in node.inputs if value is not None}
-        follows = node.op_type not in _PRODUCTS and any(producer in found for producer in producers if producer)
+        if node.op_type in _PRODUCTS:
+            follows = node.inputs[1] is not None and constant(node.inputs[1]) is not None
+        else:
+            follows = any(value in wide for value in node.inputs)
         if reason or follows:
             found[node] = reason
+            wide.update(node.outputs)
     return found
 
 
