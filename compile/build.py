@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,25 @@ class Built:
         return self.report.failures
 
 
+@dataclass(frozen=True)
+class Product:
+    """What a road made of a model, before it is judged.
+
+    Attributes:
+        artifacts: their targets are the request's.
+        against: what they are held against.
+        road: what the manifest says of the road: its name, and how it went.
+        least: the least bytes of each artefact's weights, by target, where that is known.
+        records: further reports by file name.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    against: parity.References
+    road: Mapping[str, Any]
+    least: Mapping[str, int]
+    records: Mapping[str, bytes] = field(default_factory=dict)
+
+
 def build(captured: Model, request: Request, progress: Progress) -> Built:
     """Simplify, quantise, lower, check and audit; the folder appears whole, under its final name or as rejected.
 
@@ -124,42 +143,15 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         measured = partial(progress, "measure layers")
         errors = tuple(layer_errors(model, ranges, variant, request.samples.judge, measured) for variant in made)
 
+    road = {
+        "road": {"name": "direct"},
+        "simplify": {"rewrites": list(simplified.rewrites), "refusals": list(simplified.refusals)},
+        "schemes": manifest.schemes(plan),
+    }
+    least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if errors else {}
-
-    final = request.out
-    with landing_folder(final) as landing:
-        write(artifacts, landing.folder)
-        outputs = {
-            target.name: parity.run(
-                target, landing.folder / artifact.name, against, partial(progress, f"parity {target.name}")
-            )
-            for target, artifact in zip(request.targets, artifacts, strict=True)
-        }
-        results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
-        progress("audit", 0, 1)
-        caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
-        notes = {"rewrites": simplified.rewrites, "refusals": simplified.refusals}
-        description = manifest.describe(
-            captured,
-            model.outputs,
-            plan,
-            notes,
-            artifacts,
-            results,
-            caps,
-            {name: minimum(model, variant.plan) for variant in made for name in variant.targets},
-            _calibration(request),
-            records,
-        )
-        (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
-        for name, data in records.items():
-            (landing.folder / name).write_bytes(data)
-        (landing.folder / "golden.npz").write_bytes(manifest.golden(against))
-        report = audit(landing.folder, request.caps)
-        (landing.folder / "audit.json").write_bytes(as_json.render(report))
-        if report.failures:
-            landing.divert(rejected(final))
-    return Built(landing.final, simplified, plan, refined.lifts, report, errors)
+    folder, report = land(captured, request, Product(artifacts, against, road, least, records), progress)
+    return Built(folder, simplified, plan, refined.lifts, report, errors)
 
 
 def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Ranges, Refined]:
@@ -180,6 +172,46 @@ def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Prog
         progress("lower", count, len(targets))
         artifacts.append(target.lower(hubs[target.name]))
     return tuple(artifacts)
+
+
+def land(captured: Model, request: Request, product: Product, progress: Progress) -> tuple[Path, Report]:
+    """Write what a road made, run it, judge it; the folder appears whole, under its final name or as rejected."""
+    final, against = request.out, product.against
+    targets = {target.name: target for target in request.targets}
+    with landing_folder(final) as landing:
+        write(product.artifacts, landing.folder)
+        outputs = {
+            artifact.target: parity.run(
+                targets[artifact.target],
+                landing.folder / artifact.name,
+                against,
+                partial(progress, f"parity {artifact.target}"),
+            )
+            for artifact in product.artifacts
+        }
+        results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
+        progress("audit", 0, 1)
+        caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
+        description = manifest.describe(
+            captured,
+            against,
+            product.road,
+            product.artifacts,
+            results,
+            caps,
+            product.least,
+            _calibration(request),
+            product.records,
+        )
+        (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
+        for name, data in product.records.items():
+            (landing.folder / name).write_bytes(data)
+        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs))
+        report = audit(landing.folder, request.caps)
+        (landing.folder / "audit.json").write_bytes(as_json.render(report))
+        if report.failures:
+            landing.divert(rejected(final))
+    return landing.final, report
 
 
 def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.model import Model, Port
+from compile.model import Model
 from compile.parity import Parity, References
+from compile.quantize.measure import Outputs
 from compile.quantize.scheme import QuantPlan
 from targets.base import Artifact
 
@@ -40,9 +41,8 @@ def installed_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str | N
 
 def describe(
     captured: Model,
-    outputs: Sequence[Port],
-    plan: QuantPlan,
-    notes: Mapping[str, Sequence[str]],
+    against: References,
+    road: Mapping[str, Any],
     artifacts: Sequence[Artifact],
     parity: Mapping[str, Parity],
     budget: Mapping[str, int | None],
@@ -52,7 +52,8 @@ def describe(
 ) -> dict[str, Any]:
     """The manifest as plain data, ready for JSON.
 
-    ``outputs`` are the simplified model's, whose shapes are known; ``records`` are further reports in the folder.
+    The outputs' shapes are those of ``against``, for a captured model need not know them. ``road`` says how the
+    artefacts were made, ``minimum`` is by target, ``records`` are further reports in the folder.
     """
     return {
         "format": FORMAT,
@@ -60,16 +61,12 @@ def describe(
         "model": {
             "sha256": hashlib.sha256(captured.to_bytes()).hexdigest(),
             "inputs": [_port(port.name, port.shape, port.dtype) for port in captured.inputs],
-            "outputs": [_port(port.name, port.shape, port.dtype) for port in outputs],
+            "outputs": [_port(name, array.shape[1:], "float32") for name, array in against.float_outputs.items()],
             "metadata": captured.metadata,
         },
-        "simplify": {name: list(lines) for name, lines in notes.items()},
+        **road,
         "calibration": dict(calibration),
-        "schemes": {
-            name: {"scheme": decision.scheme.value, "because": decision.because}
-            for name, decision in plan.decisions.items()
-        },
-        "artifacts": {artifact.target: _artifact(artifact, minimum[artifact.target]) for artifact in artifacts},
+        "artifacts": {artifact.target: _artifact(artifact, minimum.get(artifact.target)) for artifact in artifacts},
         "parity": {
             target: {
                 "status": result.status,
@@ -88,17 +85,26 @@ def describe(
     }
 
 
+def schemes(plan: QuantPlan) -> dict[str, Any]:
+    """The scheme of every node, and why."""
+    return {
+        name: {"scheme": decision.scheme.value, "because": decision.because}
+        for name, decision in plan.decisions.items()
+    }
+
+
 def to_json(data: Mapping[str, Any]) -> bytes:
     """Sorted, indented, one trailing newline: equal data gives equal bytes."""
     return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def golden(against: References) -> bytes:
+def golden(against: References, answers: Mapping[str, Outputs | str]) -> bytes:
     """A few judging inputs with the outputs to expect, for an engine team to check its integration.
 
     An ``.npz`` without pickles: ``input.NAME``, ``expected.NAME`` (the quantised graph) and ``float.NAME`` (the float
     model), each with one leading axis that counts the examples. A target with a plan of its own, such as Core ML's
-    int8 weights in float16, has ``expected.TARGET.NAME``.
+    int8 weights in float16, has ``expected.TARGET.NAME``. Where there is no quantised graph, the artefact's own
+    ``answers`` are what to expect of it.
     """
     count = min(GOLDEN_BATCHES, len(against.samples))
     picked = np.linspace(0, len(against.samples) - 1, count).round().astype(int)
@@ -106,11 +112,13 @@ def golden(against: References) -> bytes:
         f"input.{name}": np.stack([against.samples[index][name] for index in picked]) for name in against.samples[0]
     }
     arrays |= {f"float.{name}": array[picked] for name, array in against.float_outputs.items()}
-    first = next(iter(against.hubs.values()))
-    arrays |= {f"expected.{name}": array[picked] for name, array in first.outputs.items()}
-    for target, hub in against.hubs.items():
-        if hub is not first:
-            arrays |= {f"expected.{target}.{name}": array[picked] for name, array in hub.outputs.items()}
+    own = {target: given for target, given in answers.items() if not isinstance(given, str)}
+    expected = {target: hub.outputs for target, hub in against.hubs.items()} or own
+    first = next(iter(expected.values()), {})
+    arrays |= {f"expected.{name}": array[picked] for name, array in first.items()}
+    for target, outputs in expected.items():
+        if outputs is not first:
+            arrays |= {f"expected.{target}.{name}": array[picked] for name, array in outputs.items()}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -127,7 +135,7 @@ def minimum_bytes(layers: Sequence[tuple[int, int, bool]], width: int) -> int:
     return sum(width * weights + 4 * channels * (scales + bias) for channels, weights, bias in layers)
 
 
-def _artifact(artifact: Artifact, minimum: int) -> dict[str, Any]:
+def _artifact(artifact: Artifact, minimum: int | None) -> dict[str, Any]:
     return {
         "path": artifact.name,
         "minimum_bytes": minimum,

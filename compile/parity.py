@@ -63,7 +63,10 @@ class Hub:
 
 @dataclass(frozen=True)
 class References:
-    """What artefacts are held against, computed once per build; targets of one plan share one hub."""
+    """What artefacts are held against, computed once per build.
+
+    Targets of one plan share one hub; what another road made has none.
+    """
 
     samples: list[dict[str, NDArray[np.float32]]]
     float_outputs: Outputs
@@ -116,12 +119,18 @@ def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict
         if isinstance(given, str):
             results[name] = Parity(given)
             continue
-        hub = against.hubs[name]
-        siblings = {other: theirs for other, theirs in outputs.items() if other != name and against.hubs[other] is hub}
-        steps = {other: _steps(given, theirs, hub.steps) for other, theirs in {HUB: hub.outputs, **siblings}.items()}
         share = error_share(against.float_outputs, given)
-        results[name] = Parity("run", sqnr(against.float_outputs, given), share, steps)
+        results[name] = Parity("run", sqnr(against.float_outputs, given), share, _distances(name, outputs, against))
     return results
+
+
+def _distances(name: str, outputs: Mapping[str, Outputs], against: References) -> dict[str, float]:
+    """In steps of the output, to the quantised graph and to what shares it; of what has none, to nothing."""
+    hub = against.hubs.get(name)
+    if hub is None:
+        return {}
+    siblings = {other: theirs for other, theirs in outputs.items() if other != name and against.hubs[other] is hub}
+    return {other: _steps(outputs[name], theirs, hub.steps) for other, theirs in {HUB: hub.outputs, **siblings}.items()}
 
 
 def _steps(ours: Outputs, theirs: Outputs, steps: Mapping[str, float]) -> float:
