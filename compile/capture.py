@@ -160,9 +160,13 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
     common.RemoveInitializersFromInputsPass()(model)  # a default that a caller may override is a constant to us
     for port in model.graph.inputs:
         _require_static(port, where)
+    for port in model.graph.outputs:
+        if port.dtype is not None and port.dtype.is_floating_point() and port.dtype != ir.DataType.FLOAT:
+            place = f"{where}, output '{port.name}'"
+            raise UserError(f"its element type is {port.dtype}, phiz gives float32", where=place, fix="cast it there")
     for name, value in sorted(model.graph.initializers.items()):
         tensor = value.const_value
-        if tensor is not None and tensor.dtype.is_floating_point() and not np.isfinite(tensor.numpy()).all():
+        if tensor is not None and tensor.dtype.is_floating_point() and _is_broken(tensor.numpy()):
             raise UserError("weights hold NaN or Inf", where=f"{where}, tensor '{name}'", fix="repair the checkpoint")
     sources = {node: _source(node) for node in model.graph}
     _forget(model)
@@ -174,6 +178,12 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
     model.metadata_props.update(dict(sorted({**kept, **metadata}.items())))
     model.graph.name = "student"
     return Model(model)
+
+
+def _is_broken(data: np.ndarray) -> bool:
+    """NaN, or Inf that is neither a bound, which is a single number, nor a mask, which is -Inf."""
+    numbers = np.asarray(data, np.float64)
+    return bool(np.isnan(numbers).any() or (numbers.size > 1 and np.isposinf(numbers).any()))
 
 
 def _forget(model: ir.Model) -> None:

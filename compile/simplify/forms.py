@@ -106,7 +106,18 @@ SPELLINGS = (
     *("MeanVarianceNormalization", "RMSNormalization", "Cast", "CastLike", "Dropout", "Identity"),
     *("Celu", "HardSigmoid", "HardSwish", "LogSoftmax", "Mish", "Selu", "Shrink", "Softplus", "Softsign", "Swish"),
     *("Erf", "Tan", "ThresholdedRelu", "Xor", "Mean", "Neg", "Reciprocal", "Sum"),
-    *("DepthToSpace", "Einsum", "Flatten", "SpaceToDepth", "Split", "Squeeze", "Tile", "Trilu", "Unsqueeze"),
+    *(
+        "DepthToSpace",
+        "Einsum",
+        "Flatten",
+        "GatherND",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Trilu",
+        "Unsqueeze",
+    ),
     *("GlobalMaxPool", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
 )
 

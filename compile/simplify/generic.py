@@ -10,7 +10,12 @@ from compile.simplify.outcome import Outcome
 
 # Ours are stricter (they refuse to grow the graph) or keep the source module of each node.
 _KNOWN = {*FORMS, "BatchNormalization", "Cast", "Dropout", "Flatten", "Identity", "Squeeze", "Unsqueeze"}
-_SKIPPED = ["fuse_bn_into_conv", "fuse_add_bias_into_conv"]
+_SKIPPED = [
+    *("fuse_bn_into_conv", "fuse_add_bias_into_conv"),
+    *("fuse_matmul_add_bias_into_gemm", "fuse_matmul_add_bias_into_gemm_batched"),
+    # These undo what our passes did.
+    *("fuse_attention", "fuse_consecutive_log_softmax", "fuse_layer_norm", "fuse_lp_normalization", "fuse_rms_norm"),
+]
 _BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
@@ -38,6 +43,10 @@ def onnxsim(model: ir.Model) -> Outcome:
     for node in simplified.graph:
         node.metadata_props.clear()
         node.metadata_props.update(origin.get(node.outputs[0].name, {}))
+    for node in reversed(simplified.graph):  # what it wrote anew comes from where its reader comes from
+        readers = [usage.node for output in node.outputs for usage in output.uses()]
+        if not node.metadata_props and readers:
+            node.metadata_props.update(readers[0].metadata_props)
     nodes = len(model.graph), len(simplified.graph)
     metadata = dict(model.metadata_props)
     model.graph = simplified.graph

@@ -52,20 +52,22 @@ class Step:
     Attributes:
         run: changes the graph it is given and says what it did.
         required: the dialect needs it, so it may add a few bytes; other passes are refused when the graph grows.
+        repeat: run it until it finds nothing more to do, because what it does tells shapes that were unknown before.
     """
 
     run: Callable[[ir.Model], Outcome]
     required: bool = False
+    repeat: bool = False
 
 
 PIPELINE = (
     Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
     Step(drop_unused),
-    Step(fold_constants),  # before anything looks at shapes, because exporters compute shapes with nodes
+    Step(fold_constants, repeat=True),  # before anything looks at shapes, because exporters compute shapes with nodes
     Step(dialect.check_known),  # what is not folded by now and no pass knows would be refused in the end
     Step(upgrade_opset, required=True),
     Step(single_precision, required=True),  # after folding, because shapes may be computed in float64
-    Step(fold_constants),  # again, because what was cast like something computed is a constant by now
+    Step(fold_constants, repeat=True),  # again, because what was cast like something computed is a constant by now
     # What the hub has no operator for is written with those it has; what a formula writes, a later one may rewrite.
     Step(plain_norms, required=True),
     Step(plain_activations, required=True),
@@ -129,19 +131,22 @@ def simplify(model: Model) -> Simplified:
     current = _infer(model.clone().ir)
     rewrites: list[str] = []
     refusals: list[str] = []
+    size = _size(current)
     for step in PIPELINE:
-        name = step.run.__name__
-        changed = current.clone()
-        outcome = step.run(changed)
-        refusals += [f"{name}: {line}" for line in outcome.refusals]
-        changed = _infer(changed, after=name)
-        growth = _size(changed) - _size(current)
-        if growth > 0 and not step.required:
-            if outcome.rewrites:
-                refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
-            continue
-        rewrites += [f"{name}: {line}" for line in outcome.rewrites]
-        current = changed
+        name, again = step.run.__name__, True
+        while again:
+            changed = current.clone()
+            outcome = step.run(changed)
+            again = step.repeat and bool(outcome.rewrites)
+            refusals += [f"{name}: {line}" for line in outcome.refusals if not again]
+            changed = _infer(changed, after=name)
+            growth = _size(changed) - size
+            if growth > 0 and not step.required:
+                if outcome.rewrites:
+                    refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
+                break
+            rewrites += [f"{name}: {line}" for line in outcome.rewrites]
+            current, size = changed, size + growth
     dialect.check(current)
     return Simplified(Model(current), tuple(rewrites), tuple(refusals))
 

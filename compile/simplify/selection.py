@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,21 +35,15 @@ def plain_split(model: ir.Model) -> Outcome:
 
 
 def plain_selection(model: ir.Model) -> Outcome:
-    """Given ``Gather`` by constants, a ``Slice`` with a negative step, or a ``Pad`` that repeats what is there, select.
+    """Given ``Gather`` or ``GatherND`` by constants, a ``Slice`` backwards or a ``Pad`` that repeats or crops, select.
 
     A scalar index drops its axis by a Reshape. Does nothing when indices or bounds are computed.
     """
     rewrites = []
     for node in list(model.graph):
         write = Writer(model.graph, node)
-        if node.op_type == "Gather":
-            value = _gather(write, node)
-        elif node.op_type == "Slice":
-            value = _reversed(write, node)
-        elif node.op_type == "Pad":
-            value = _repeated(write, node)
-        else:
-            continue
+        formula = _FORMULAS.get(node.op_type)
+        value = formula(write, node) if formula is not None else None
         if value is not None:
             write.replace(value)
             rewrites.append(f"{node.op_type} '{node.name}' became a selection")
@@ -96,6 +91,20 @@ def _gather(write: Writer, node: ir.Node) -> ir.Value | None:
     return value if given.ndim == 1 else write("Reshape", value, write.integers(shape_of(node.outputs[0])))
 
 
+def _gather_nd(write: Writer, node: ir.Node) -> ir.Value | None:
+    """The axes that an index tuple names, and those of the batch before them, become one axis."""
+    x, given, batch = operand(node), constant(node.inputs[1]), integer(node, "batch_dims", 0)
+    if given is None or constant(x) is not None or given.size == 0:
+        return None
+    shape, named = shape_of(x), batch + given.shape[-1]
+    tuples = np.moveaxis(given, -1, 0) % np.reshape(shape[batch:named], (-1, *[1] * (given.ndim - 1)))
+    leading = np.indices(given.shape[:-1], sparse=True)[:batch]
+    flat = np.ravel_multi_index(np.broadcast_arrays(*leading, *tuples), shape[:named])
+    joined = write("Reshape", x, write.integers((math.prod(shape[:named]), *shape[named:])))
+    value = select(write, joined, 0, flat.reshape(-1).tolist())
+    return write("Reshape", value, write.integers(shape_of(node.outputs[0])))
+
+
 def _reversed(write: Writer, node: ir.Node) -> ir.Value | None:
     starts, ends, axes, steps = (constant(value) for value in (*node.inputs[1:], *[None] * (5 - len(node.inputs))))
     if starts is None or ends is None or steps is None or (steps > 0).all():
@@ -131,4 +140,10 @@ def _repeated(write: Writer, node: ir.Node) -> ir.Value | None:
     return value
 
 
+_FORMULAS: Mapping[str, Callable[[Writer, ir.Node], ir.Value | None]] = {
+    "Gather": _gather,
+    "GatherND": _gather_nd,
+    "Slice": _reversed,
+    "Pad": _repeated,
+}
 _MODES: Mapping[str, Any] = {"edge": "edge", "reflect": "reflect", "wrap": "wrap", "constant": "constant"}
