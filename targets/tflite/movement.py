@@ -52,8 +52,11 @@ def pad(emitter: Emitter, kernel: Kernel) -> None:
     order = emitter.order(kernel.inputs[0])
     amounts = [(pads[axis], pads[rank + axis]) if axis != UNIT else (0, 0) for axis in order]
     index = emitter.take(kernel.inputs[0], order)
-    result = emitter.result(kernel.output, ordered(emitter.hub(kernel.output).shape, order))
-    surround(emitter, index, amounts, fill, result)
+    layout = ordered(emitter.hub(kernel.output).shape, order)
+    if any(pads):
+        surround(emitter, index, amounts, fill, emitter.result(kernel.output, layout))
+    else:
+        emitter.places[kernel.output] = Place(index, layout)
 
 
 def reshape(emitter: Emitter, kernel: Kernel) -> None:

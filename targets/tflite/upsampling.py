@@ -67,8 +67,9 @@ def _whole(
     reach = tuple((size - 1) * stride + width for size, stride, width in zip(source, strides, window, strict=True))
     ends = (begin + size for begin, size in zip(begins, output, strict=True))
     steps = tuple(-(-size // stride) for size, stride in zip(output, strides, strict=True))
-    covered = any(pads) and all(map(int.__ge__, reach, output)) and steps == tuple(source)
-    if covered and tuple(pads) == same_pads(output, window, strides, (1,) * len(window)):
+    overlap = all(width >= stride for width, stride in zip(window, strides, strict=True))  # else XNNPACK has no SAME
+    same = tuple(pads) == same_pads(output, window, strides, (1,) * len(window))
+    if any(pads) and same and overlap and steps == tuple(source):
         return None, tuple(output)
     return begins, tuple(map(max, reach, ends))
 
