@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from compile.errors import Bug, UserError
 
 PREFIX = "phiz."
+PEAK = f"{PREFIX}peak"  # in a value's ``meta``, which no file stores: the largest magnitude that calibration saw
 
 
 @dataclass(frozen=True)

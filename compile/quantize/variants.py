@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from compile.model import Model
+from compile.model import PEAK, Model
 from compile.quantize.apply import apply
 from compile.quantize.calibrate import Ranges, Samples
 from compile.quantize.correct import correct_biases
@@ -63,8 +63,16 @@ def variants(
         own = replaced(model, ranges, plan, dict(key))
         if samples is not None:
             own = correct_biases(model, own, samples, progress)
-        found.append(Variant(tuple(names), own, apply(model, own)))
+        found.append(Variant(tuple(names), own, _with_peaks(apply(model, own), ranges)))
     return tuple(found)
+
+
+def _with_peaks(hub: Model, ranges: Ranges) -> Model:
+    """The same graph, whose values tell a target in float16 how large they get."""
+    for value in (*hub.ir.graph.inputs, *(value for node in hub.ir.graph for value in node.outputs)):
+        if value.name in ranges.high:
+            value.meta[PEAK] = max(abs(ranges.low[value.name]), abs(ranges.high[value.name]))
+    return hub
 
 
 def replaced(model: Model, ranges: Ranges, plan: QuantPlan, instead: Instead) -> QuantPlan:

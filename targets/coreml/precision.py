@@ -14,10 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.model import constant
+from compile.model import PEAK, constant
 from targets.coreml.weights import STORED
-
-PEAK = "phiz.peak"  # in a value's ``meta``: the largest magnitude that calibration saw, a float
 
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm")
 _WIDE = ("ReduceSum", "ReduceMean", "Pow", "Exp", "Log")
@@ -66,7 +64,7 @@ def _reason(node: ir.Node) -> str:
         if value is None:
             continue
         if value.meta.get(PEAK, 0.0) > _HIGHEST:
-            return f"'{value.name}' reaches {value.meta[PEAK]:.3g}, beyond float16"
+            return f"'{value.name}' reaches {value.meta[PEAK]:.3g}, float16 ends at 65504"
         data = _floats(value)
         if data is not None and not narrows(data):
             return f"its constant '{value.name}' does not fit float16"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compile.model import PEAK
 from compile.quantize.calibrate import batches
 from compile.quantize.decide import decide
 from compile.quantize.measure import collect, sqnr
@@ -66,3 +67,13 @@ def test_biases_are_corrected_for_each_or_not_at_all(model, ranges, plan, sample
     assert all(set(v.plan.corrections) == set(v.plan.weights) for v in corrected)
     gemm = next(node.name for node in model.ir.graph if node.op_type == "Gemm")
     assert not np.array_equal(*(variant.plan.corrections[gemm] for variant in corrected))
+
+
+def test_the_graph_remembers_how_large_its_values_get(model, ranges, plan):
+    """For targets that compute in float16; no file stores it."""
+    (made,) = variants(model, ranges, plan, {"a": {"w8a8": "w8", "w8-dynamic": "w8"}}, None)
+    values = [value for node in made.hub.ir.graph for value in node.outputs if value.name in ranges.high]
+    assert len(values) == len(model.ir.graph)
+    for value in values:
+        assert value.meta[PEAK] == max(-ranges.low[value.name], ranges.high[value.name])
+    assert b"phiz.peak" not in made.hub.to_bytes()

@@ -52,6 +52,8 @@ CASES = {
     "conv1d_grouped": lambda net: conv(net, 6, 2, (50,), (5,), group=3, bias=False),
     "conv2d": lambda net: conv(net, 5, 3, (12, 11), (3, 2), strides=[2, 1], pads=[1, 0, 2, 1], dilations=[1, 2]),
     "conv2d_grouped": lambda net: conv(net, 8, 2, (9, 7), (3, 3), group=4),
+    "turned1d": lambda net: net.conv_transpose(net.input(2, 4, 15), 6, 4, (5,), strides=[3], pads=[1, 2]),
+    "turned2d": lambda net: net.conv_transpose(net.input(1, 4, 5, 6), 6, 4, (3, 2), strides=[2, 1], group=2),
     "gemm": lambda net: net.gemm(net.input(3, 16), 10, 16),
     "gemm_without_bias": lambda net: net.gemm(net.input(3, 16), 10, 16, bias=False),
     "fused_relu": unary("Relu"),
@@ -69,6 +71,8 @@ CASES = {
     "reshape": lambda net: net.reshape(net.input(2, 3, 20), 6, 4, 5),
     "transpose": lambda net: net.op("Transpose", net.input(2, 3, 20), perm=[2, 0, 1]),
     "slice": lambda net: net.slice(net.input(2, 3, 20), 2, 3, 17),
+    "gather": lambda net: net.gather(net.input(2, 3, 20), 2, 3, 3, 0, 19),
+    "expand": lambda net: net.expand(net.input(2, 1, 20), 2, 3, 20),
     "slice_with_steps": lambda net: net.slice(net.input(2, 3, 20), 2, 3, 18, 4),
     "max_pool": pooled("MaxPool", (21,), (3,), strides=[2], pads=[1, 0]),
     "max_pool_2d": pooled("MaxPool", (12, 9), (3, 2), strides=[2, 2], pads=[1, 0, 1, 1]),
@@ -76,7 +80,11 @@ CASES = {
     "average_pool_2d": pooled("AveragePool", (12, 9), (3, 2), pads=[1, 1, 0, 0], count_include_pad=1),
     "global_average_pool": averaged,
 }
-WEIGHTED = {name for name in CASES if name.startswith(("conv", "gemm"))} | {"add", "concat", "global_average_pool"}
+WEIGHTED = {name for name in CASES if name.startswith(("conv", "gemm", "turned"))} | {
+    "add",
+    "concat",
+    "global_average_pool",
+}
 SCHEMES = [(name, scheme) for name in CASES for scheme in ("float", "w8a8", "w8") if scheme != "w8" or name in WEIGHTED]
 
 
