@@ -70,8 +70,9 @@ def variants(
 def _with_peaks(hub: Model, ranges: Ranges) -> Model:
     """The same graph, whose values tell a target in float16 how large they get."""
     for value in (*hub.ir.graph.inputs, *(value for node in hub.ir.graph for value in node.outputs)):
-        if value.name in ranges.high:
-            value.meta[PEAK] = max(abs(ranges.low[value.name]), abs(ranges.high[value.name]))
+        name = value.name or ""
+        if name in ranges.high:
+            value.meta[PEAK] = max(abs(ranges.low[name]), abs(ranges.high[name]))
     return hub
 
 
