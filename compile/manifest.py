@@ -21,6 +21,7 @@ from compile.parity import Parity, References
 from compile.quantize.measure import Outputs
 from compile.quantize.scheme import QuantPlan
 from targets.base import Artifact
+from targets.catalogue import find
 
 FORMAT = 1
 GOLDEN_BATCHES = 8
@@ -75,6 +76,7 @@ def describe(
                 "steps": _finite(result.worst),
                 "failures": list(result.failures),
                 "steps_from": {other: _finite(steps) for other, steps in result.steps.items()},
+                **_executed(target, result.status),
             }
             for target, result in parity.items()
         },
@@ -83,6 +85,14 @@ def describe(
         "versions": installed_versions(),
         "platform": {"machine": platform.machine(), "python": platform.python_version()},
     }
+
+
+def _executed(target: str, status: str) -> dict[str, str]:
+    """Whether the target's own runtime ran, and what did in its place."""
+    known = find(target)
+    if status != "run" or not known.emulator:
+        return {"runtime": status}
+    return {"runtime": f"not run: needs {known.needs}", "evaluated_with": known.emulator}
 
 
 def schemes(plan: QuantPlan) -> dict[str, Any]:

@@ -27,9 +27,11 @@ class Target:
         title: as a person would call it.
         suffix: of the artefact's file or package.
         writer: the package that lowering needs beyond core, or empty.
-        runtime: the package that running needs beyond core, or empty.
+        runtime: the package that running needs beyond core, or empty; of several, any one suffices.
         extra: the pip extra that provides both, or empty when core does.
         instead: schemes that it computes as others; see ``compile.quantize.variants``.
+        emulator: what executes the artefact here in place of its runtime; empty where the runtime itself does.
+        needs: what the runtime needs that this machine need not be; empty where it runs anywhere.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Target:
     runtime: str
     extra: str
     instead: Mapping[str, str] = field(default_factory=dict)
+    emulator: str = ""
+    needs: str = ""
 
     @property
     def folder(self) -> str:
@@ -65,19 +69,21 @@ class Target:
         self.require(self.runtime, f"running {self.title}")
         return cast(Runner, import_module(f"targets.{self.folder}.run").load(path))
 
-    def require(self, package: str, need: str) -> None:
-        """Raise MissingExtra when ``package`` is not installed."""
-        if package and find_spec(package) is None:
-            raise MissingExtra(need, self.extra, package)
+    def require(self, packages: str, need: str) -> None:
+        """Raise MissingExtra when none of ``packages``, separated by spaces, is installed; it names the first."""
+        names = packages.split()
+        if names and all(find_spec(name) is None for name in names):
+            raise MissingExtra(need, self.extra, names[0])
 
 
 _INT8_WEIGHTS = ("w8a8", "w8-dynamic", "w8")
+_MAC = ("numpy", "macOS")
 _FLOAT_ACTIVATIONS = {"w8a8": "w8", "w8-dynamic": "w8"}
 
 TARGETS = (
     Target("onnx", "ONNX", ".onnx", "", "", ""),
-    Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert", "tflite"),
-    Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
+    Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert tflite_runtime", "tflite"),
+    Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
 )
 FORMS: tuple[Target, ...] = (
     Target("onnx:arm", "ONNX for ARM", ".onnx", "", "", ""),
@@ -86,9 +92,9 @@ FORMS: tuple[Target, ...] = (
     Target("onnx:unity", "ONNX for Unity", ".onnx", "", "", "", dict.fromkeys(_INT8_WEIGHTS, "float16")),
     # The Neural Engine computes in float16. What Core ML does in int8 needs iOS 17 and surrounds every operation with
     # conversions.
-    Target("coreml:fp32", "Core ML in float32", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
-    Target("coreml:ios18", "Core ML for iOS 18", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS),
-    Target("coreml:w8a8", "Core ML in int8", ".mlpackage", "coremltools", "", "coreml", {"w8-dynamic": "w8"}),
+    Target("coreml:fp32", "Core ML in float32", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
+    Target("coreml:ios18", "Core ML for iOS 18", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
+    Target("coreml:w8a8", "Core ML in int8", ".mlpackage", "coremltools", "", "coreml", {"w8-dynamic": "w8"}, *_MAC),
 )
 
 

@@ -34,12 +34,18 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Parity:
-    """How the target compared when it was built; None where that is unknown. ``failures`` say why it was rejected."""
+    """How the target compared when it was built; None where that is unknown.
+
+    ``failures`` say why it was rejected. ``runtime`` is ``run``, or ``not run: <reason>`` where ``evaluated_with`` took
+    its place.
+    """
 
     status: str = ""
     sqnr_db: float | None = None
     steps: float | None = None
     failures: tuple[str, ...] = ()
+    runtime: str = ""
+    evaluated_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ class _Reader:
             self.number(table.get("sqnr_db"), f"{key}.sqnr_db"),
             self.number(table.get("steps"), f"{key}.steps"),
             self.texts(table.get("failures", []), f"{key}.failures"),
+            self.text(table.get("runtime", ""), f"{key}.runtime"),
+            self.text(table.get("evaluated_with", ""), f"{key}.evaluated_with"),
         )
 
     def table(self, value: Any, key: str) -> dict[str, Any]:

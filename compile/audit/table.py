@@ -13,6 +13,7 @@ from rich.text import Text
 from compile.audit.footprint import Footprint
 from compile.audit.report import Caps, Report, Row
 from compile.units import format_size, short_size
+from targets.catalogue import TARGETS
 
 WIDE = 100  # columns that the whole table fits
 _UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
@@ -26,6 +27,11 @@ def show(report: Report, console: Console) -> None:
     for row in report.rows:
         if row.parity.status.startswith("not run"):
             console.print(f"  {row.target}: parity {row.parity.status}", markup=False, soft_wrap=True)
+        elif row.parity.evaluated_with:
+            titles = {target.name: target.title for target in TARGETS}
+            own = titles.get(row.target.partition(":")[0], "its runtime")
+            evaluated = f"evaluated with {row.parity.evaluated_with}; {own} itself {row.parity.runtime}"
+            console.print(f"  {row.target}: {evaluated}", markup=False, soft_wrap=True)
     console.print(_limit(report.caps), markup=False, soft_wrap=True)
 
 

@@ -57,6 +57,14 @@ def test_on_eighty_columns_nothing_is_cut() -> None:
     assert "3,300,000" not in "".join(lines)  # the download makes room
 
 
+def test_what_was_not_run_by_its_own_runtime_is_said() -> None:
+    parity = Parity("run", 47.5, 0.2, runtime="not run: needs macOS", evaluated_with="numpy")
+    report = Report("tiny", (Row("coreml:ios18", "s.mlpackage", None, 1.01, parity),), Caps())
+    assert "  coreml:ios18: evaluated with numpy; Core ML itself not run: needs macOS" in shown(report)
+    (row,) = json.loads(as_json.render(report))["rows"]
+    assert (row["parity"]["runtime"], row["parity"]["evaluated_with"]) == ("not run: needs macOS", "numpy")
+
+
 def test_the_last_line_says_how_to_set_a_limit() -> None:
     assert shown(Report("x", (), Caps()))[-1] == "no limit is set; give one with --cap, for example --cap 3.4MB"
 

@@ -38,6 +38,9 @@ def test_all_targets(phiz, tiny_path, arrays, tmp_path):
     assert set(manifest["artifacts"]) == set(manifest["parity"]) == set(TARGETS)
     for target, limit in zip(TARGETS, (1, 1, 2), strict=True):
         assert manifest["parity"][target]["status"] == "run"
+        elsewhere = target == "coreml"
+        assert manifest["parity"][target]["runtime"] == ("not run: needs macOS" if elsewhere else "run")
+        assert ("evaluated_with" in manifest["parity"][target]) == elsewhere
         assert manifest["parity"][target]["steps"] <= limit
         assert manifest["parity"][target]["sqnr_db"] >= 30
     assert manifest["budget"] == {"footprint": 3_400_000, "file": 3_400_000}
