@@ -53,11 +53,13 @@ class Step:
         run: changes the graph it is given and says what it did.
         required: the dialect needs it, so it may add a few bytes; other passes are refused when the graph grows.
         repeat: run it until it finds nothing more to do, because what it does tells shapes that were unknown before.
+        silent: it writes out what was meant anyway, and reports no rewrites for that.
     """
 
     run: Callable[[ir.Model], Outcome]
     required: bool = False
     repeat: bool = False
+    silent: bool = False
 
 
 PIPELINE = (
@@ -89,26 +91,30 @@ PIPELINE = (
     Step(drop_broadcasts),
     Step(fold_constants),
     Step(drop_unused),
-    Step(onnxsim),  # before we write the hub's form, which nothing may take out again
-    Step(explicit_attributes, required=True),
-    Step(explicit_transposed, required=True),
+    Step(onnxsim, silent=True),  # before we write the hub's form, which nothing may take out again
+    Step(explicit_attributes, required=True, silent=True),
+    Step(explicit_transposed, required=True, silent=True),
     Step(dilated_average, required=True),
-    Step(explicit_operands, required=True),  # after folding, because operands must be constants by now
+    Step(explicit_operands, required=True, silent=True),  # after folding, because operands must be constants by now
     Step(split_batchnorm, required=True),
-    Step(gemm_form, required=True),  # before the affine pass, which folds into Conv and Gemm only
+    Step(gemm_form, required=True, silent=True),  # before the affine pass, which folds into Conv and Gemm only
     Step(fold_affine),  # after split_batchnorm, which makes most of its work
     Step(global_average, required=True),
     Step(drop_noops),
     Step(narrow_transposes, required=True),
-    Step(plain_reshape, required=True),  # after drop_noops, because what cannot be dropped becomes a Reshape
+    Step(
+        plain_reshape, required=True, silent=True
+    ),  # after drop_noops, because what cannot be dropped becomes a Reshape
     Step(merge_reshapes, required=True),  # after gemm_form and plain_reshape, which leave Reshapes in a row
     Step(drop_noop_reshapes),
     Step(fold_constants),  # again, because Reshapes of constants may have appeared
-    Step(deduplicate),
-    Step(plain_reshape, required=True),  # again, because what was computed for two outputs is now one with two names
+    Step(deduplicate, silent=True),
+    Step(
+        plain_reshape, required=True, silent=True
+    ),  # again, because what was computed for two outputs is now one with two names
     Step(drop_unused),
     Step(settle_opset, required=True),
-    Step(rename, required=True),  # last, so that names depend on the result alone
+    Step(rename, required=True, silent=True),  # last, so that names depend on the result alone
 )
 
 
@@ -131,22 +137,22 @@ def simplify(model: Model) -> Simplified:
     current = _infer(model.clone().ir)
     rewrites: list[str] = []
     refusals: list[str] = []
-    size = _size(current)
     for step in PIPELINE:
         name, again = step.run.__name__, True
         while again:
-            changed = current.clone()
+            changed = current if step.required else current.clone()
             outcome = step.run(changed)
             again = step.repeat and bool(outcome.rewrites)
             refusals += [f"{name}: {line}" for line in outcome.refusals if not again]
+            if not outcome.rewrites and not step.silent:
+                break
             changed = _infer(changed, after=name)
-            growth = _size(changed) - size
-            if growth > 0 and not step.required:
-                if outcome.rewrites:
-                    refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
+            growth = 0 if step.required else _size(changed) - _size(current)
+            if growth > 0:
+                refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
                 break
             rewrites += [f"{name}: {line}" for line in outcome.rewrites]
-            current, size = changed, size + growth
+            current = changed
     dialect.check(current)
     return Simplified(Model(current), tuple(rewrites), tuple(refusals))
 
@@ -154,6 +160,7 @@ def simplify(model: Model) -> Simplified:
 def _infer(model: ir.Model, after: str = "capture") -> ir.Model:
     """Give every value its type and shape; a graph that fails here was broken by the pass before."""
     common.TopologicalSortPass()(model)
+    common.NameFixPass()(model)  # what a pass writes may by chance be called like something else
     try:
         proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), check_type=True, strict_mode=True, data_prop=True)
     except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
