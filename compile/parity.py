@@ -39,6 +39,7 @@ class Parity:
         error: largest error as a share of the range of the element it occurs in (for a face, of the control).
         steps: largest distance to the hub graph and to each other artefact, by name, in steps of the output.
         failures: why it fails the gate, from :func:`judge`.
+        sizes: of a step of each output.
     """
 
     status: str
@@ -46,6 +47,7 @@ class Parity:
     error: float | None = None
     steps: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worst(self) -> float | None:
@@ -82,7 +84,7 @@ def references(captured: Model, variants: Sequence[Variant], ranges: Ranges, sam
         ranges: give a step to float outputs, 1/255 of their calibrated range.
         samples: for judging only.
     """
-    feeds = batches(captured, samples)
+    reference = float_reference(captured, samples)
     hubs: dict[str, Hub] = {}
     for variant in variants:
         steps = {
@@ -91,9 +93,15 @@ def references(captured: Model, variants: Sequence[Variant], ranges: Ranges, sam
             else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
             for port in variant.hub.outputs  # the captured ones may be dynamic until shapes are inferred
         }
-        hub = Hub(collect(Session(variant.hub.to_bytes(), "the quantised graph"), feeds), steps)
+        hub = Hub(collect(Session(variant.hub.to_bytes(), "the quantised graph"), reference.samples), steps)
         hubs.update(dict.fromkeys(variant.targets, hub))
-    return References(feeds, collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds), hubs)
+    return replace(reference, hubs=hubs)
+
+
+def float_reference(captured: Model, samples: Samples) -> References:
+    """The captured float model executed on the judging samples; no quantised graphs."""
+    feeds = batches(captured, samples)
+    return References(feeds, collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds), {})
 
 
 def run(
@@ -119,8 +127,9 @@ def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict
         if isinstance(given, str):
             results[name] = Parity(given)
             continue
-        share = error_share(against.float_outputs, given)
-        results[name] = Parity("run", sqnr(against.float_outputs, given), share, _distances(name, outputs, against))
+        share, noise = error_share(against.float_outputs, given), sqnr(against.float_outputs, given)
+        sizes = against.hubs[name].steps if name in against.hubs else {}
+        results[name] = Parity("run", noise, share, _distances(name, outputs, against), sizes=sizes)
     return results
 
 
