@@ -20,7 +20,7 @@ class Constraint:
 
     Attributes:
         schemes: of ``w8a8``, ``w8-dynamic``, ``w8``, ``float16`` and ``float``, those it can express.
-        ranks: allowed ranks of the first input; empty means any.
+        ranks: allowed ranks of its inputs, of which the highest counts; empty means any.
         ones: attributes that must be 1 throughout.
         naturals: constant inputs, by position, that must not be negative.
     """
@@ -69,12 +69,17 @@ _COMMON: Mapping[str, Constraint] = {
 
 _BROADCASTS = ("Add", "Mul", "Sub", "Div", "Max", "Min", "Pow", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
 
-# TFLite has no dilated pooling and no cropping PAD; its builtin kernels stop at five dimensions.
+# TFLite has no dilated pooling and no cropping PAD; its builtin kernels stop at five dimensions, and some of those that
+# broadcast at four, where older ones abort the process.
 _TFLITE: Mapping[str, Constraint] = {
     **_COMMON,
     **{
         name: Constraint(_COMMON[name].schemes, (0, 1, 2, 3, 4, 5))
-        for name in (*_BROADCASTS, "Equal", "And", "Or", "Where", "PRelu", "MatMul")
+        for name in ("Add", "Mul", "Sub", "Div", "Max", "Min", "Where", "MatMul")
+    },
+    **{
+        name: Constraint(_FLOAT, (0, 1, 2, 3, 4))
+        for name in ("Pow", "PRelu", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "And", "Or")
     },
     **{name: Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5)) for name in ("Slice", "Gather", "Expand")},
     "Pad": Constraint(_NO_WEIGHTS, (1, 2, 3, 4, 5), naturals=(1,)),
@@ -151,7 +156,7 @@ def _reason(table: Mapping[str, Constraint], kernel: Kernel, program: Program) -
     scheme = scheme_of(kernel, program)
     if scheme not in constraint.schemes:
         return f"the target has no {scheme} form of it"
-    rank = len(program.tensors[kernel.inputs[0]].shape)
+    rank = max(len(program.tensors[name].shape) for name in kernel.inputs)
     if constraint.ranks and rank not in constraint.ranks:
         return f"its input has rank {rank}, the target takes {' or '.join(map(str, constraint.ranks))}"
     for name in constraint.ones:

@@ -1,4 +1,7 @@
-"""Execute a ``.tflite`` file with LiteRT (``ai-edge-litert``), by default with XNNPACK on one thread."""
+"""Execute a ``.tflite`` file with LiteRT, by default with XNNPACK on one thread.
+
+LiteRT is ``ai-edge-litert``, or ``tflite-runtime``, its former name, where only that is installed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +84,19 @@ def load(path: Path, *, threads: int = 1, delegate: bool = True) -> LiteRT:
     Raises:
         UserError: the file is missing, is not a TFLite model, or needs an operator that this runtime lacks.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+    package = "ai_edge_litert" if find_spec("ai_edge_litert") else "tflite_runtime"
+    runtime = import_module(f"{package}.interpreter")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
-    resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    kinds = runtime.OpResolverType
+    resolver = kinds.AUTO if delegate else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if content[4:8] != b"TFL3":
         raise UserError("not a TFLite file", where=str(path))
     try:
         with _quiet():
-            interpreter = Interpreter(
+            interpreter = runtime.Interpreter(
                 model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
             )
             interpreter.allocate_tensors()

@@ -1,8 +1,14 @@
-"""Running a lowered graph in LiteRT beside onnxruntime."""
+"""Running a lowered graph in LiteRT beside onnxruntime.
+
+Where the environment variable ``PHIZ_TFLITE_RUNTIME`` names the Python of an environment with ``tflite-runtime`` (2.14
+needs Python 3.11 at most and ``numpy<2``), that runs every graph as well: it must be right or refuse the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +79,64 @@ def _tolerances(model: onnx.ModelProto, expected: dict[str, NDArray[Any]]) -> di
     }
 
 
+_SERVER = """
+import sys, numpy
+from compile.errors import UserError
+from pathlib import Path
+from targets.tflite.run import load
+for line in sys.stdin:
+    path = Path(line.strip())
+    try:
+        numpy.savez(path.with_suffix(".out.npz"), **load(path).run(numpy.load(path.with_suffix(".in.npz"))))
+        print("ran", flush=True)
+    except UserError as error:
+        print(error, flush=True)
+"""
+
+
+class OldRuntime:
+    """A process with ``tflite-runtime`` that runs files through phiz's own runner."""
+
+    def __init__(self, python: str) -> None:
+        self.python = python
+        self.start()
+
+    def start(self) -> None:
+        root, pipe = Path(__file__).parents[3], subprocess.PIPE
+        command = [self.python, "-c", _SERVER]
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def run(self, path: Path, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Its outputs; none where it refuses the file."""
+        np.savez(path.with_suffix(".in.npz"), **feeds)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{path}\n")
+        self.process.stdin.flush()
+        verdict = self.process.stdout.readline().strip()
+        if not verdict:
+            self.stop()
+            self.start()
+            pytest.fail("the old runtime died")
+        return dict(np.load(path.with_suffix(".out.npz"))) if verdict == "ran" else {}
+
+
+@pytest.fixture(scope="session")
+def old_runtime() -> Iterator[OldRuntime | None]:
+    """The old runtime, where there is one."""
+    python = os.environ.get("PHIZ_TFLITE_RUNTIME")
+    runtime = OldRuntime(python) if python else None
+    yield runtime
+    if runtime is not None:
+        runtime.stop()
+
+
 @pytest.fixture
-def attempt(reference: Any, quantize: Any, tmp_path: Path) -> Callable[..., Trial]:
+def attempt(reference: Any, quantize: Any, tmp_path: Path, old_runtime: OldRuntime | None) -> Callable[..., Trial]:
     """``attempt(model, feeds, scheme)``: quantise, lower, execute."""
 
     def run(model: onnx.ModelProto, feeds: dict[str, NDArray[Any]], scheme: str = "float") -> Trial:
@@ -83,7 +145,12 @@ def attempt(reference: Any, quantize: Any, tmp_path: Path) -> Callable[..., Tria
         artifact = lower(Model(ir.from_proto(graph)))
         path = tmp_path / artifact.name
         path.write_bytes(artifact.files[artifact.name])
-        return Trial(path, load(path).run(feeds), expected, _tolerances(graph, expected))
+        trial = Trial(path, load(path).run(feeds), expected, _tolerances(graph, expected))
+        if old_runtime is not None and (outputs := old_runtime.run(path, feeds)):
+            outputs = {name: outputs[name] for name in expected}
+            # Its integer kernels round otherwise: over the nine layers of a student that is 3 steps.
+            assert Trial(path, outputs, expected, trial.tolerance).excess() <= 3, "wrong in the old runtime"
+        return trial
 
     return run
 

@@ -320,6 +320,8 @@ REFUSED: dict[str, tuple[Callable[[Any], str], str]] = {
     "MaxPool": (lambda h: h.pool("MaxPool", h.input(1, 3, 20), (3,), dilations=[2]), "dilations"),
     "Pad": (lambda h: h.pad(h.input(1, 3, 20), [0, 0, -1, 0, 0, 0]), "negative"),
     "Slice": (lambda h: h.slice(h.input(1, 2, 3, 4, 5, 6), 1, 0, 1), "rank 6"),
+    "Pow": (lambda h: h.op("Pow", h.input(1, 2, 3, 4, 5), h.constant(0.3)), "rank 5"),
+    "Less": (lambda h: h.op("Less", h.input(2), h.input(1, 2, 3, 4, 2)), "rank 5"),
     "Transpose": (
         lambda h: h.op("Transpose", h.input(2, 3, 2, 3, 2, 3, 2), perm=[6, 5, 4, 3, 2, 1, 0]),
         "7 dimensions at once",

@@ -91,7 +91,7 @@ WHOLE: dict[str, Callable[[Any], str]] = {
 SPLIT: dict[str, Callable[[Any], str]] = {
     "Pow": lambda h: h.op("Pow", positive(h, 2, 3, 50), h.constant(1.7)),
     "Pow of negative numbers": lambda h: h.op("Pow", h.input(2, 3, 5), h.constant(-3.0)),
-    "Pow, five axes": lambda h: h.op("Pow", positive(h, 2, 3, 2, 5, 2), h.constant(0.3)),
+    "Pow, four axes": lambda h: h.op("Pow", positive(h, 2, 3, 2, 5), h.constant(0.3)),
     "Gather backwards": lambda h: h.gather(h.input(2, 7, 5), 1, 6, 5, 4, 3, 2, 1, 0),
     "Gather here and there": lambda h: h.gather(h.input(2, 7, 5), 1, 4, 0, 6, 1, 1, 0, 5),
     **{
@@ -99,10 +99,10 @@ SPLIT: dict[str, Callable[[Any], str]] = {
         for name in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
     },
     "Equal": lambda h: as_float(h, h.op("Equal", h.op("Round", h.input(2, 3, 50)), h.constant([1.0]))),
-    "Less than a constant, five axes": lambda h: as_float(h, h.op("Less", h.input(2, 3, 2, 5, 2), h.noise(3, 1, 5, 1))),
+    "Less than a constant, four axes": lambda h: as_float(h, h.op("Less", h.input(2, 3, 2, 5), h.noise(3, 1, 5))),
     "And": lambda h: as_float(h, h.op("And", positives(h, 2, 3, 5), positives(h, 3, 1))),
     "Or": lambda h: as_float(h, h.op("Or", positives(h, 2, 1, 5), positives(h, 3, 1))),
-    "And, five axes": lambda h: as_float(h, h.op("And", positives(h, 2, 3, 2, 5, 2), positives(h, 5, 1))),
+    "And, four axes": lambda h: as_float(h, h.op("And", positives(h, 2, 3, 2, 5), positives(h, 2, 1))),
     "Not": lambda h: as_float(h, h.op("Not", positives(h, 2, 3, 5))),
     "Where": lambda h: h.op("Where", positives(h, 2, 3, 5), h.input(2, 3, 5), h.input(2, 3, 5)),
     "Where with constants": lambda h: h.op("Where", positives(h, 2, 3, 5), h.constant(1.5), h.noise(3, 1)),
