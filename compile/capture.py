@@ -24,6 +24,7 @@ from compile.constants import LIMIT, load_constants
 from compile.errors import MissingExtra, PhizError, UserError
 from compile.model import PREFIX, Model
 from compile.quiet import quiet
+from compile.trial import require_runnable
 
 if TYPE_CHECKING:
     import torch
@@ -64,9 +65,17 @@ def from_module(
 
 
 def from_factory(reference: str) -> Model:
-    """Capture ``package.module:factory``, a function without arguments that returns ``(module, example_inputs)``.
+    """Capture what ``package.module:factory`` makes; see :func:`load_factory`."""
+    return from_module(*load_factory(reference))
+
+
+def load_factory(reference: str) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """Call ``package.module:factory``, a function without arguments that returns ``(module, example_inputs)``.
 
     The module is looked up on ``sys.path`` and in the current folder. This runs the user's own code.
+
+    Raises:
+        UserError: it is not there, fails, or returns something else.
     """
     package, _, name = reference.partition(":")
     if "" not in sys.path:
@@ -98,24 +107,42 @@ def from_factory(reference: str) -> Model:
         example_inputs = (example_inputs,)
     if not isinstance(module, torch.nn.Module) or not isinstance(example_inputs, tuple):
         raise UserError("the factory did not return a torch module and a tuple", where=reference, fix=shape)
-    return from_module(module, example_inputs)
+    return module, example_inputs
 
 
 def from_pt2(path: Path) -> Model:
-    """Capture a ``.pt2`` archive written by ``torch.export.save``.
+    """Capture a ``.pt2`` archive written by ``torch.export.save``; see :func:`load_pt2`."""
+    return from_program(load_pt2(path), path)
+
+
+def from_program(program: torch.export.ExportedProgram, path: Path) -> Model:
+    """Capture a program that ``path`` held."""
+    torch = _torch()
+    try:
+        with quiet():
+            exported = torch.onnx.export(program, dynamo=True, verbose=False)
+    except Exception as error:  # torch raises anything here, as above
+        raise UserError(f"torch cannot export it: {_first_line(error)}", where=str(path)) from error
+    return _accept(exported.model, path.stem, {})
+
+
+def load_pt2(path: Path) -> torch.export.ExportedProgram:
+    """Read a ``.pt2`` archive.
 
     Such an archive may hold pickled members, and ``torch.export.load`` would run them; here each must pass torch's
     restricted unpickler first, and pickled weights are refused.
+
+    Raises:
+        UserError: it is not a safe archive, or torch cannot load it.
     """
-    torch = _torch()
+    library = _torch()
     _reject_pickles(path)
     try:
         with quiet():
-            program = torch.export.load(str(path))
-            exported = torch.onnx.export(program, dynamo=True, verbose=False)
+            program: torch.export.ExportedProgram = library.export.load(str(path))
     except Exception as error:  # an archive can be wrong in any way
-        raise UserError(f"torch cannot load or export it: {_first_line(error)}", where=str(path)) from error
-    return _accept(exported.model, path.stem, {})
+        raise UserError(f"torch cannot load it: {_first_line(error)}", where=str(path)) from error
+    return program
 
 
 def from_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Model:
@@ -177,7 +204,9 @@ def _accept(model: ir.Model, where: str, metadata: Mapping[str, str]) -> Model:
     model.metadata_props.clear()
     model.metadata_props.update(dict(sorted({**kept, **metadata}.items())))
     model.graph.name = "student"
-    return Model(model)
+    captured = Model(model)
+    require_runnable(captured, where)
+    return captured
 
 
 def _is_broken(data: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 
 @contextmanager
@@ -29,14 +30,28 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Send what native code writes to file descriptor 2 to nowhere while the block runs."""
-    sys.stderr.flush()
-    saved = os.dup(2)
+    with _nowhere(2, sys.stderr):
+        yield
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Neither warnings nor logs nor anything that is written to the terminal, by Python or by native code."""
+    with quiet(), _nowhere(1, sys.stdout), _nowhere(2, sys.stderr):
+        yield
+
+
+@contextmanager
+def _nowhere(descriptor: int, stream: TextIO) -> Iterator[None]:
+    stream.flush()
+    saved = os.dup(descriptor)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(nowhere, descriptor)
         yield
     finally:
-        os.dup2(saved, 2)
+        stream.flush()
+        os.dup2(saved, descriptor)
         os.close(saved)
         os.close(nowhere)
 

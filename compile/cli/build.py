@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compile.cli.console import Stages, screen
-from compile.errors import GateFailed, UserError
+from compile.errors import GateFailed, UnsupportedNode, UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from compile.build import Built
     from compile.config import BuildConfig, Config
+    from compile.fallback import Borrowed
     from compile.quantize.ranges import Method
     from compile.quantize.recipe import Profile
 
@@ -92,6 +91,10 @@ def build(
         list[str] | None,
         typer.Option(metavar="NAME=SIZES", help="Fix a dynamic ONNX input: x=1x8192; may repeat."),
     ] = None,
+    fallback: Annotated[
+        str | None,
+        typer.Option(metavar="ROAD", help="litert-torch: let it convert to TFLite what phiz has no form of."),
+    ] = None,
 ) -> None:
     """Compile a network: simplify, quantise once, write every target, check parity, audit."""
     from compile import config as configuration
@@ -105,7 +108,7 @@ def build(
     base = settings or configuration.Config(folder=Path())
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr is not None else base.min_sqnr
     place = f"{config or configuration.NAME}, [quantize] scheme" if scheme is None else "--scheme"
-    profile = _profile(place, base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
+    profile = named_profile(place, base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
     steps = base.max_steps if max_steps is None else configuration.check_steps(max_steps, "--max-steps")
     count = base.windows if windows is None else configuration.check_windows(windows, "--windows")
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
@@ -114,7 +117,14 @@ def build(
     place = f"{config or configuration.NAME}, [calibrate] ranges" if ranges is None else "--ranges"
     method = find(base.ranges if ranges is None else ranges, place)
     correcting = base.bias_correction if bias_correction is None else bias_correction
-    run_builds(Job(reference, builds, profile, audio, count, shapes, sqnr, steps, budget, method, correcting, errors))
+    if fallback not in (None, "litert-torch"):
+        raise UserError(f"unknown road '{fallback}'", where="--fallback", fix="there is one: litert-torch")
+    run_builds(
+        Job(
+            *(reference, builds, profile, audio, count, shapes, sqnr, steps, budget, method, correcting, errors),
+            fallback=fallback is not None,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,7 @@ class Job:
         ranges: how much of each activation is worth covering; None for the usual method.
         bias_correction: whether biases take back what rounding shifts.
         errors: whether to report every layer's error.
+        fallback: whether litert-torch may convert what the direct road refuses.
     """
 
     model: str
@@ -148,14 +159,16 @@ class Job:
     ranges: Method | None = None
     bias_correction: bool = True
     errors: bool = False
+    fallback: bool = False
 
 
-def run_builds(job: Job) -> list[Built]:
+def run_builds(job: Job) -> list[Built | Borrowed]:
     """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
     from compile.audit.report import Caps
     from compile.build import Request
     from compile.build import build as make
-    from compile.cli.source import parse_shapes, read_model, read_samples
+    from compile.cli.describe import describe
+    from compile.cli.source import parse_shapes, read_network, read_samples
     from compile.quantize.ranges import MSE
     from targets.catalogue import find
 
@@ -164,10 +177,13 @@ def run_builds(job: Job) -> list[Built]:
     ]
     shapes = parse_shapes(job.shapes)
     console = screen()
-    results = []
+    results: list[Built | Borrowed] = []
     with Stages() as stages:
         stages("capture", 0, 1)
-        captured = read_model(job.model, shapes)
+        captured, module = read_network(job.model, shapes)
+        if job.fallback and module is None:
+            fix = "give the torch network itself, or leave the flag out"
+            raise UserError("an .onnx file holds no torch module to convert", where="--fallback litert-torch", fix=fix)
         samples = read_samples(captured, job.calibrate, job.windows)
         for config, out, targets in builds:
             caps = Caps(config.footprint, config.file, job.budget)
@@ -176,7 +192,14 @@ def run_builds(job: Job) -> list[Built]:
                 *(targets, job.profile, samples, caps, *gates, out),
                 *(job.ranges or MSE, job.bias_correction, job.errors),
             )
-            results.append(make(captured, request, stages))
+            try:
+                results.append(make(captured, request, stages))
+            except UnsupportedNode as refusal:
+                if not job.fallback or module is None:
+                    raise
+                from compile import fallback
+
+                results.append(fallback.build(captured, module, request, refusal, stages))
     for built in results:
         describe(built, console)
     if not samples.trusted:
@@ -187,33 +210,6 @@ def run_builds(job: Job) -> list[Built]:
     if failed:
         raise GateFailed("rejected\n  " + "\n  ".join(failed))
     return results
-
-
-def describe(built: Built, console: Console) -> None:
-    """Print what a build did: simplify's report, the schemes, the auditor's table."""
-    from compile.audit.table import show
-    from compile.cli.layers import show_errors
-
-    done = built.simplified
-    console.print(f"\nsimplify: {len(done.rewrites)} rewrites, {len(done.refusals)} refused", style="bold")
-    for line in done.rewrites:
-        console.print(f"  {line}", markup=False)
-    for line in done.refusals:
-        console.print(f"  refused: {line}", markup=False, style="yellow")
-    count: dict[str, int] = {}
-    for decision in built.plan.decisions.values():
-        count[decision.scheme.value] = count.get(decision.scheme.value, 0) + 1
-    console.print(
-        "schemes: " + ", ".join(f"{number} nodes {name}" for name, number in sorted(count.items())), style="bold"
-    )
-    for name, decision in built.plan.decisions.items():
-        if decision.because.startswith(("rule", "alone")):
-            console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
-    console.print()
-    for report in built.errors:
-        show_errors(report, console)
-    show(built.report, console)
-    console.print(f"{'rejected' if built.failures else 'wrote'} {built.folder}/", markup=False)
 
 
 def _merge(
@@ -246,7 +242,7 @@ def _merge(
     return [(build, out or root / "build" / build.name) for build in builds]
 
 
-def _profile(where: str, name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
+def named_profile(where: str, name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
     """The named profile with the user's rules behind its own; the goal is what the user asked for, if anything."""
     from compile.quantize.recipe import PROFILES, parse
 

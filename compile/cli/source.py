@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from compile.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from compile.model import Model
     from compile.samples import Split
 
@@ -18,7 +20,12 @@ _KINDS = "a student folder, model.onnx, model.pt2 or package.module:factory"
 
 
 def read_model(reference: str, shapes: dict[str, tuple[int, ...]]) -> Model:
-    """Capture whatever ``reference`` names.
+    """Capture whatever ``reference`` names; see :func:`read_network`."""
+    return read_network(reference, shapes)[0]
+
+
+def read_network(reference: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Model, torch.nn.Module | None]:
+    """Capture whatever ``reference`` names; and the very torch module that was captured, if it is one.
 
     Raises:
         UserError: there is no such thing, or it is of no kind that phiz takes.
@@ -31,14 +38,16 @@ def read_model(reference: str, shapes: dict[str, tuple[int, ...]]) -> Model:
     if path.is_dir():
         from distill.students import load
 
-        module, example_inputs, metadata = load(path)
-        return capture.from_module(module, example_inputs, metadata)
+        student, example_inputs, metadata = load(path)
+        return capture.from_module(student, example_inputs, metadata), student
     if path.suffix == ".onnx":
-        return capture.from_onnx(path, shapes)
+        return capture.from_onnx(path, shapes), None
     if path.suffix == ".pt2":
-        return capture.from_pt2(path)
+        program = capture.load_pt2(path)
+        return capture.from_program(program, path), program.module()
     if not path.exists() and _FACTORY.fullmatch(reference):
-        return capture.from_factory(reference)
+        module, example_inputs = capture.load_factory(reference)
+        return capture.from_module(module, example_inputs), module
     what = "phiz cannot compile a file of this kind" if path.exists() else "there is no such file, folder or factory"
     raise UserError(what, where=reference, fix=f"give {_KINDS}")
 
