@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -106,3 +107,20 @@ def test_loading_and_running_say_nothing(file: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_old_runtime_refuses_what_it_would_misread(old_runtime: Any, tmp_path: Path) -> None:
+    """Up to version 11 it takes the first channel's scale for all: nothing would complain, and all would be wrong."""
+    if old_runtime is None:
+        pytest.skip("PHIZ_TFLITE_RUNTIME names no environment with tflite-runtime")
+    text = """<ir_version: 10, opset_import: ["" : 20]> net (float[1, 2] x) => (float[1, 3] y)
+        <int8[3, 2] w = {1, 2, 3, 4, 5, 6}, float[3] s = {0.1, 1.0, 10.0}, int8[3] z = {0, 0, 0}> {
+        xq, xs, xz = DynamicQuantizeLinear(x)
+        xd = DequantizeLinear(xq, xs, xz)
+        wd = DequantizeLinear<axis = 0>(w, s, z)
+        [product] y = Gemm<alpha = 1.0, beta = 1.0, transA = 0, transB = 1>(xd, wd)
+    }"""
+    path = save(onnx.shape_inference.infer_shapes(onnx.parser.parse_model(text)), tmp_path)
+    inputs = {"x": np.float32([[1, 2]])}
+    np.testing.assert_allclose(load(path).run(inputs)["y"], [[0.5, 11, 170]], rtol=0.02)  # 1/255 of the largest input
+    assert old_runtime.run(path, inputs) == {}
