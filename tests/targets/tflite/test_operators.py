@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from targets.base import Kind
+from targets.tflite.dissect import dissect
 from targets.tflite.run import load
 
-pytest.importorskip("ai_edge_litert")
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 FEEDS = {"in0": np.float32([-3e38, -88.7, -2.5, -1.5, -0.5, -1e-38, -0.0, 0.0, 1e-38, 0.5, 1.5, 2.5, 88.7, 3e38])}
 
@@ -110,6 +112,9 @@ SPLIT: dict[str, Callable[[Any], str]] = {
     "Where, five axes": lambda h: h.op("Where", positives(h, 5, 1), h.input(2, 3, 2, 5, 2), h.constant(0.0)),
 }
 
+LEFT = {"POW", "GATHER", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "LOGICAL_AND", "LOGICAL_OR"}
+LEFT |= {"LOGICAL_NOT", "SELECT_V2", "CAST", "RESHAPE"}  # a RESHAPE of bool
+
 # On the channels-last memory [2, 8, 46] that a convolution leaves.
 AFTER_CONV: dict[str, Callable[[Any, str], str]] = {
     "PRelu": lambda h, x: h.op("PRelu", x, h.noise(8, 1)),
@@ -149,6 +154,12 @@ def attention(h: Any, x: str) -> str:
     return h.op("Transpose", h.op("MatMul", weights, turned), perm=[0, 2, 1])
 
 
+def assert_labelled(trial: Any) -> None:
+    found = dissect({trial.path.name: trial.path.read_bytes()})
+    assert not found.unknown
+    assert Kind.UNMAPPED not in {section.kind for section in found.sections}
+
+
 @pytest.mark.parametrize("case", WHOLE)
 def test_what_xnnpack_takes_is_one_partition(hub: Any, attempt: Any, case: str) -> None:
     h = hub(2)
@@ -156,6 +167,7 @@ def test_what_xnnpack_takes_is_one_partition(hub: Any, attempt: Any, case: str) 
     trial = attempt(model, feeds)
     assert trial.excess() <= 1
     assert trial.delegation.whole
+    assert_labelled(trial)
     trial.outputs.update(load(trial.path, delegate=False).run(feeds))
     assert trial.excess() <= 1  # the builtin kernels
 
@@ -165,13 +177,9 @@ def test_what_it_does_not_take_is_right(hub: Any, attempt: Any, case: str) -> No
     h = hub(2)
     trial = attempt(h.model(SPLIT[case](h)), h.feeds())
     assert trial.excess() <= 1
-    assert set(trial.delegation.outside) & {name.upper() for name in NEVER_DELEGATED}
-
-
-NEVER_DELEGATED = (
-    *("Pow", "Gather", "Less", "Less_Equal", "Greater", "Greater_Equal", "Equal"),
-    *("Logical_And", "Logical_Or", "Logical_Not", "Select_V2", "Cast"),
-)
+    assert trial.delegation.outside
+    assert set(trial.delegation.outside) <= LEFT
+    assert_labelled(trial)
 
 
 @pytest.mark.parametrize("case", AFTER_CONV)
@@ -182,3 +190,89 @@ def test_channels_last_memory_is_not_transposed(hub: Any, attempt: Any, operator
     assert trial.delegation.whole
     # One brings the output to ONNX's order; the input has one channel.
     assert operators(trial.path).count("TRANSPOSE") <= 1
+
+
+# Between integers they compute in float, and XNNPACK takes the conversions along.
+ISLANDS: dict[str, Callable[[Any, str], str]] = {
+    "Exp": lambda h, x: h.op("Exp", x),
+    "Clip": lambda h, x: bounded(h, x, -4, 5),
+    "Sub": lambda h, x: h.op("Sub", h.noise(8, 1), x),
+    "Max": lambda h, x: h.op("Max", x, h.slice(x, 1, 0, 1)),
+    "ReduceMax": lambda h, x: h.reduce("Max", x, 2),
+    "Softmax": lambda h, x: h.op("Softmax", x, axis=1),
+    "MatMul": lambda h, x: h.op("MatMul", h.op("Transpose", x, perm=[0, 2, 1]), x),
+    "PRelu": lambda h, x: h.op("PRelu", x, h.noise(8, 1)),
+    "Resize": lambda h, x: h.resize(x, 2, 8, 60),
+}
+
+
+@pytest.mark.parametrize("case", ISLANDS)
+def test_float_islands_stay_in_the_partition(hub: Any, attempt: Any, operators: Any, case: str) -> None:
+    h = hub(3)
+    x = ISLANDS[case](h, h.conv(h.input(2, 1, 50), 8, 1, (5,)))
+    trial = attempt(h.model(h.op("Relu", x)), h.feeds(), "w8a8")
+    assert trial.excess() <= 1
+    assert trial.delegation.whole
+    assert operators(trial.path).count("DEQUANTIZE") >= 2  # in front of the island, and of the output
+
+
+@pytest.mark.parametrize("length", [2, 6, 26, 124, 1000])
+def test_copies_of_copies(hub: Any, attempt: Any, operators: Any, length: int) -> None:
+    """No broadcast is stored, and few operators make many copies."""
+    for scheme in ("float", "w8a8"):
+        h = hub(1)
+        trial = attempt(h.model(h.expand(h.input(2, 3, 1), 2, 3, length)), h.feeds(), scheme)
+        assert trial.excess() <= 1
+        assert trial.delegation.whole
+        assert operators(trial.path).count("CONCATENATION") <= 9
+        assert trial.path.stat().st_size < 2500
+
+
+# From which version on a runtime has these operators with these types and ranks; "op_version.cc" of TensorFlow Lite.
+VERSIONS: dict[str, tuple[Callable[[Any], str], str, dict[str, int]]] = {
+    "float": (lambda h: h.op("Sub", h.input(2, 3), h.input(3)), "float", {"SUB": 1}),
+    "five axes": (lambda h: h.op("Sub", h.input(2, 1, 1, 1, 3), h.input(3)), "float", {"SUB": 3}),
+    "five axes alike": (lambda h: h.op("Sub", h.input(2, 1, 1, 1, 3), h.input(2, 1, 1, 1, 3)), "float", {"SUB": 1}),
+    "five axes, Div": (lambda h: h.op("Div", h.input(2, 1, 1, 1, 3), h.input(3)), "float", {"DIV": 2}),
+    "five axes, Clip": (
+        lambda h: bounded(h, h.input(2, 1, 1, 1, 3), 0, 3),
+        "float",
+        {"MAXIMUM": 3, "MINIMUM": 3},
+    ),
+    "Clip": (lambda h: bounded(h, h.input(2, 3), 0, 3), "float", {"MAXIMUM": 1, "MINIMUM": 1}),
+    "half pixels": (lambda h: h.resize(h.input(2, 1, 3), 2, 1, 5), "float", {"RESIZE_BILINEAR": 3}),
+    "corners": (lambda h: h.resize(h.input(2, 1, 3), 2, 1, 5, mode="align_corners"), "float", {"RESIZE_BILINEAR": 1}),
+    "Gather": (lambda h: h.gather(h.input(7), 0, 6, 4, 2, 0, 1, 3, 5), "float", {"GATHER": 1}),
+    "int8 Gather": (
+        lambda h: h.gather(h.input(7), 0, 6, 4, 2, 0, 1, 3, 5),
+        "w8a8",
+        {"QUANTIZE": 1, "GATHER": 2, "DEQUANTIZE": 2},
+    ),
+    "ConvTranspose": (
+        lambda h: h.conv_transpose(h.input(1, 1, 5), 1, 1, (2,)),
+        "w8",
+        {"DEQUANTIZE": 5, "TRANSPOSE_CONV": 3},
+    ),
+    "bool": (
+        lambda h: as_float(h, h.op("Not", h.op("Less", h.input(2, 3), h.constant(0.0)))),
+        "float",
+        {"LESS": 1, "LOGICAL_NOT": 1, "CAST": 1},
+    ),
+    "transposed bool": (
+        lambda h: h.op("Where", h.op("Less", h.input(3, 2), h.constant([0.0])), h.constant(1.0), h.input(2, 3, 2)),
+        "float",
+        {"LESS": 1, "SELECT_V2": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VERSIONS)
+def test_operator_versions_are_the_first_that_will_do(hub: Any, attempt: Any, case: str) -> None:
+    build, scheme, expected = VERSIONS[case]
+    h = hub(1)
+    trial = attempt(h.model(build(h)), h.feeds(), scheme)
+    assert trial.excess() <= 1
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(trial.path.read_bytes(), 0))
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    found = {names[code.builtinCode]: code.version for code in model.operatorCodes}
+    assert {name: version for name, version in found.items() if name != "RESHAPE"} == expected
