@@ -39,7 +39,8 @@ def rename(model: ir.Model) -> Outcome:
     graph = model.graph
     taken = {value.name for value in (*graph.inputs, *graph.outputs)}
     for index, value in enumerate(list(graph.initializers.values())):
-        value.name = f"tmp.{index}"  # first out of the way, so that no new name meets an old one
+        if value.name not in taken:
+            value.name = f"tmp.{index}"  # first out of the way, so that no new name meets an old one
     for index, node in enumerate(graph):
         stem = f"{node.op_type.lower()}{index}"
         node.name = stem

@@ -102,12 +102,12 @@ def _input(value: ir.Value, letter: str) -> str:
 
 
 def _attributes(node: ir.Node, form: Form) -> str:
-    for name in form.attributes:
-        if name not in node.attributes:
-            return f"its {name} is not written out"
     for name, values in (form.bound or {}).items():
         if name in node.attributes and node.attributes[name].value not in values:
             return f"its {name} is {_plain(node.attributes[name].value)}"
+    for name in form.attributes:
+        if name not in node.attributes:
+            return f"its {name} is not written out"
     if "axis" in node.attributes and not 0 <= node.attributes["axis"].as_int() < len(shape_of(node.outputs[0])):
         return "its axis is negative"
     return ""
