@@ -136,6 +136,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
 
     artifacts = lower(hubs, request.targets, progress)
+    progress("references", 0, 1)
     against = parity.references(captured, made, ranges, request.samples.judge)
 
     errors: tuple[LayerErrors, ...] = ()
