@@ -36,7 +36,7 @@ def load_constants(proto: onnx.ModelProto, path: Path) -> None:
 
 def _load(tensor: onnx.TensorProto, folder: Path, where: str) -> None:
     facts = {entry.key: entry.value for entry in tensor.external_data}
-    location = facts.get("location", "")
+    location = str(facts.get("location", ""))  # what is not UTF-8 comes as bytes
     try:
         target = (folder / location).resolve()
         inside = bool(location) and not Path(location).is_absolute() and folder in target.parents

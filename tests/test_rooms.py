@@ -19,7 +19,7 @@ LEAVES = ("compile.errors", "compile.files", "compile.quiet")
 ALLOWED = {
     "compile.simplify": ("compile.model",),
     "compile.quantize": ("compile.model", "targets"),
-    "compile.capture": ("compile.constants", "compile.model"),
+    "compile.capture": ("compile.constants", "compile.model", "compile.trial"),
     "compile.memory": ("targets.base",),
     "compile.audit": ("compile.memory", "compile.units", "targets"),
     "compile.cli": ("compile", "targets", "distill"),

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from random import Random
 from typing import Any
 
+from bench.fuzz.graphs import damaged_graph
 from compile.errors import UserError
 from targets.wire import BYTES, VARINT, fields
 
@@ -40,13 +41,12 @@ VALUES: tuple[Any, ...] = (
     {"": {}},
 )
 _DEPTH = 12
-_MANY = 3  # mutations a file at most
 
 
 def mutate(random: Random, files: Files) -> dict[str, bytes]:
     """A copy of ``files`` with one to three mutations; now and then a file is missing or empty."""
     changed = dict(files)
-    for _ in range(random.randint(1, _MANY)):
+    for _ in range(random.choice([1, 1, 1, 2, 3])):
         name = random.choice(sorted(changed))
         if len(changed) > 1 and random.random() < 0.03:
             del changed[name]
@@ -79,6 +79,12 @@ def _bytes(random: Random, data: bytes) -> bytes:
     if kind == 4:
         return data + random.randbytes(random.randint(1, 9))
     return data[:start] + bytes([data[start] ^ 1 << random.randrange(8)]) + data[start + 1 :]
+
+
+def _network(random: Random, data: bytes) -> bytes:
+    """An ONNX model: its graph, or its fields."""
+    changed = damaged_graph(random, data) if random.random() < 0.6 else None
+    return _message(random, data) if changed is None else changed
 
 
 # Protocol buffers, without a schema: what parses as a message is taken for one.
@@ -244,7 +250,7 @@ def _safetensors(random: Random, data: bytes) -> bytes:
 
 
 _BY_SUFFIX: Mapping[str, Callable[[Random, bytes], bytes]] = {
-    ".onnx": _message,
+    ".onnx": _network,
     ".mlmodel": _message,
     ".bin": _words,
     ".tflite": _words,

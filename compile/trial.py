@@ -1,0 +1,63 @@
+"""Does a captured model run at all? Asked once, before any work: parity will have to run it as it is.
+
+ONNX's checker and its shape inference pass models whose operands do not fit each other; onnxruntime does not.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from compile.errors import UnsupportedNode, UserError
+from compile.model import Model, source_of
+from compile.simplify.forms import REFUSED
+from targets.onnx.run import AS_WRITTEN, Session
+
+MAX_TENSOR = 2**29  # bytes of one value; no network for a phone has one of this size
+_BODIES = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+
+
+def require_runnable(model: Model, where: str) -> None:
+    """Run ``model`` once on silence.
+
+    Raises:
+        UnsupportedNode: a node has a graph of its own, which may run for ever, or is a function of the file.
+        UserError: a value would be larger than 512 MiB, or onnxruntime does not take the model.
+    """
+    for node in model.ir.graph:
+        reason = ""
+        if any(attribute.type in _BODIES for attribute in node.attributes.values()):
+            reason = REFUSED.get(node.op_type, "it has a graph of its own")
+        elif node.op_identifier() in model.ir.functions:
+            reason = "it is a function of the model; inline it with onnx.inliner"
+        if reason:
+            raise UnsupportedNode(node.op_type, node.name or "", reason, source=source_of(node), stage="capture")
+    for port in model.inputs:
+        _require_small(port.shape, f"{where}, input '{port.name}'")
+    try:
+        serialised = model.to_bytes()
+    except ir.serde.SerdeError as error:
+        raise UserError("its names are not text", where=where, fix="export it again") from error
+    for name, shape in _inferred(serialised).items():
+        _require_small(shape, f"{where}, tensor '{name}'")
+    feeds = {port.name: np.zeros(port.shape, port.dtype) for port in model.inputs}
+    Session(serialised, where, AS_WRITTEN).run(feeds)
+
+
+def _require_small(shape: tuple[int, ...], where: str) -> None:
+    if 4 * prod(shape) > MAX_TENSOR:
+        raise UserError(f"its shape {list(shape)} is more than {MAX_TENSOR // 2**20} MiB", where=where)
+
+
+def _inferred(serialised: bytes) -> dict[str, tuple[int, ...]]:
+    try:
+        graph = onnx.load_from_string(onnx.shape_inference.infer_shapes(serialised, data_prop=True)).graph
+    except Exception:  # it fails in many ways; simplify says of what
+        return {}
+    return {
+        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        for value in (*graph.value_info, *graph.output)
+    }
