@@ -7,7 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.model import constant, operand, shape_of
-from compile.simplify.edit import Writer, add_constant
+from compile.simplify.edit import Writer, add_constant, integer
 from compile.simplify.outcome import Outcome
 
 _LOWEST = float(np.finfo(np.float32).min)
@@ -16,10 +16,15 @@ _LOWEST = float(np.finfo(np.float32).min)
 def plain_choices(model: ir.Model) -> Outcome:
     """Given ``Where`` with a constant condition, write ``x·m + y·(1 − m)``: exact for all finite values.
 
-    What is chosen from a constant is chosen now. Does nothing when the condition is computed.
+    What is chosen from a constant is chosen now. Trilu is such a choice. Does nothing when the condition is computed.
     """
     rewrites = []
     for node in list(model.graph):
+        if node.op_type == "Trilu" and (mask := _triangle(node)) is not None:
+            write = Writer(model.graph, node)
+            write.replace(write("Mul", operand(node), write.constant(mask)))
+            rewrites.append(f"Trilu '{node.name}' became a product with a mask")
+            continue
         condition = constant(node.inputs[0]) if node.op_type == "Where" else None
         if condition is None or node.outputs[0].dtype != ir.DataType.FLOAT:
             continue
@@ -49,6 +54,16 @@ def finite_masks(model: ir.Model) -> Outcome:
                 node.replace_input_with(index, add_constant(graph, value.name or "mask", finite))
                 rewrites.append(f"{node.op_type} '{node.name}' masks with the lowest number")
     return Outcome(tuple(rewrites))
+
+
+def _triangle(node: ir.Node) -> NDArray[np.float32] | None:
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    offset = constant(given)
+    if given is not None and offset is None:
+        return None
+    side = np.triu if integer(node, "upper", 1) else np.tril
+    ones = np.ones(shape_of(operand(node))[-2:], np.float32)
+    return side(ones, 0 if offset is None else int(offset.reshape(-1)[0]))
 
 
 def _masked(write: Writer, value: ir.Value, mask: NDArray[np.bool_]) -> ir.Value | None:

@@ -56,7 +56,7 @@ def _reason(node: ir.Node) -> str:
         return f"it computes {node.outputs[0].dtype}, phiz computes float32"
     if any(is_read(output) for output in node.outputs[1:]):
         return "more than its first output is used"
-    return _inputs(node, form) or _attributes(node, form) or _DETAILS.get(node.op_type, _fine)(node)
+    return _attributes(node, form) or _inputs(node, form) or _DETAILS.get(node.op_type, _fine)(node)
 
 
 def _inputs(node: ir.Node, form: Form) -> str:

@@ -86,11 +86,11 @@ FORMS: Mapping[str, Form] = {
         "x - - n",
         ("coordinate_transformation_mode", "mode"),
         {
+            "keep_aspect_ratio_policy": ("stretch",),
+            "antialias": (0,),
             "coordinate_transformation_mode": ("half_pixel", "align_corners"),
             "mode": ("linear",),
-            "antialias": (0,),
             "axes": (),
-            "keep_aspect_ratio_policy": ("stretch",),
         },
     ),
     **dict.fromkeys(("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"), _COMPARISON),

@@ -33,6 +33,8 @@ def plain_resize(model: ir.Model) -> Outcome:
         scales, mode = _scales(node), _text(node, "mode", "nearest")
         if scales is None or (mode == "linear" and _is_plain(node)):
             continue
+        if _transform(node) == "align_corners" and not _whole(node, scales):
+            continue  # the specification takes the size as rounded, its own tests as it was before: nobody can be right
         write = Writer(model.graph, node)
         native = mode == "linear" and _transform(node) in _NATIVE and _only_spatial(node)
         if native and _whole(node, scales):
@@ -78,8 +80,7 @@ def _only_spatial(node: ir.Node) -> bool:
 def _whole(node: ir.Node, scales: list[float]) -> bool:
     """Whether the factors are those of the sizes: a size may have been rounded down, and then positions differ."""
     before, after = shape_of(operand(node)), shape_of(node.outputs[0])
-    exact = all(math.isclose(s * old, new, rel_tol=1e-6) for s, old, new in zip(scales, before, after, strict=True))
-    return exact or _transform(node) == "align_corners"
+    return all(math.isclose(s * old, new, rel_tol=1e-6) for s, old, new in zip(scales, before, after, strict=True))
 
 
 def _is_plain(node: ir.Node) -> bool:

@@ -102,6 +102,9 @@ CASES = {
     "Where": (16, f"{X} {{ a = Equal (x, s_0) y = Where (a, f_4, x) }}", "Equal Where"),
     "Where by a constant": (16, f"{X} {{ y = Where (b_3_4, x, f_4) }}", "Mul Add"),
     "Where masks scores": (16, f"{X} {{ a = Where (b_3_4, x, s_minf) y = Softmax <axis = 1> (a) }}", "Mul Add Softmax"),
+    "Trilu": (14, f"{X} {{ y = Trilu <upper = 0> (x, j_1) }}", "Mul"),
+    "ReduceSum that might do nothing": (
+        13, "(float[2,3,4] x) => (float[2,1,4] y) { y = ReduceSum <noop_with_empty_axes = 1> (x, i_1) }", "ReduceSum"),
     "Cast to float16 and back": (13, f"{X} {{ a = Cast <to = 11> (x) y = Cast <to = 1> (a) }}", "Reshape"),
     "Cast to bool": (13, f"{X} {{ a = Cast <to = 9> (x) y = Cast <to = 1> (a) }}", "Equal Not Cast"),
     # norms
