@@ -189,10 +189,12 @@ class _Steps:
         for operation in self.operations:
             if id(operation) not in self.absorbed:
                 self.visit(operation)
-        for name in self.function.outputs:
+        outputs = [name for name in self.function.outputs if name in self.types]  # the others are constants
+        for name in outputs:
             self.as_float(name)
+            self.touch(name)
         last = max(self.step - 1, 0)
-        for name in (*(value.name for value in self.function.inputs), *self.function.outputs):
+        for name in (*(value.name for value in self.function.inputs), *outputs):
             self.alive[name].last = last  # nothing overwrites what the caller gave or is to get
         known = [
             Lifetime(name, a.size, a.first, min(a.last, last)) for name, a in self.alive.items() if a.size is not None
