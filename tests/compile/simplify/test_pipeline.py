@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -180,3 +184,60 @@ def load(folder, nodes, output, more=(), shape=(2, 3)):
     graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "g.onnx")
     return capture.from_onnx(folder / "g.onnx")
+
+
+# Every kind of rewrite that goes through sets or dictionaries: norms, splits, Gelu, einsum, masks, resizing.
+MANY = """<ir_version: 8, opset_import: ["" : 17]> g (float[2,6,8] x, float[2,6,8] z)
+=> (float[2,6,8] y, float[2,3,16] u)
+<float half = {0.5}, float root = {0.70710678}, float one = {1.0}, int64[3] sizes = {2, 3, 16},
+ float[8] gain = {1,2,3,4,5,6,7,8}, float[8,8] w = {WEIGHT}>
+{
+    n = LayerNormalization (x, gain)
+    a = MatMul (n, w) b = MatMul (z, w)
+    c = Mul (a, root) d = Erf (c) e = Add (d, one) f = Mul (a, e) h = Mul (f, half)
+    p, q = Split <axis = 1> (h) s = Sigmoid (p) t = Mul (s, q)
+    m = Einsum <equation = "bij,bkj->bik"> (a, b) o = Einsum <equation = "bik,bkj->bij"> (m, b)
+    y = Sum (h, o, x)
+    u = Resize <mode = "nearest"> (t, , , sizes)
+}"""
+
+
+def many(folder):
+    weight = np.random.default_rng(0).normal(size=64).round(3)
+    text = MANY.replace("WEIGHT", ", ".join(map(str, weight)))
+    onnx.save(onnx.parser.parse_model(text), folder / "many.onnx")
+    return folder / "many.onnx"
+
+
+def test_shared_weights_stay_one_and_every_port_keeps_its_name(tmp_path):
+    path = many(tmp_path)
+    model = simplify(capture.from_onnx(path)).model
+    assert [port.name for port in model.inputs] == ["x", "z"]
+    assert [(port.name, port.shape) for port in model.outputs] == [("y", (2, 6, 8)), ("u", (2, 3, 16))]
+    matrices = [value for value in model.ir.graph.initializers.values() if value.const_value.size == 64]
+    assert len(matrices) == 1
+    assert len(matrices[0].uses()) == 2
+    assert "Gelu" in [node.op_type for node in model.ir.graph]
+    feed = {name: np.random.default_rng(1).normal(size=(2, 6, 8)).astype(np.float32) for name in ("x", "z")}
+    sessions = [onnxruntime.InferenceSession(data) for data in (path.read_bytes(), model.to_bytes())]
+    for want, got in zip(*(session.run(None, feed) for session in sessions), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=ATOL * np.abs(want).max())
+
+
+def test_bytes_do_not_depend_on_the_order_of_sets(tmp_path):
+    script = (
+        "import sys, hashlib; from pathlib import Path; from compile import capture;"
+        "from compile.simplify.pipeline import simplify;"
+        "print(hashlib.sha256(simplify(capture.from_onnx(Path(sys.argv[1]))).model.to_bytes()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script, many(tmp_path)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "77")
+    }
+    assert len(digests) == 1
