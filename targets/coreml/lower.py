@@ -133,7 +133,9 @@ def lower(model: Model, form: str = "") -> Artifact:
     )
     reasons = {node.name or "": reason for node, reason in wide.items() if reason}
     notes = {key: json.dumps(value, sort_keys=True) for key, value in ((NAMES, meant), (FLOAT32, reasons)) if value}
-    return Artifact("coreml", name, pack(function, ports, int(target), {**model.metadata, **notes}, name))
+    return Artifact(
+        f"coreml{form and ':'}{form}", name, pack(function, ports, int(target), {**model.metadata, **notes}, name)
+    )
 
 
 def _build(graph: ir.Graph, target: Any, form: Form, wide: Mapping[ir.Node, str]) -> Any:

@@ -228,7 +228,8 @@ def test_equal_graphs_give_equal_bytes_in_other_processes(student, tmp_path):
 
 def test_the_manifest_names_the_model_and_the_weights(student, lowered):
     artifact = lowered(student)
-    assert artifact.target == "coreml"
+    assert (artifact.target, artifact.name) == ("coreml:fp32", "net.fp32.mlpackage")
+    assert (lowered(student, "").target, lowered(student, "").name) == ("coreml", "net.mlpackage")
     manifest = json.loads(artifact.files[f"{artifact.name}/Manifest.json"])
     items = manifest["itemInfoEntries"]
     assert {item["path"] for item in items.values()} == {"com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights"}
