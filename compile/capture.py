@@ -240,7 +240,7 @@ def _require_static(port: ir.Value, where: str) -> None:
         if not isinstance(size, int) or size < 1:
             example = "x".join(str(s) if isinstance(s, int) and s > 0 else "1" for s in sizes)
             raise UserError(
-                f"axis {axis} is dynamic ('{size}')",
+                f"axis {axis} {f'has the size {size}' if isinstance(size, int) else f'is dynamic ({str(size)!r})'}",
                 where=place,
                 fix=f"export with a fixed size, or fix it here: --shape {port.name}={example}",
             )

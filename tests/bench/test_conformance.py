@@ -13,8 +13,7 @@ import onnx
 import pytest
 
 from bench import conformance
-from bench.conformance import PAGE, REFUSED, WRONG, Case, Verdicts, page, run
-from targets.catalogue import TARGETS
+from bench.conformance import PAGE, REFUSED, TARGETS, WRONG, Case, Verdicts, page, run
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("coremltools")
