@@ -1,7 +1,11 @@
 """Which function says which hub operator in TFLite. Each reads its inputs' places and writes its output's.
 
 An operator is added here and in ``targets/capabilities.py``. Versions in the functions are those from which a runtime
-knows the operator with these types: for nearly all, 1 in float and 2 in int8.
+knows the operator with these types: for nearly all, 1 in float and 2 in int8 (``op_version.cc`` of TensorFlow Lite).
+
+Functions are XNNPACK's, which in the far reaches of float32 are not ONNX's: SIN and COS lose their meaning beyond 1e7,
+LOGISTIC has none beyond 1e26, EXP and SQRT overflow within a factor of 2 of the limit, numbers below 1e-38 are zero,
+and MAXIMUM and MINIMUM of NaN and a number are the number.
 """
 
 from __future__ import annotations
