@@ -36,6 +36,7 @@ THRESHOLD = 0.4
 TOLERANCE = 0.04  # seconds
 MERGE = 0.06  # seconds
 BILABIALS = frozenset("pbm")
+MOVES = 1e-3  # a control whose standard deviation is larger moves
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Mono float32 audio [time] at 16 kHz to curves ``[frames, controls]`` at 50 Hz."""
@@ -151,16 +152,22 @@ def judge(
             (float(closure(ours, controls)[span].max()), float(closure(theirs, controls)[span].max()))
             for span in (_span(event, len(ours)) for event in events(item.phones))
         ]
-    ours, theirs = np.concatenate(curves), np.concatenate(reference)
-    moving = theirs.std(axis=0) > 1e-3
-    fit = 1 - np.mean((ours - theirs)[:, moving] ** 2, axis=0) / np.var(theirs[:, moving], axis=0)
+    moving = np.concatenate(reference).std(axis=0) > MOVES
     depth = np.mean(depths, axis=0) if depths else (0.0, 0.0)
     return Report(
         closures=counts,
-        r2=float(fit.mean()) if moving.any() else 0.0,
+        r2=fit(curves, reference),
         jitter=_ratio(_jitter(curves, moving), _jitter(reference, moving)),
         depth=_ratio(float(depth[0]), float(depth[1])),
     )
+
+
+def fit(curves: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:
+    """R2 of curves against a reference's, both ``[frames, controls]`` an utterance; 0 where nothing moves."""
+    ours, theirs = np.concatenate(curves), np.concatenate(reference)
+    moving = theirs.std(axis=0) > MOVES
+    shares = np.mean((ours - theirs)[:, moving] ** 2, axis=0) / np.var(theirs[:, moving], axis=0)
+    return float(1 - shares.mean()) if moving.any() else 0.0
 
 
 def _span(event: tuple[float, float], count: int) -> slice:

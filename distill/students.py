@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.network import Student
+    from distill.quantised import Quantised
 
 FORMAT = "phiz student 1"
 WEIGHTS, FACTS = "student.safetensors", "student.json"
@@ -208,7 +209,7 @@ def load(folder: Path) -> tuple[Student, tuple[Tensor], dict[str, str]]:
     return student.eval(), (torch.zeros(1, shape.window),), metadata(shape, facts["controls"])
 
 
-def predict(student: Student, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+def predict(student: Student | Quantised, audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """The face of mono ``audio`` [time] at 16 kHz: ``[frame_count(samples), outputs]`` in [0, 1], 50 frames a second.
 
     The same as ``curves.frames`` with the student as its predictor, but computes every layer once.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compile.errors import MissingExtra, UserError
 from distill import batches, loop, losses, students
@@ -103,7 +103,7 @@ def train(
     def loss_of(step: int) -> Tensor:
         audio, curves = speech.batch(step, recipe)
         closed = torch.from_numpy(closure(curves, labels.controls)).clamp(0, 1)
-        target = ((torch.from_numpy(curves) - shift) / deviation)[:, :, columns]
+        target = (torch.from_numpy(curves)[:, :, columns] - shift[columns]) / deviation[columns]
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             prediction = student.sequence(torch.from_numpy(audio))[:, :, columns]
         return losses.loss(prediction.float(), target, closed, recipe.weights)
@@ -119,12 +119,17 @@ def train(
 
 def is_finished(labels: Labels, architecture: students.Architecture, recipe: Recipe, folder: Path) -> bool:
     """Whether ``folder`` holds the student that :func:`train` would make of the same arguments."""
+    return ended(_run(labels, architecture, recipe), folder)
+
+
+def ended(run: Mapping[str, Any], folder: Path) -> bool:
+    """Whether ``folder`` holds the student that ``run`` ends with; a run is what tells it from others, JSON-able."""
     try:
         training = students.read_facts(folder).get("training")
     except UserError:
         return False
-    run = json.loads(json.dumps(_run(labels, architecture, recipe)))
-    return isinstance(training, dict) and {key: training.get(key) for key in run} == run
+    wanted = json.loads(json.dumps(run))
+    return isinstance(training, dict) and {key: training.get(key) for key in wanted} == wanted
 
 
 def native_bfloat16() -> bool:
@@ -136,7 +141,7 @@ def native_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
-def _run(labels: Labels, architecture: students.Architecture, recipe: Recipe) -> dict[str, object]:
+def _run(labels: Labels, architecture: students.Architecture, recipe: Recipe) -> dict[str, Any]:
     """What tells one training from another."""
     return {"architecture": architecture.name, "labels": labels_digest(labels), "recipe": asdict(recipe)}
 
