@@ -201,14 +201,16 @@ def test_shared_weights_are_stored_once(hub, lowered):
     assert int.from_bytes(weights[:4], "little") == 2
 
 
-def test_equal_graphs_give_equal_bytes_in_other_processes(student, tmp_path):
+def test_equal_graphs_give_equal_bytes_in_other_processes(student_of, tmp_path):
     path = tmp_path / "student.onnx"
-    path.write_bytes(student.SerializeToString())
+    path.write_bytes(student_of("w8").SerializeToString())
     program = (
         "import sys, hashlib, onnx_ir as ir\n"
         "from compile.model import Model\n"
-        "from targets.coreml.lower import lower\n"
-        "files = lower(Model(ir.load(sys.argv[1]))).files\n"
+        "from targets.coreml.lower import FORMS, lower\n"
+        "files = {}\n"
+        "for form in FORMS: files |= lower(Model(ir.load(sys.argv[1])), form).files\n"
+        "assert len(files) == 3 * 4\n"
         "assert 'torch' not in sys.modules and 'tensorflow' not in sys.modules\n"
         "print(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())\n"
     )
@@ -244,16 +246,21 @@ def test_the_manifest_names_the_model_and_the_weights(student, lowered):
     }
 
 
-def test_coremltools_reads_the_package(student, lowered, saved):
+@pytest.mark.parametrize(
+    ("form", "scheme", "version"), [("", "w8", 7), ("fp32", "w8", 7), ("ios18", "w8", 9), ("w8a8", "w8a8", 8)]
+)
+def test_coremltools_reads_the_package(form, scheme, version, student_of, lowered, saved):
     """Its own loader, its own package library, and its own program reader, which infers every type anew."""
     from coremltools import libmodelpackage
     from coremltools.converters.mil.frontend.milproto.load import load as load_program
     from coremltools.models.utils import load_spec
 
-    path = saved(lowered(student).files)
+    path = saved(lowered(student_of(scheme), form).files)
     assert libmodelpackage.ModelPackage.isValid(str(path))
     spec = load_spec(str(path))
-    program = load_program(spec, specification_version=8, file_weights_dir=str(path / "Data/com.apple.CoreML/weights"))
+    assert spec.specificationVersion == version
+    weights = str(path / "Data/com.apple.CoreML/weights")
+    program = load_program(spec, specification_version=version, file_weights_dir=weights)
     (output,) = program.functions["main"].outputs
     assert tuple(output.shape) == (1, 52)
 
@@ -272,6 +279,19 @@ def test_two_outputs_of_one_value_both_exist(hub, quantize, reference, lowered, 
     assert found.keys() == expected.keys() == {"twin", model.graph.output[0].name}
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_an_unknown_form_is_refused(hub, lowered):
+    net = hub()
+    with pytest.raises(UserError, match="unknown form 'ios99' of Core ML; choose from: fp32, ios18, w8a8"):
+        lowered(net.model(net.op("Relu", net.input(1, 4))), "ios99")
+
+
+def test_an_output_of_truths_is_refused(hub, lowered):
+    net = hub()
+    model = net.model(net.op("Less", net.input(1, 4), net.constant(0.0)))
+    with pytest.raises(UserError, match="tensor 'v_n0': Core ML's inputs and outputs are float32 here, it is bool"):
+        lowered(model)
 
 
 def test_an_output_that_is_an_input_is_refused(hub, lowered):
