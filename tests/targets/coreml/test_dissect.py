@@ -54,6 +54,37 @@ def test_every_byte_of_the_student_has_a_label(student, lowered):
     assert {s.dtype for s in dissection.sections if s.kind is Kind.WEIGHTS} == {"int8", "float32"}
 
 
+@pytest.mark.parametrize("form", ["", "ios18"])
+def test_every_byte_of_a_float16_student_has_a_label(form, student_of, lowered):
+    files = lowered(student_of("w8"), form).files
+    dissection = dissect(files)
+    check_cover(dissection, files)
+    by_kind = {kind: Counter() for kind in Kind}
+    layers = {kind: set() for kind in Kind}
+    for section in dissection.sections:
+        by_kind[section.kind][section.dtype] += section.end - section.start
+        layers[section.kind].add(section.layer)
+    assert by_kind[Kind.WEIGHTS] == {"int8": 236448, "float16": 2 * 804}  # biases
+    zeros = 12 if form == "" else 0  # iOS 18 may leave the zero point out
+    assert by_kind[Kind.QUANTIZATION] == Counter({"float16": 2 * 804, "int8": zeros})
+    assert layers[Kind.WEIGHTS] == layers[Kind.QUANTIZATION], "named after the layers that they belong to"
+    assert len(layers[Kind.WEIGHTS]) == 12
+    assert not by_kind[Kind.UNMAPPED]
+
+
+def test_a_relu6_is_fused_like_a_relu(hub, quantize, lowered):
+    net = hub()
+    y = net.op("Relu", net.conv(net.input(1, 4, 20), 4, 4, (5,)))
+    model = quantize(net.model(y), "w8a8", net.feeds())
+    plain = [(life.size, life.first, life.last) for life in dissect(lowered(model).files).lifetimes]
+    relu = next(node for node in model.graph.node if node.op_type == "Relu")
+    relu.op_type = "Clip"
+    relu.input.extend(["low", "high"])
+    model.graph.initializer.extend(numpy_helper.from_array(np.float32(n), s) for n, s in ((0, "low"), (6, "high")))
+    assert b"relu6" in next(data for name, data in lowered(model).files.items() if name.endswith(".mlmodel"))
+    assert [(life.size, life.first, life.last) for life in dissect(lowered(model).files).lifetimes] == plain
+
+
 def test_lifetimes_are_those_of_integer_kernels(hub, quantize, lowered):
     net = hub()
     x = net.input(1, 4, 20)
