@@ -41,7 +41,7 @@ def require_runnable(model: Model, where: str) -> None:
         serialised = model.to_bytes()
     except ir.serde.SerdeError as error:
         raise UserError("its names are not text", where=where, fix="export it again") from error
-    for name, shape in _inferred(serialised).items():
+    for name, shape in _inferred(serialised, where).items():
         _require_small(shape, f"{where}, tensor '{name}'")
     feeds = {port.name: np.zeros(port.shape, port.dtype) for port in model.inputs}
     Session(serialised, where, AS_WRITTEN).run(feeds)
@@ -52,11 +52,11 @@ def _require_small(shape: tuple[int, ...], where: str) -> None:
         raise UserError(f"its shape {list(shape)} is more than {MAX_TENSOR // 2**20} MiB", where=where)
 
 
-def _inferred(serialised: bytes) -> dict[str, tuple[int, ...]]:
+def _inferred(serialised: bytes, where: str) -> dict[str, tuple[int, ...]]:
     try:
-        graph = onnx.load_from_string(onnx.shape_inference.infer_shapes(serialised, data_prop=True)).graph
-    except Exception:  # it fails in many ways; simplify says of what
-        return {}
+        graph = onnx.shape_inference.infer_shapes(serialised, data_prop=True).graph
+    except Exception as error:  # it raises several types, and C++'s own words
+        raise UserError(f"its shapes do not fit together: {str(error).splitlines()[0]}", where=where) from error
     return {
         value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
         for value in (*graph.value_info, *graph.output)
