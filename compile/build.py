@@ -19,10 +19,15 @@ from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant, shape_of
 from compile.quantize.calibrate import Ranges, observe
+from compile.quantize.decide import decide
+from compile.quantize.equalize import equalize
+from compile.quantize.fit import fit_ranges
 from compile.quantize.layers import LayerErrors, layer_errors, to_json
-from compile.quantize.ranges import MSE, Method
+from compile.quantize.lifting import Step
+from compile.quantize.ranges import OUTPUT, Method
 from compile.quantize.recipe import Profile
-from compile.quantize.refine import Lift, Refined, refine
+from compile.quantize.refine import Refined, prices, refine
+from compile.quantize.rounding import roundings
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
 from compile.samples import Split
@@ -60,7 +65,7 @@ class Request:
     min_sqnr: float | None
     max_steps: float | None
     out: Path
-    ranges: Method = MSE
+    ranges: Method = OUTPUT
     bias_correction: bool = True
     errors: bool = False
 
@@ -73,17 +78,19 @@ class Built:
         folder: where the artefacts are: ``out``, or beside it as rejected.
         simplified: the report of simplify.
         plan: of quantisation.
-        lifts: nodes that refinement took out of int8 activations.
+        lifts: the steps by which refinement made it better.
         report: of the auditor, parity's failures included.
         errors: layer by layer, one report a plan, where it was asked for.
+        prices: what else could be lifted, and what that would cost; where the quality asked for does not hold.
     """
 
     folder: Path
     simplified: Simplified
     plan: QuantPlan
-    lifts: tuple[Lift, ...]
+    lifts: tuple[Step, ...]
     report: Report
     errors: tuple[LayerErrors, ...] = ()
+    prices: tuple[Step, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -126,9 +133,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
 
     progress("simplify", 0, 1)
     simplified = simplify(captured)
-    model = simplified.model
-
-    ranges, refined = plan_for(model, request, progress)
+    model, ranges, refined = plan_for(simplified.model, request, progress)
     few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
     correcting = few if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
@@ -152,16 +157,24 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if errors else {}
     folder, report = land(captured, request, Product(artifacts, against, road, least, records), progress)
-    return Built(folder, simplified, plan, refined.lifts, report, errors)
+    left: tuple[Step, ...] = ()
+    if request.min_sqnr is not None and report.failures:
+        left = prices(model, ranges, refined.plan, request.samples.calibrate)
+    return Built(folder, simplified, plan, refined.lifts, report, errors, left)
 
 
-def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Ranges, Refined]:
-    """What calibration sees of a simplified model, and the plan that the request's profile makes of it."""
-    ranges = observe(model, request.samples.calibrate, partial(progress, "calibrate"), request.ranges)
+def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Model, Ranges, Refined]:
+    """A simplified model as it is to be quantised, what calibration sees of it, and the plan of the profile."""
+    recipe, samples = request.profile.recipe, request.samples.calibrate
+    if any(rule.scheme in (Scheme.W8A8, Scheme.W8_DYNAMIC) for rule in recipe):
+        model = equalize(model, samples)
+    ranges = observe(model, samples, partial(progress, "calibrate"), request.ranges)
+    if request.ranges == OUTPUT:
+        ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), samples, partial(progress, "fit ranges"))
+    few = {name: array[:CORRECTION_SAMPLES] for name, array in samples.items()}
+    rounded = roundings(model, few, partial(progress, "round weights"))
     goal = request.profile.goal if request.profile.goal is not None else -math.inf
-    return ranges, refine(
-        model, ranges, request.profile.recipe, request.samples.calibrate, goal, partial(progress, "refine")
-    )
+    return model, ranges, refine(model, ranges, recipe, samples, goal, partial(progress, "refine"), rounded)
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

@@ -61,7 +61,7 @@ class Config:
     model: str = ""
     audio: tuple[str, ...] = ()
     windows: int = 256
-    ranges: str = "mse"
+    ranges: str = "output"
     scheme: str = "int8"
     rules: tuple[str, ...] = ()
     min_sqnr: float | None = None

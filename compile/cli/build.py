@@ -67,7 +67,8 @@ def build(
     ranges: Annotated[
         str | None,
         typer.Option(
-            metavar="METHOD", help="How activations get their ranges: mse, min-max or 'percentile 99.9'. Default: mse."
+            metavar="METHOD",
+            help="How activations get their ranges: output, mse, min-max or 'percentile 99.9'. Default: output.",
         ),
     ] = None,
     bias_correction: Annotated[
@@ -169,7 +170,7 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
     from compile.build import build as make
     from compile.cli.describe import describe
     from compile.cli.source import parse_shapes, read_network, read_samples
-    from compile.quantize.ranges import MSE
+    from compile.quantize.ranges import OUTPUT
     from targets.catalogue import find
 
     builds = [
@@ -190,7 +191,7 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
             gates = (job.min_sqnr, job.max_steps)
             request = Request(
                 *(targets, job.profile, samples, caps, *gates, out),
-                *(job.ranges or MSE, job.bias_correction, job.errors),
+                *(job.ranges or OUTPUT, job.bias_correction, job.errors),
             )
             try:
                 results.append(make(captured, request, stages))

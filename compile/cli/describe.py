@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from compile.build import Built
     from compile.fallback import Borrowed
+    from compile.quantize.lifting import Step
+
+ROWS = 12  # of the price list
 
 
 def describe(built: Built | Borrowed, console: Console) -> None:
@@ -45,8 +50,30 @@ def _describe_direct(built: Built, console: Console) -> None:
         "schemes: " + ", ".join(f"{number} nodes {name}" for name, number in sorted(count.items())), style="bold"
     )
     for name, decision in built.plan.decisions.items():
-        if decision.because.startswith(("rule", "alone")):
+        if decision.because.startswith(("rule", "lifted")):
             console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
+    if built.prices:
+        show_prices(built.prices, console)
     console.print()
     for report in built.errors:
         show_errors(report, console)
+
+
+def show_prices(steps: Sequence[Step], console: Console) -> None:
+    """What could be lifted to reach the quality asked for, and what each step would bring and cost."""
+    from rich.table import Table
+
+    console.print("\nwhat would make it better, cheapest for what it brings first:", style="bold")
+    table = Table(box=None)
+    for column in ("lift", "to", "brings", "bytes", "time, about"):
+        table.add_column(column, justify="left" if column in ("lift", "to") else "right", no_wrap=column != "lift")
+    for step in steps[:ROWS]:
+        names, schemes = zip(*step.schemes, strict=True)
+        wanted = ", ".join(dict.fromkeys(scheme.value for scheme in schemes))
+        cost = step.cost
+        table.add_row(
+            ", ".join(names), wanted, f"{step.gain:+.1f} dB", f"{cost.bytes:+,}", f"{cost.microseconds:+.0f} us"
+        )
+    console.print(table)
+    if len(steps) > ROWS:
+        console.print(f"and {len(steps) - ROWS} more")

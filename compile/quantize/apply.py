@@ -99,7 +99,8 @@ class _Writer:
         if key not in self.weights:
             axis = channel_axis(node.op_type)
             steps = scale.reshape([-1 if index == axis else 1 for index in range(data.ndim)])
-            integers = np.clip(np.rint(data / steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+            nearest = np.clip(np.rint(data / steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+            integers = self.plan.integers.get(node.name or "", nearest)
             zeros = self.constant("zeros", np.zeros(len(scale), np.int8))
             self.weights[key] = self.stored(node, f"{value.name}", integers, scale, zeros, axis=axis)
         node.replace_input_with(1, self.weights[key])

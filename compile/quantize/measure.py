@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from targets.base import Runner
 
+FLOOR = 0.1  # of the mean power: what is quieter counts as this loud
 Outputs = Mapping[str, NDArray[np.float32]]  # output name -> [batches, ...]
 
 
@@ -43,3 +44,12 @@ def decibel(ratio: float) -> float:
     if ratio in (0, math.inf):
         return math.inf if ratio == 0 else -math.inf
     return -10 * math.log10(ratio)
+
+
+def weigh(power: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
+    """How much the error at each position counts: more where it is quiet.
+
+    A loud position hides an error that a quiet one shows, and networks that hear speech mind both: so an error counts
+    by its ratio to the power at its position, which never counts as less than ``FLOOR`` of the mean power.
+    """
+    return np.asarray(1 / (power + FLOOR * mean) if mean > 0 else np.ones_like(power), np.float32)

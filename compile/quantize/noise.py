@@ -56,7 +56,7 @@ def places(model: Model, plan: QuantPlan) -> tuple[Place, ...]:
             if maker in integer:
                 yield Place(_name(kernel[maker]), Kind.OUTPUT, value.name or "")
             else:
-                reader = next(reader for reader in _readers(value) if reader in integer)
+                reader = next(reader for reader in readers(value) if reader in integer)
                 yield Place(_name(reader), Kind.INPUT, value.name or "")
 
     found = list(rounded(graph.inputs, None))
@@ -81,6 +81,7 @@ def only(plan: QuantPlan, chosen: Sequence[Place]) -> QuantPlan:
         weights={name: scale for name, scale in plan.weights.items() if name in weighted},
         constants={key: parameters for key, parameters in plan.constants.items() if key[0] in weighted},
         corrections={},
+        integers={name: integers for name, integers in plan.integers.items() if name in weighted},
     )
 
 
@@ -118,7 +119,7 @@ def _weights_alone(scheme: Scheme) -> Scheme:
     return Scheme.W8 if scheme == Scheme.W8A8 else scheme
 
 
-def _readers(value: ir.Value) -> Iterator[ir.Node]:
+def readers(value: ir.Value) -> Iterator[ir.Node]:
     """The nodes that compute with ``value``, past those that only move it; the movers themselves at the very end."""
     movers = []
     for node in dict.fromkeys(usage.node for usage in value.uses()):
@@ -127,7 +128,7 @@ def _readers(value: ir.Value) -> Iterator[ir.Node]:
         else:
             yield node
     for mover in movers:
-        yield from _readers(mover.outputs[0])
+        yield from readers(mover.outputs[0])
     yield from movers
 
 

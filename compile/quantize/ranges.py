@@ -67,8 +67,10 @@ def percentile(percent: float) -> Choose:
 
 
 MSE = Method("mse", best_range)
+OUTPUT = Method("output", best_range)  # where ``fit.py`` begins
 METHODS: Mapping[str, Method] = {
-    method.name: method for method in (MSE, Method("min-max", everything), Method("percentile", percentile(PERCENT)))
+    method.name: method
+    for method in (OUTPUT, MSE, Method("min-max", everything), Method("percentile", percentile(PERCENT)))
 }
 
 

@@ -9,10 +9,10 @@ import onnx_ir as ir
 
 from compile.errors import UserError
 from compile.model import constant, source_of
-from compile.quantize.scheme import FOLLOWING, SPEAKS_OF_WEIGHTS, WEIGHTED, Decision, Scheme
+from compile.quantize.scheme import FOLLOWING, SPEAKS_OF_WEIGHTS, WEIGHTED, Decision, QuantPlan, Scheme
 
 INPUT, OUTPUT = "@input", "@output"
-GOAL = 36.0  # dB that the int8 profile aims at; --min-sqnr overrides it and makes it a gate
+GOAL = 42.0  # dB that the int8 profile aims at; --min-sqnr overrides it and makes it a gate
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Profile:
 PROFILES = {
     # The last layer computes in float while that is cheap: rounding its output would be the one error that no later
     # layer can hide, and what the runtimes round differently would show in whole steps.
-    "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
+    "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8_DYNAMIC, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
     "w8a8": Profile((Rule(Scheme.W8A8),)),
     "w8-dynamic": Profile((Rule(Scheme.W8_DYNAMIC),)),
     "w8": Profile((Rule(Scheme.W8),)),
@@ -101,6 +101,18 @@ def schemes(graph: ir.Graph, recipe: Recipe) -> dict[str, Decision]:
         for node in matched:
             chosen[node.name or ""] = Decision(rule.scheme, (rule.because or f"rule: {rule}") if position else "")
     return chosen
+
+
+def pinned(graph: ir.Graph, recipe: Recipe) -> frozenset[str]:
+    """The names of the nodes that a rule of the user's speaks of."""
+    ends = {INPUT: _reads_input(graph), OUTPUT: _makes_output(graph)}
+    given = [rule for rule in recipe if rule.given]
+    return frozenset(node.name or "" for node in graph if any(_matches(rule, node, ends) for rule in given))
+
+
+def exactly(plan: QuantPlan) -> Recipe:
+    """The recipe whose plan this is."""
+    return tuple(Rule(d.scheme, scope=re.escape(name), because=d.because) for name, d in plan.decisions.items())
 
 
 def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:

@@ -1,44 +1,40 @@
-"""Lift nodes out of int8 activations, noisiest first, until the quality holds.
+"""Lift nodes to schemes of more precision, what costs least for what it brings first, until the quality holds.
 
-A node's noise is measured, not guessed: the SQNR of the whole network when that node alone is quantised. Lifting a
-node from ``w8a8`` to ``w8`` costs no byte (its weights stay int8), only time; so nodes are lifted in order of their
-noise, and no more of them than it takes.
+Where the error comes from is measured, not guessed: each rounding of the plan alone (``noise.py``). Roundings add up
+nearly independently, so what a step brings can be told without trying it, and what it costs is a model
+(``costs.py``): a few bytes or some time. Only the plan that a step leads to is measured, and in the end each step is
+taken back that turned out not to be needed.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from compile.model import Model
-from compile.quantize.apply import apply
-from compile.quantize.calibrate import Ranges, Samples, batches
-from compile.quantize.decide import decide
-from compile.quantize.measure import Outputs, collect, sqnr
-from compile.quantize.recipe import Recipe, Rule
-from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
-from targets.onnx.run import Session
+from compile.quantize.calibrate import Ranges, Samples
+from compile.quantize.lifting import Lifting, Step
+from compile.quantize.measure import decibel
+from compile.quantize.recipe import Recipe, exactly, pinned
+from compile.quantize.rounding import Rounding
+from compile.quantize.scheme import QuantPlan
 
-SAMPLES = 64
 MARGIN = 1.0  # dB above the goal, because other speech than this will judge
 
 
 @dataclass(frozen=True)
-class Lift:
-    """A node that was lifted: its noise alone, and the SQNR of the whole network afterwards, dB."""
-
-    node: str
-    alone: float
-    after: float
-
-
-@dataclass(frozen=True)
 class Refined:
-    """The plan, what was lifted for it, and the SQNR it reaches on the calibration samples, dB."""
+    """The plan, the steps that led to it, and what it reaches on the calibration samples.
+
+    Attributes:
+        plan: for ``apply``, without bias corrections.
+        lifts: the steps taken, in order.
+        sqnr_db: of the plan, dB.
+    """
 
     plan: QuantPlan
-    lifts: tuple[Lift, ...]
+    lifts: tuple[Step, ...]
     sqnr_db: float
 
 
@@ -49,46 +45,60 @@ def refine(
     samples: Samples,
     goal: float,
     progress: Callable[[int, int], None] | None = None,
+    rounded: Mapping[str, Rounding] | None = None,
 ) -> Refined:
-    """The recipe's plan, or the first one on the way to ``float`` activations that reaches the goal.
+    """The recipe's plan, or one from which enough nodes are lifted that it reaches the goal.
+
+    Nodes that a rule of the user's speaks of keep their scheme.
 
     Args:
         model: float, in the hub dialect.
         ranges: of its activations.
         recipe: where to begin.
         samples: calibration input; a part of it is used.
-        goal: SQNR in dB. Where even all lifts do not reach it, the plan with all of them is returned.
-        progress: called with (nodes measured, nodes).
+        goal: SQNR in dB; minus infinity for none. Where no step leads there, the best plan found is returned.
+        progress: called with (roundings measured, roundings).
+        rounded: which way weights round, from ``rounding.py``.
     """
-    feeds = batches(model, {name: array[:: max(len(array) // SAMPLES, 1)] for name, array in samples.items()})
-    reference = collect(Session(model.to_bytes(), "the float model"), feeds)
+    lifting = Lifting(model, ranges, samples, rounded or {}, pinned(model.ir.graph, recipe))
+    plan = lifting.plan(recipe)
+    reached = lifting.measure(plan)
+    enough = 10 ** (-(goal + MARGIN) / 10) if goal > -math.inf else math.inf
+    if reached <= enough:
+        return Refined(plan, (), decibel(reached))
+    lifting.survey(plan, progress)
+    taken: list[Step] = []
+    while reached > enough and (steps := lifting.steps(_with(recipe, taken))):
+        taken.append(_choose(steps, 10 * math.log10(reached / enough), lifting))
+        plan = lifting.plan(_with(recipe, taken))
+        reached = lifting.measure(plan)
+    needed = [step for step in taken if step.cost.share(lifting.whole) > 0]
+    while steps := [step for step in lifting.steps(_with(recipe, taken)) if step.cost.share(lifting.whole) <= 0]:
+        taken.append(steps[0])  # it is for nothing
+    plan = lifting.plan(_with(recipe, taken))
+    reached = lifting.measure(plan)
+    for step in sorted(needed, key=lambda step: -step.cost.share(lifting.whole)):
+        fewer = [other for other in taken if other is not step]
+        without = lifting.plan(_with(recipe, fewer))
+        power = lifting.measure(without)
+        if power <= enough:
+            taken, plan, reached = fewer, without, power
+    return Refined(plan, tuple(taken), decibel(reached))
 
-    def measure(plan: QuantPlan) -> float:
-        outputs: Outputs = collect(Session(apply(model, plan).to_bytes(), "the quantised graph"), feeds)
-        return sqnr(reference, outputs)
 
-    plan = decide(model, ranges, recipe)
-    reached = measure(plan)
-    if reached >= goal + MARGIN:
-        return Refined(plan, (), reached)
-    noise: dict[str, float] = {}
-    candidates = [
-        node.name or ""
-        for node in model.ir.graph
-        if node.op_type in WEIGHTED and plan.decisions[node.name or ""].scheme == Scheme.W8A8
-    ]
-    for count, name in enumerate(candidates, start=1):
-        only = (Rule(Scheme.FLOAT), Rule(Scheme.W8A8, scope=re.escape(name)))
-        noise[name] = measure(decide(model, ranges, only))
-        if progress is not None:
-            progress(count, len(candidates))
-    lifts: list[Lift] = []
-    for name in sorted(candidates, key=lambda name: (noise[name], name)):
-        because = f"alone in int8 it leaves {noise[name]:.1f} dB"
-        recipe = (*recipe, Rule(Scheme.W8, scope=re.escape(name), because=because))
-        plan = decide(model, ranges, recipe)
-        reached = measure(plan)
-        lifts.append(Lift(name, noise[name], reached))
-        if reached >= goal + MARGIN:
-            break
-    return Refined(plan, tuple(lifts), reached)
+def prices(
+    model: Model, ranges: Ranges, plan: QuantPlan, samples: Samples, rounded: Mapping[str, Rounding] | None = None
+) -> tuple[Step, ...]:
+    """What could be lifted out of a plan, and at what price; what brings most for its price first."""
+    lifting = Lifting(model, ranges, samples, rounded or {}, frozenset())
+    return tuple(lifting.steps(exactly(plan)))
+
+
+def _choose(steps: Sequence[Step], need: float, lifting: Lifting) -> Step:
+    """The first of the price list, unless a cheaper one brings by itself all that is needed, in dB."""
+    enough = [step for step in steps if step.gain >= need]
+    return min([steps[0], *enough], key=lambda step: step.cost.share(lifting.whole)) if enough else steps[0]
+
+
+def _with(recipe: Recipe, taken: Sequence[Step]) -> Recipe:
+    return (*recipe, *(rule for step in taken for rule in step.rules))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -61,6 +61,7 @@ class QuantPlan:
         weights: node name -> per-output-channel scale, float32 ``[O]``, for nodes with int8 weights.
         constants: (node name, input index) -> parameters of a constant operand of a quantised Add or Mul.
         corrections: node name -> what bias correction adds to its bias, float32 ``[O]``.
+        integers: node name -> its weight as int8, where it is not simply rounded to nearest.
     """
 
     decisions: Mapping[str, Decision]
@@ -68,6 +69,7 @@ class QuantPlan:
     weights: Mapping[str, NDArray[np.float32]]
     constants: Mapping[tuple[str, int], Affine]
     corrections: Mapping[str, NDArray[np.float32]]
+    integers: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
 
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm")

@@ -6,9 +6,12 @@ float. Such a target gets the same plan with those schemes replaced; targets tha
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from compile.model import PEAK, Model
 from compile.quantize.apply import apply
@@ -85,4 +88,10 @@ def replaced(model: Model, ranges: Ranges, plan: QuantPlan, instead: Instead) ->
         scheme = instead.get(decision.scheme.value, decision.scheme.value)
         because = f"the target computes {decision.scheme.value} as {scheme}"
         rules.append(Rule(Scheme(scheme), scope=re.escape(name), because=because))
-    return decide(model, ranges, tuple(rules))
+    made = decide(model, ranges, tuple(rules))
+    kept = {
+        name: integers
+        for name, integers in plan.integers.items()
+        if name in made.weights and np.array_equal(made.weights[name], plan.weights[name])
+    }
+    return dataclasses.replace(made, integers=kept)

@@ -47,5 +47,5 @@ def test_percentile_100_is_min_max():
     "text", ["median", "", "percentile 101", "percentile 49", "percentile 99.9%", "MSE", "percentile -1"]
 )
 def test_bad_names(text):
-    with pytest.raises(UserError, match=r"--ranges: .*(choose from: mse, min-max, percentile|from 50 to 100)"):
+    with pytest.raises(UserError, match=r"--ranges: .*(choose from: output, mse, min-max, percentile|from 50 to 100)"):
         find(text, "--ranges")
