@@ -61,8 +61,8 @@ class Drawn:
             source = self.choose.choice(list(self.shapes)[-3:])
             rank = len(self.shapes[source])
             spatial = [conv, conv, conv, pool, batchnorm, mean] * (rank in (3, 4))
-            usual = [*spatial, *[gemm, matmul] * (rank == 2), *ANYWHERE]
-            wider = [*WIDE, *[conv_transpose, conv_transpose, resize, channel_norm] * (rank in (3, 4))]
+            usual = [*spatial, *[conv_transpose] * (rank in (3, 4)), *[gemm, matmul] * (rank == 2), *ANYWHERE]
+            wider = [*WIDE, *[conv_transpose, resize, channel_norm] * (rank in (3, 4))]
             step = self.choose.choice(wider if wide and self.maybe(0.7) else usual)
             step(self, source, self.shapes[source])
 
@@ -264,8 +264,32 @@ def copy(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
     net.add(net.choose.choice(["Identity", "Dropout"]), x)
 
 
+def select(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
+    axis = net.choose.randrange(len(shape))
+    kind = net.choose.choice(["Gather", "Gather", "Expand", "Tile"])
+    if kind == "Gather":
+        indices = [net.choose.randrange(-shape[axis], shape[axis]) for _ in range(net.choose.randint(1, 6))]
+        net.add(kind, x, net.constant(indices if net.maybe(0.8) else indices[0], np.int64), axis=axis)
+    elif kind == "Expand":
+        net.add(kind, x, net.constant([net.choose.randint(1, 3), *[1] * len(shape)], np.int64))
+    else:
+        net.add(kind, x, net.constant([2 if at == axis else 1 for at in range(len(shape))], np.int64))
+
+
+def conv_transpose(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
+    axes = len(shape) - 2
+    group = net.choose.choice([1, 1, 1, shape[1]])
+    kernel, strides, pads, dilations = (
+        [net.choose.choice(of) for _ in range(axes)] for of in ((1, 2, 3, 4), (1, 2, 3), (0, 0, 1), (1, 1, 2))
+    )
+    extra = [net.choose.randrange(stride) for stride in strides]
+    bias = [net.constant(net.noise(2 * group))] if net.maybe(0.5) else []
+    given = {"group": group, "strides": strides, "dilations": dilations, "output_padding": extra}
+    net.add("ConvTranspose", x, net.weight(shape[1], 2, *kernel), *bias, pads=[*pads, *pads[::-1]], **given)
+
+
 ANYWHERE: list[Callable[[Drawn, str, tuple[int, ...]], None]] = [
-    *(function, function, by_constant, join, slice_, pad, axes, copy, matmul),
+    *(function, function, by_constant, join, slice_, select, pad, axes, copy, matmul),
 ]
 
 
@@ -372,30 +396,6 @@ def attend(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
         net.add("MatMul", *net.choose.sample([x, turned], 2))
 
 
-def select(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
-    axis = net.choose.randrange(len(shape))
-    kind = net.choose.choice(["Gather", "Gather", "Expand", "Tile"])
-    if kind == "Gather":
-        indices = [net.choose.randrange(-shape[axis], shape[axis]) for _ in range(net.choose.randint(1, 6))]
-        net.add(kind, x, net.constant(indices if net.maybe(0.8) else indices[0], np.int64), axis=axis)
-    elif kind == "Expand":
-        net.add(kind, x, net.constant([net.choose.randint(1, 3), *[1] * len(shape)], np.int64))
-    else:
-        net.add(kind, x, net.constant([2 if at == axis else 1 for at in range(len(shape))], np.int64))
-
-
-def conv_transpose(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
-    axes = len(shape) - 2
-    group = net.choose.choice([1, 1, 1, shape[1]])
-    kernel, strides, pads, dilations = (
-        [net.choose.choice(of) for _ in range(axes)] for of in ((1, 2, 3, 4), (1, 2, 3), (0, 0, 1), (1, 1, 2))
-    )
-    extra = [net.choose.randrange(stride) for stride in strides]
-    bias = [net.constant(net.noise(2 * group))] if net.maybe(0.5) else []
-    given = {"group": group, "strides": strides, "dilations": dilations, "output_padding": extra}
-    net.add("ConvTranspose", x, net.weight(shape[1], 2, *kernel), *bias, pads=[*pads, *pads[::-1]], **given)
-
-
 def resize(net: Drawn, x: str, shape: tuple[int, ...]) -> None:
     mode = net.choose.choice(["linear", "linear", "nearest"])
     if mode == "linear":
@@ -475,7 +475,7 @@ def test_every_target_computes_what_was_drawn(seed: int, tmp_path: Path) -> None
         for target, outputs in network.run(hub).items():
             for got, want in zip(outputs, meaning, strict=True):
                 for name, array in want.items():
-                    extent = network.ranges.high[name] - network.ranges.low[name]
+                    extent = max(network.ranges.high[name], 0.0) - min(network.ranges.low[name], 0.0)
                     step = plan.activations[name].scale if name in plan.activations else extent / 255
                     apart = np.abs(got[name] - array) - FLOAT * np.abs(array).max()
                     assert apart.max() <= MOST_STEPS * step, target
