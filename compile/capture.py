@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -318,5 +319,6 @@ def _torch() -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

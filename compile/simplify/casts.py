@@ -26,7 +26,7 @@ def single_precision(model: ir.Model) -> Outcome:
     for node in list(graph):
         for output in node.outputs:
             if output.dtype in _OTHERS:
-                output.type = None
+                output.type = ir.TensorType(ir.DataType.FLOAT)
         if node.op_type == "CastLike":
             write = Writer(graph, node)
             like = operand(node, 1).dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand
+from compile.model import constant, operand, shape_of
 from compile.simplify.edit import Writer
 from compile.simplify.outcome import Outcome
 
@@ -22,14 +22,16 @@ def plain_powers(model: ir.Model) -> Outcome:
         exponent = constant(node.inputs[1]) if node.op_type == "Pow" else None
         if exponent is None or exponent.size != 1 or constant(node.inputs[0]) is not None:
             continue
+        if exponent.ndim > len(shape_of(operand(node))):
+            continue
         power, write = float(exponent.reshape(())), Writer(model.graph, node)
-        if abs(power) in _EXPONENTS and exponent.ndim == 0:
+        if abs(power) in _EXPONENTS:
             value = _power(write, operand(node), abs(power))
             write.replace(value if power > 0 else write("Div", write.number(1), value))
             rewrites.append(f"Pow '{node.name}' by {power:g} became products and roots")
-        elif exponent.dtype != np.float32:
-            node.replace_input_with(1, write.constant(exponent.astype(np.float32)))
-            rewrites.append(f"Pow '{node.name}' has a float exponent")
+        elif exponent.dtype != np.float32 or exponent.ndim:
+            node.replace_input_with(1, write.number(power))
+            rewrites.append(f"Pow '{node.name}' has a float32 scalar for exponent")
     return Outcome(tuple(rewrites))
 
 

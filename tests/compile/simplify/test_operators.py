@@ -93,6 +93,7 @@ CASES = {
     "Pow": (13, f"{X} {{ a = Pow (x, j_2) b = Add (a, s_1) c = Pow (b, s_m0p5) y = Pow (c, s_3) }}",
             "Mul Add Sqrt Div Mul Mul"),
     "Pow by any": (13, f"{X} {{ a = Exp (x) y = Pow (a, s_1p7) }}", "Exp Pow"),
+    "Pow by one number of rank 1": (13, f"{X} {{ y = Pow (x, i_2) }}", "Mul"),
     "comparisons": (
         13,
         f"{X} {{ a = Less (x, s_0p3) b = Greater (x, s_m0p3) c = And (a, b) d = Not (c) e = Xor (a, d) "
