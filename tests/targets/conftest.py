@@ -222,6 +222,11 @@ class _Quantizer:
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}_i", *side], [f"{name}_d"], name=f"{name}_DQ"))
         return f"{name}_d"
 
+    def is_activation(self, node: Any) -> bool:
+        """Whether a kernel computes it along: Relu, and Clip to [0, 6]."""
+        bounds = [float(self.data[name]) for name in node.input[1:]] if node.op_type == "Clip" else []
+        return node.op_type == "Relu" or bounds == [0, 6]
+
     def run(self) -> onnx.ModelProto:
         graph = self.model.graph
         integer = self.scheme == "w8a8"
@@ -244,7 +249,7 @@ class _Quantizer:
             node.output[0]
             for node in graph.node
             if node.op_type in ("Conv", "Gemm", "Add") and node.output[0] in alone
-            if any(other.op_type == "Relu" and other.input[0] == node.output[0] for other in graph.node)
+            if any(self.is_activation(other) and other.input[0] == node.output[0] for other in graph.node)
         }
         for node in graph.node:
             inputs = list(node.input)

@@ -216,6 +216,25 @@ def test_float_islands_stay_in_the_partition(hub: Any, attempt: Any, operators: 
     assert operators(trial.path).count("DEQUANTIZE") >= 2  # in front of the island, and of the output
 
 
+@pytest.mark.parametrize("scheme", ["float", "w8", "w8a8"])
+@pytest.mark.parametrize("product", ["conv", "gemm", "add"])
+def test_a_clip_to_six_is_a_part_of_its_product(
+    hub: Any, attempt: Any, operators: Any, product: str, scheme: str
+) -> None:
+    h = hub(3)
+    x = h.op("Mul", h.input(2, 8), h.constant([4.0]))
+    made = {
+        "conv": lambda: h.conv(h.reshape(x, 2, 1, 8), 3, 1, (2,)),
+        "gemm": lambda: h.gemm(x, 5, 8),
+        "add": lambda: h.op("Add", x, h.input(8)),
+    }[product]()
+    trial = attempt(h.model(bounded(h, made, 0, 6)), h.feeds(), scheme)
+    assert trial.excess() <= 1
+    assert trial.delegation.whole
+    assert not {"RELU6", "MINIMUM", "MAXIMUM"} & set(operators(trial.path))
+    assert max(float(array.max()) for array in trial.outputs.values()) == pytest.approx(6)
+
+
 @pytest.mark.parametrize("length", [2, 6, 26, 124, 1000])
 def test_copies_of_copies(hub: Any, attempt: Any, operators: Any, length: int) -> None:
     """No broadcast is stored, and few operators make many copies."""
