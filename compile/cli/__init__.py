@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -36,6 +38,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without our signs gets others, not a traceback
     # numpy's products here are small: threads that wait for each other cost ten times what they save.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What is allocated in numbers, modules and graphs, lives to the end: looking for garbage in it takes seconds.
+    gc.set_threshold(100_000, 50, 50)
+    atexit.register(gc.freeze)
     try:
         _run()
     except (PhizError, OSError, MemoryError, Stopped) as error:

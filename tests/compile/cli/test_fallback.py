@@ -123,10 +123,10 @@ def test_a_target_that_the_other_road_does_not_reach(phiz, networks, tmp_path):
 @pytest.mark.parametrize(("scheme", "decibel"), [("w8a8", 20), ("w8", 25), ("float16", 50), ("float", 90)])
 def test_a_recurrent_network(phiz, networks, speech, tmp_path, scheme, decibel):
     out = tmp_path / "out"
-    ran = compile_recurrent(phiz, networks, speech, out, *FLAG, "-t", "coreml", "--scheme", scheme)
+    ran = compile_recurrent(phiz, networks, speech, out, *FLAG, "-t", "onnx", "--scheme", scheme)
     assert ran.code == 0, ran.err
     assert "converted by litert-torch" in ran.out
-    assert "left out: coreml" in ran.out
+    assert "left out: onnx" in ran.out
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["road"]["name"] == "litert-torch"
     assert "GRU" in manifest["road"]["because"]
