@@ -12,7 +12,7 @@ from compile.simplify.outcome import Outcome
 
 _SPELLINGS = ("Flatten", "Squeeze", "Unsqueeze")
 _COPIES = ("Identity", "Dropout", "Cast")
-_UNARY = ("Relu", "LeakyRelu", "Sigmoid", "Tanh")
+_UNARY = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "Elu", "Gelu")
 
 
 def plain_reshape(model: ir.Model) -> Outcome:
@@ -75,7 +75,7 @@ def drop_noop_reshapes(model: ir.Model) -> Outcome:
 def _swap(graph: ir.Graph, reshape: ir.Node, unary: ir.Node) -> None:
     before, name = operand(reshape), unary.outputs[0].name
     attributes = {key: attribute.value for key, attribute in unary.attributes.items()}
-    moved, value = new_node(unary.op_type, [before], unary, f"{name}.moved", **attributes)
+    moved, value = new_node(unary.op_type, [before, *unary.inputs[1:]], unary, f"{name}.moved", **attributes)
     moved.name = unary.name
     value.shape = before.shape
     substitute(graph, [unary], [moved, _reshape(graph, value, unary)])
