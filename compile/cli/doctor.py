@@ -20,9 +20,10 @@ class Part:
 
 PARTS = (
     Part("simplify, quantise, audit", ("onnx", "onnx-ir", "onnxsim"), ""),
-    Part("target onnx", ("onnxruntime",), ""),
+    Part("target onnx and its forms", ("onnxruntime",), ""),
     Part("target tflite", ("ai-edge-litert",), "tflite"),
     Part("target coreml", ("coremltools",), "coreml"),
+    Part("--fallback litert-torch", ("litert-torch", "ai-edge-quantizer"), "litert"),
     Part("torch networks, training", ("torch", "onnxscript", "safetensors"), "torch"),
     Part("teacher phonetic", ("hama", "numpy"), "teacher"),
     Part("synthetic speech", ("espeakng-loader",), "teacher"),
