@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_a_changed_program_is_understood_or_refused(data, form, scheme, packages
     files = dict(packages[form])
     path = next(name for name in files if name.endswith(".mlmodel"))
     files[path] = changed(files[path], data)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, process_time()
     with suppress(UserError):
         dissection = dissect(files)
         for name, size in dissection.sizes.items():
@@ -71,7 +71,7 @@ def test_a_changed_program_is_understood_or_refused(data, form, scheme, packages
             assert ends == starts
     with suppress(UserError):
         execute(files, tmp_path)
-    assert perf_counter() - began < 5
+    assert process_time() - began < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB: 1 GiB
 
 
