@@ -139,11 +139,17 @@ def padded(emitter: Emitter, kernel: Kernel, index: int, *, fill: float = 0.0, s
 def same_pads(
     spatial: Sequence[int], window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> tuple[int, ...]:
-    """The pads, begin… then end…, that TFLite's SAME stands for."""
+    """The pads, begin… then end…, that TFLite's SAME stands for.
+
+    Empty where the last window of an axis ends before the input does: older XNNPACK takes what is then less than
+    nothing for very much, and computes nonsense.
+    """
     totals = [
-        max((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size, 0)
+        (-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size
         for size, width, stride, dilation in zip(spatial, window, strides, dilations, strict=True)
     ]
+    if min(totals) < 0:
+        return ()
     return (*(total // 2 for total in totals), *(total - total // 2 for total in totals))
 
 

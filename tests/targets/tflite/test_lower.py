@@ -41,6 +41,9 @@ WEIGHTED: dict[str, Callable[[Any], str]] = {
     "conv1d, causal": lambda h: h.conv(h.input(1, 3, 50), 8, 3, (5,), pads=[8, 0], dilations=[2]),
     "conv2d": lambda h: h.conv(h.input(1, 3, 20, 21), 8, 3, (3, 5), strides=[2, 1], pads=[1, 2, 1, 2]),
     "conv2d, asymmetric": lambda h: h.conv(h.input(2, 3, 9, 11), 8, 3, (3, 2), pads=[0, 1, 2, 0], dilations=[1, 2]),
+    "conv2d that leaves columns out": lambda h: h.conv(
+        h.input(1, 4, 9, 8), 2, 4, (5, 1), strides=[2, 2], pads=[2, 0, 2, 0]
+    ),
     "grouped 1-D": lambda h: h.conv(h.input(1, 8, 30), 12, 4, (3,), group=2),
     "grouped 2-D": lambda h: h.conv(h.input(2, 8, 10, 11), 12, 2, (3, 2), group=4),
     "depthwise 1-D": lambda h: h.conv(h.input(1, 8, 30), 8, 1, (3,), group=8, pads=[1, 1]),
