@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import gc
 import os
@@ -40,7 +39,6 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is allocated in numbers, modules and graphs, lives to the end: looking for garbage in it takes seconds.
     gc.set_threshold(100_000, 50, 50)
-    atexit.register(gc.freeze)
     try:
         _run()
     except (PhizError, OSError, MemoryError, Stopped) as error:
