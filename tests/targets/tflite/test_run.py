@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from compile.errors import UserError
+from compile.errors import MissingExtra, UserError
 from compile.model import Model
+from targets.catalogue import find
+from targets.tflite import run
 from targets.tflite.lower import lower
 from targets.tflite.run import Delegation, delegation, load
 
@@ -124,3 +127,20 @@ def test_an_old_runtime_refuses_what_it_would_misread(old_runtime: Any, tmp_path
     inputs = {"x": np.float32([[1, 2]])}
     np.testing.assert_allclose(load(path).run(inputs)["y"], [[0.5, 11, 170]], rtol=0.02)  # 1/255 of the largest input
     assert old_runtime.run(path, inputs) == {}
+
+
+def test_either_name_of_the_runtime_will_do(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only tflite-runtime is installed, it runs the file; here ai-edge-litert's module stands in for it."""
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", importlib.import_module("ai_edge_litert"))
+    interpreter = importlib.import_module("ai_edge_litert.interpreter")
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
+    assert set(load(file).run(feeds())) == {"v_n0", "v_n1"}
+
+
+def test_one_of_several_packages_suffices() -> None:
+    target = find("tflite")
+    target.require("no_such_package numpy", "this")
+    target.require("", "nothing")
+    with pytest.raises(MissingExtra, match="this needs.*`no_such_package`.*pip install 'phiz.tflite.'"):
+        target.require("no_such_package neither_this", "this")
