@@ -131,7 +131,7 @@ def test_an_old_runtime_refuses_what_it_would_misread(old_runtime: Any, tmp_path
 
 def test_either_name_of_the_runtime_will_do(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only tflite-runtime is installed, it runs the file; here ai-edge-litert's module stands in for it."""
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    monkeypatch.setattr(run, "find_spec", {}.get)
     monkeypatch.setitem(sys.modules, "tflite_runtime", importlib.import_module("ai_edge_litert"))
     interpreter = importlib.import_module("ai_edge_litert.interpreter")
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
@@ -142,5 +142,5 @@ def test_one_of_several_packages_suffices() -> None:
     target = find("tflite")
     target.require("no_such_package numpy", "this")
     target.require("", "nothing")
-    with pytest.raises(MissingExtra, match="this needs.*`no_such_package`.*pip install 'phiz.tflite.'"):
+    with pytest.raises(MissingExtra, match=r"this needs.*`no_such_package`.*pip install 'phiz\[tflite\]'"):
         target.require("no_such_package neither_this", "this")
