@@ -79,13 +79,24 @@ def observe(
 
 
 def probe(model: Model, names: list[str], levels: Levels = REWRITTEN_OR_NOT) -> Session:
-    """A session whose outputs also include the values called ``names``; ``levels`` as for a ``Session``."""
+    """A session whose outputs are the values called ``names``, and which computes nothing but what they need.
+
+    ``levels`` as for a ``Session``.
+    """
     proto = ir.to_proto(model.ir)
-    present = {output.name for output in proto.graph.output}
-    for name in names:
-        if name not in present:
-            proto.graph.output.append(onnx.ValueInfoProto(name=name))
-            present.add(name)
+    graph, nodes = proto.graph, []
+    wanted = dict.fromkeys(names or (output.name for output in graph.output))  # a session has to have some output
+    needed = set(wanted)
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
+    for field, kept in (("node", nodes[::-1]), ("initializer", constants)):
+        graph.ClearField(field)
+        getattr(graph, field).extend(kept)
+    graph.ClearField("output")
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     return Session(proto.SerializeToString(), "the model under calibration", levels)
 
 
