@@ -173,8 +173,9 @@ def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Model,
         ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), samples, partial(progress, "fit ranges"))
     few = {name: array[:CORRECTION_SAMPLES] for name, array in samples.items()}
     rounded = roundings(model, few, partial(progress, "round weights"))
-    goal = request.profile.goal if request.profile.goal is not None else -math.inf
-    return model, ranges, refine(model, ranges, recipe, samples, goal, partial(progress, "refine"), rounded)
+    goal, worth = request.profile.goal, request.profile.worth
+    goal = goal if goal is not None else -math.inf
+    return model, ranges, refine(model, ranges, recipe, samples, goal, partial(progress, "refine"), rounded, worth)
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

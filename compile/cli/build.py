@@ -58,7 +58,8 @@ def build(
         list[str] | None, typer.Option("--build", metavar="NAME", help="Only this [build.NAME]; may repeat.")
     ] = None,
     scheme: Annotated[
-        str | None, typer.Option(metavar="SCHEME", help="Recipe: int8, w8a8, w8 or float. Default: int8.")
+        str | None,
+        typer.Option(metavar="SCHEME", help="Recipe: int8, w8a8, w8-dynamic, w8, float16 or float. Default: int8."),
     ] = None,
     rule: Annotated[
         list[str] | None,
@@ -251,8 +252,9 @@ def named_profile(where: str, name: str, rules: tuple[str, ...], min_sqnr: float
         raise UserError(f"unknown scheme '{name}'", where=where, fix=f"choose from: {', '.join(PROFILES)}")
     chosen = PROFILES[name]
     recipe = (*chosen.recipe, *(parse(rule) for rule in rules))
-    goal = chosen.goal if chosen.goal is None or min_sqnr is None else min_sqnr
-    return replace(chosen, recipe=recipe, goal=goal)
+    if chosen.goal is None or min_sqnr is None:
+        return replace(chosen, recipe=recipe)
+    return replace(chosen, recipe=recipe, goal=min_sqnr, worth=0.0)
 
 
 def _configured_model(settings: Config | None) -> str:

@@ -12,6 +12,7 @@ from compile.model import constant, source_of
 from compile.quantize.scheme import FOLLOWING, SPEAKS_OF_WEIGHTS, WEIGHTED, Decision, QuantPlan, Scheme
 
 INPUT, OUTPUT = "@input", "@output"
+WORTH = 10.0  # dB that the int8 profile asks of a step for each doubling of cost; --min-sqnr holds at any price
 GOAL = 42.0  # dB that the int8 profile aims at; --min-sqnr overrides it and makes it a gate
 
 
@@ -45,16 +46,23 @@ Recipe = tuple[Rule, ...]
 
 @dataclass(frozen=True)
 class Profile:
-    """A recipe with a name, and the SQNR in dB up to which ``refine`` may lift nodes out of it; None: it may not."""
+    """A recipe with a name, and how far ``refine`` may lift nodes out of it.
+
+    Attributes:
+        recipe: where it begins.
+        goal: SQNR in dB up to which it may; None: it may not.
+        worth: dB that a step must bring for each doubling of the network's cost, else it is not taken.
+    """
 
     recipe: Recipe
     goal: float | None = None
+    worth: float = 0.0
 
 
 PROFILES = {
     # The last layer computes in float while that is cheap: rounding its output would be the one error that no later
     # layer can hide, and what the runtimes round differently would show in whole steps.
-    "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8_DYNAMIC, "Gemm", OUTPUT, share=0.1)), goal=GOAL),
+    "int8": Profile((Rule(Scheme.W8A8), Rule(Scheme.W8_DYNAMIC, "Gemm", OUTPUT, share=0.1)), GOAL, WORTH),
     "w8a8": Profile((Rule(Scheme.W8A8),)),
     "w8-dynamic": Profile((Rule(Scheme.W8_DYNAMIC),)),
     "w8": Profile((Rule(Scheme.W8),)),

@@ -46,6 +46,7 @@ def refine(
     goal: float,
     progress: Callable[[int, int], None] | None = None,
     rounded: Mapping[str, Rounding] | None = None,
+    worth: float = 0.0,
 ) -> Refined:
     """The recipe's plan, or one from which enough nodes are lifted that it reaches the goal.
 
@@ -59,6 +60,7 @@ def refine(
         goal: SQNR in dB; minus infinity for none. Where no step leads there, the best plan found is returned.
         progress: called with (roundings measured, roundings).
         rounded: which way weights round, from ``rounding.py``.
+        worth: dB that a step must bring for each doubling of the network's cost.
     """
     lifting = Lifting(model, ranges, samples, rounded or {}, pinned(model.ir.graph, recipe))
     plan = lifting.plan(recipe)
@@ -68,7 +70,7 @@ def refine(
         return Refined(plan, (), decibel(reached))
     lifting.survey(plan, progress)
     taken: list[Step] = []
-    while reached > enough and (steps := lifting.steps(_with(recipe, taken))):
+    while reached > enough and (steps := _worthwhile(lifting, _with(recipe, taken), worth)):
         taken.append(_choose(steps, 10 * math.log10(reached / enough), lifting))
         plan = lifting.plan(_with(recipe, taken))
         reached = lifting.measure(plan)
@@ -92,6 +94,10 @@ def prices(
     """What could be lifted out of a plan, and at what price; what brings most for its price first."""
     lifting = Lifting(model, ranges, samples, rounded or {}, frozenset())
     return tuple(lifting.steps(exactly(plan)))
+
+
+def _worthwhile(lifting: Lifting, recipe: Recipe, worth: float) -> list[Step]:
+    return [step for step in lifting.steps(recipe) if step.gain >= worth * step.cost.share(lifting.whole)]
 
 
 def _choose(steps: Sequence[Step], need: float, lifting: Lifting) -> Step:

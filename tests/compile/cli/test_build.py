@@ -88,10 +88,12 @@ def test_over_the_cap_is_set_aside(phiz, tiny_path, arrays, tmp_path):
 
 def test_parity_gate(phiz, tiny_path, arrays, tmp_path):
     ran = phiz(
-        "compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", tmp_path / "out", "--min-sqnr", "150 dB"
+        *("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", tmp_path / "out"),
+        *("--scheme", "w8a8", "--min-sqnr", "150 dB"),
     )
     assert ran.code == 1
     assert "below the 150 dB asked for" in ran.err
+    assert re.search(r"conv\w+ +float16 +\+\d+\.\d dB +\+[\d,]+ +[+-]\d+ us", ran.out)  # what else could be done
     assert not (tmp_path / "out").exists()
     audited = phiz("audit", tmp_path / "out.rejected")  # and stays rejected, whatever its size
     assert audited.code == 1
@@ -118,12 +120,12 @@ def test_ranges_and_bias_correction_are_recorded(phiz, tiny_path, arrays, tmp_pa
         return manifest["calibration"], manifest["artifacts"]["onnx"]["files"]["student.onnx"]["sha256"]
 
     usual, cut, raw = build(), build("--ranges", "percentile 99"), build("--no-bias-correction")
-    assert (usual[0]["ranges"], usual[0]["bias_correction"]) == ("mse", True)
+    assert (usual[0]["ranges"], usual[0]["bias_correction"]) == ("output", True)
     assert (cut[0]["ranges"], raw[0]["bias_correction"]) == ("percentile 99", False)
     assert len({usual[1], cut[1], raw[1]}) == 3
     refused = phiz(*command, "--ranges", "median")
     assert refused.code == 2
-    assert "--ranges: unknown method 'median'; choose from: mse" in refused.err.replace("\n", " ")
+    assert "--ranges: unknown method 'median'; choose from: output, mse" in refused.err.replace("\n", " ")
 
 
 def test_errors_are_told_layer_by_layer(phiz, tiny_path, arrays, tmp_path):

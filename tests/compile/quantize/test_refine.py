@@ -73,6 +73,12 @@ def test_the_user_has_the_last_word(model, ranges, samples):
     assert schemes["Gemm"] != Scheme.W8A8
 
 
+def test_a_step_that_is_not_worth_its_price_is_left(model, ranges, samples):
+    dear = refine(model, ranges, W8A8, samples, goal=400.0, worth=1e6)
+    assert all(step.cost.bytes <= 0 for step in dear.lifts)
+    assert dear.sqnr_db < refine(model, ranges, W8A8, samples, goal=400.0, worth=1.0).sqnr_db
+
+
 def test_refining_repeats(model, ranges, samples):
     first, second = (refine(model, ranges, W8A8, samples, goal=45.0) for _ in range(2))
     assert first.lifts == second.lifts
