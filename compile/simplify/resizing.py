@@ -1,6 +1,7 @@
 """Resize: the linear form that runtimes have stays; everything else is an exact selection of what it reads.
 
-The positions follow the ONNX specification of ``Resize``; weights are computed in float64.
+The positions follow the ONNX specification of ``Resize``, in float32 as runtimes compute them: where two neighbours are
+equally near, the rounding of a factor like 0.6 decides, and it has to decide as it does there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from compile.simplify.edit import Writer, integer, ints
 from compile.simplify.outcome import Outcome
 from compile.simplify.selection import select
 
-Positions = NDArray[np.float64]
+Positions = NDArray[np.float32]
+Number = np.float32
 _NATIVE = ("half_pixel", "align_corners")
 
 
@@ -107,7 +109,8 @@ def _along(write: Writer, node: ir.Node, x: ir.Value, axis: int, scale: float) -
     before, after = shape_of(operand(node))[axis], shape_of(node.outputs[0])[axis]
     if before == after and scale == 1:
         return x
-    at = _TRANSFORMS[_transform(node)](np.arange(after, dtype=np.float64), scale, before, after)
+    sizes = (np.float32(number) for number in (scale, before, after))
+    at = _TRANSFORMS[_transform(node)](np.arange(after, dtype=np.float32), *sizes)
     if _text(node, "mode", "nearest") == "nearest":
         nearest = _ROUNDINGS[_text(node, "nearest_mode", "round_prefer_floor")](at)
         return select(write, x, axis, np.clip(nearest, 0, before - 1).astype(int).tolist())
@@ -132,28 +135,28 @@ def _transform(node: ir.Node) -> str:
     return _text(node, "coordinate_transformation_mode", "half_pixel")
 
 
-def _half_pixel(x: Positions, scale: float, before: int, after: int) -> Positions:  # noqa: ARG001 one signature
+def _half_pixel(x: Positions, scale: Number, before: Number, after: Number) -> Positions:  # noqa: ARG001 one signature
     return (x + 0.5) / scale - 0.5
 
 
-def _symmetric(x: Positions, scale: float, before: int, after: int) -> Positions:
+def _symmetric(x: Positions, scale: Number, before: Number, after: Number) -> Positions:
     adjusted = after / (scale * before)  # how much the size was rounded
     return before / 2 * (1 - adjusted) + (x + 0.5) / scale - 0.5
 
 
-def _pytorch(x: Positions, scale: float, before: int, after: int) -> Positions:
+def _pytorch(x: Positions, scale: Number, before: Number, after: Number) -> Positions:
     return _half_pixel(x, scale, before, after) if after > 1 else np.zeros_like(x)
 
 
-def _corners(x: Positions, scale: float, before: int, after: int) -> Positions:  # noqa: ARG001 one signature
+def _corners(x: Positions, scale: Number, before: Number, after: Number) -> Positions:  # noqa: ARG001 one signature
     return x * (before - 1) / (after - 1) if after > 1 else np.zeros_like(x)
 
 
-def _asymmetric(x: Positions, scale: float, before: int, after: int) -> Positions:  # noqa: ARG001 one signature
+def _asymmetric(x: Positions, scale: Number, before: Number, after: Number) -> Positions:  # noqa: ARG001 one signature
     return x / scale
 
 
-_TRANSFORMS: Mapping[str, Callable[[Positions, float, int, int], Positions]] = {
+_TRANSFORMS: Mapping[str, Callable[[Positions, Number, Number, Number], Positions]] = {
     "half_pixel": _half_pixel,
     "half_pixel_symmetric": _symmetric,
     "pytorch_half_pixel": _pytorch,

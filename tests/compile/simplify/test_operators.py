@@ -253,6 +253,12 @@ RESIZES = {
         f"linear {how}": (f'mode = "linear", coordinate_transformation_mode = "{how}"', "", "7,4")
         for how in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
     },
+    **{
+        f"nearest {how} where float32 breaks a tie": (
+            f'mode = "nearest", coordinate_transformation_mode = "{how}", nearest_mode = "floor"',
+            "f_s_1_1_1_0p6", "4,3")
+        for how in ("half_pixel", "asymmetric", "pytorch_half_pixel")
+    },
     "linear by a factor that leaves a rest": ('mode = "linear"', "f_s_1_1_1p3_0p7", "5,3"),
 }  # fmt: skip
 
