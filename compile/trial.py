@@ -5,7 +5,10 @@ ONNX's checker and its shape inference pass models whose operands do not fit eac
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -41,10 +44,33 @@ def require_runnable(model: Model, where: str) -> None:
         serialised = model.to_bytes()
     except ir.serde.SerdeError as error:
         raise UserError("its names are not text", where=where, fix="export it again") from error
-    for name, shape in _inferred(serialised, where).items():
+    shapes = _inferred(serialised, where)
+    for name, shape in shapes.items():
         _require_small(shape, f"{where}, tensor '{name}'")
     feeds = {port.name: np.zeros(port.shape, port.dtype) for port in model.inputs}
-    Session(serialised, where, AS_WRITTEN).run(feeds)
+    session = Session(serialised, where, AS_WRITTEN)
+    known = all(output.name in shapes for node in model.ir.graph for output in node.outputs if output.name)
+    with nullcontext() if known else _little_memory():
+        session.run(feeds)
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """At most 1 GiB more inside the block, where the system can promise that: for sizes that only running tells."""
+    try:
+        import resource
+
+        size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # not Linux
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = size + 2 * MAX_TENSOR
+    resource.setrlimit(resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(limit, soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _require_small(shape: tuple[int, ...], where: str) -> None:
@@ -53,11 +79,14 @@ def _require_small(shape: tuple[int, ...], where: str) -> None:
 
 
 def _inferred(serialised: bytes, where: str) -> dict[str, tuple[int, ...]]:
+    """The shapes that can be told without running."""
     try:
         graph = onnx.shape_inference.infer_shapes(serialised, data_prop=True).graph
     except Exception as error:  # it raises several types, and C++'s own words
         raise UserError(f"its shapes do not fit together: {str(error).splitlines()[0]}", where=where) from error
+    tensors = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.output)}
     return {
-        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
-        for value in (*graph.value_info, *graph.output)
+        name: tuple(size.dim_value for size in tensor.shape.dim)
+        for name, tensor in tensors.items()
+        if tensor.HasField("shape") and all(size.HasField("dim_value") for size in tensor.shape.dim)
     }
