@@ -93,8 +93,9 @@ class Recipe(train.Recipe):
     """
 
     steps: int = 600
+    batch: int = 8
     frames: int = 50
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     weight_decay: float = 0.0
     warm_up: int = 30
     speed: tuple[float, float] = (0.9, 1.1)
