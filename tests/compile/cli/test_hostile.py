@@ -1,4 +1,4 @@
-"""Files made to break phiz, at the command line: exit code 2, one clear line, nothing written, in under 5 seconds of a processor."""
+"""Files made to break phiz, at the command line: exit code 2, one clear line, nothing written, under 5 seconds."""
 
 from __future__ import annotations
 
