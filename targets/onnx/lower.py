@@ -67,6 +67,7 @@ def lower(model: Model, form: str = "") -> Artifact:
     if chosen.unsigned:
         _shift_activations(own.ir.graph)
     multiply_integers(own.ir.graph)
+    _keep_float(own.ir.graph)
     if chosen.old:
         respell(own.ir, _OLD_OPSET, chosen.spellings)
         own.ir.ir_version = _OLD_IR_VERSION
@@ -74,6 +75,22 @@ def lower(model: Model, form: str = "") -> Artifact:
     dot, colon = (f".{form}", f":{form}") if form else ("", "")
     name = f"{model.ir.graph.name or 'student'}{dot}.onnx"
     return Artifact(f"onnx{colon}", name, {name: own.to_bytes()})
+
+
+def _keep_float(graph: ir.Graph) -> None:
+    """A Sum of one, which changes nothing, before a float product between integers: without it onnxruntime, by its own
+    decision (WeightBiasQuantization), rounds the weights to int8."""
+    for node in list(graph):
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+            continue
+        x, weight = node.inputs[0], node.inputs[1]
+        made_by = [value.producer() if value is not None else None for value in (x, weight)]
+        integers = [maker is not None and maker.op_type == "DequantizeLinear" for maker in made_by]
+        if x is not None and integers == [True, False]:
+            same = ir.node("Sum", [x], name=f"{node.name}.same")
+            same.outputs[0].name, same.outputs[0].type, same.outputs[0].shape = f"{node.name}.same", x.type, x.shape
+            graph.insert_before(node, same)
+            node.replace_input_with(0, same.outputs[0])
 
 
 def _shift_activations(graph: ir.Graph) -> None:

@@ -19,6 +19,8 @@ Levels = tuple[ort.GraphOptimizationLevel, ...]
 REWRITTEN: Levels = (ort.GraphOptimizationLevel.ORT_ENABLE_ALL,)
 AS_WRITTEN: Levels = (ort.GraphOptimizationLevel.ORT_DISABLE_ALL,)
 REWRITTEN_OR_NOT = REWRITTEN + AS_WRITTEN
+# This one also rounds the float weights of what stands between integers: another network, where our graphs mean float.
+_UNTRUE = ("WeightBiasQuantization",)
 _FATAL_ONLY = 4  # whatever else it logs, it raises as well
 
 
@@ -29,16 +31,19 @@ class Session:
         model: a serialised ONNX model.
         where: what to call it in messages.
         levels: how onnxruntime may rewrite the graph; the first one with which it takes the model.
+        without: rewrites that it must not do at any level.
 
     Raises:
         UserError: onnxruntime does not take the model.
     """
 
-    def __init__(self, model: bytes, where: str, levels: Levels = REWRITTEN_OR_NOT) -> None:
+    def __init__(
+        self, model: bytes, where: str, levels: Levels = REWRITTEN_OR_NOT, without: Sequence[str] = _UNTRUE
+    ) -> None:
         errors = []
         for level in levels:
             try:
-                self._session = _open(model, level)
+                self._session = _open(model, level, without)
                 break
             except Exception as error:  # onnxruntime raises its own types, all without a common base
                 errors.append(error)
@@ -74,18 +79,20 @@ def load(path: Path) -> Runner:
         UserError: the file is unreadable or not a model that onnxruntime takes with its default settings.
     """
     try:
-        return Session(path.read_bytes(), str(path), REWRITTEN)
+        return Session(path.read_bytes(), str(path), REWRITTEN, without=())
     except OSError as error:
         raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
 
 
-def _open(model: bytes, level: ort.GraphOptimizationLevel) -> ort.InferenceSession:
+def _open(model: bytes, level: ort.GraphOptimizationLevel, without: Sequence[str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     options.graph_optimization_level = level
     with silent_stderr():
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return ort.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0, disabled_optimizers=list(without)
+        )
 
 
 def _first_line(error: Exception) -> str:

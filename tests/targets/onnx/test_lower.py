@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
@@ -17,6 +18,7 @@ from targets.catalogue import find
 from targets.kernels import read
 from targets.onnx.dissect import dissect
 from targets.onnx.lower import FORMS, lower
+from targets.onnx.run import Session
 from targets.onnx.spelling import OLDER
 
 FLOAT = np.float32
@@ -190,3 +192,24 @@ def test_widened_weights_are_counted_as_long_as_they_live(hub: Any) -> None:
     assert [(lifetime.first, lifetime.last) for lifetime in widened] == [(0, last)] * 3
     stored = [section for section in found.sections if section.dtype == "float16"]
     assert sum(section.end - section.start for section in stored) == 3 * 2 * 64
+
+
+@pytest.mark.parametrize("form", ["", "arm", "qdq"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_float_product_between_integers_stays_float(hub: Any, reference: Any, form: str, relu: bool) -> None:
+    """With onnxruntime's usual rewrites as without any: its own would round the weights, and move one value in ten by
+    a step."""
+    net = hub()
+    step, zero = net.constant(0.05), net.constant(3, np.int8)
+
+    def pair(x: str) -> str:
+        return net.op("DequantizeLinear", net.op("QuantizeLinear", x, step, zero), step, zero)
+
+    y = net.conv(pair(net.input(1, 4, 200)), 6, 4, (3,))
+    proto, feeds = net.model(pair(net.op("Relu", y) if relu else y)), net.feeds()
+    (expected,) = reference(proto, feeds).values()
+    session = onnxruntime.InferenceSession(lowered(proto, form).SerializeToString(), providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, feeds)
+    assert (np.abs(got - expected) > 0.001).mean() <= 0.002  # a tie may fall either way, and then by one step
+    hub_session = Session(proto.SerializeToString(), "the hub")
+    assert (np.abs(hub_session.run(feeds)[proto.graph.output[0].name] - expected) > 0.001).mean() <= 0.002
