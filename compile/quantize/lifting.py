@@ -73,7 +73,9 @@ class Lifting:
         self.model, self.ranges, self.rounded, self.pinned = model, ranges, rounded, pinned
         self.feeds = batches(model, {name: array[:: max(len(array) // SAMPLES, 1)] for name, array in samples.items()})
         self.reference = collect(Session(model.to_bytes(), "the float model"), self.feeds)
-        self.nodes = {node.name or "": node for node in model.ir.graph}
+        graph = model.ir.graph
+        self.nodes = {node.name or "": node for node in graph}
+        self.values = {v.name: v for v in (*graph.inputs, *(output for node in graph for output in node.outputs))}
         self.whole = sum((cost(node, Scheme.W8A8) for node in model.ir.graph), NOTHING)
         self.powers: dict[tuple[str, str], float] = {}
 
@@ -98,8 +100,12 @@ class Lifting:
         """The price list of a recipe's plan, by what a step spares for what it costs."""
         plan = self.plan(recipe)
         now = self.predicted(plan)
+        touched = {place: self.touched(place) for place in places(self.model, plan)}
         found: dict[Step, float] = {}
-        for schemes in self.candidates(plan):
+        for schemes in self.candidates(plan, touched):
+            lifted = {name for name, _ in schemes}
+            if sum(self.power(plan, place) for place, names in touched.items() if names & lifted) < WORTH * now:
+                continue  # whatever they are lifted to
             rules = tuple(Rule(scheme, scope=re.escape(name)) for name, scheme in schemes)
             after = self.predicted(self.plan((*recipe, *rules)))
             if now - after < WORTH * now:
@@ -111,24 +117,28 @@ class Lifting:
             found[Step(schemes, gain, change)] = (now - after) / max(change.share(self.whole), CHEAP)
         return sorted(found, key=lambda step: (-found[step], step.schemes))
 
-    def candidates(self, plan: QuantPlan) -> Iterator[tuple[tuple[str, Scheme], ...]]:
+    def touched(self, place: Place) -> frozenset[str]:
+        """The nodes that have to do with a rounding: who answers for it, and who reads what is rounded."""
+        if place.kind == Kind.WEIGHTS:
+            return frozenset({place.node})
+        return frozenset({place.node, *(node.name or "" for node in readers(self.values[place.value]))})
+
+    def candidates(
+        self, plan: QuantPlan, touched: Mapping[Place, frozenset[str]]
+    ) -> Iterator[tuple[tuple[str, Scheme], ...]]:
         """Each product alone to each scheme above its own; and all nodes around a rounded value together."""
         for name, node in self.nodes.items():
             if node.op_type in WEIGHTED and name not in self.pinned:
                 above = LADDER[LADDER.index(plan.decisions[name].scheme) + 1 :]
                 yield from (((name, scheme),) for scheme in above if _honours(node, scheme))
-        for place in places(self.model, plan):
-            if place.kind == Kind.WEIGHTS:
-                continue
-            value = next(value for value in self._values() if value.name == place.value)
-            around = dict.fromkeys([self.nodes[place.node], *readers(value)])
-            around_names = [
-                node.name or ""
-                for node in around
-                if node.op_type not in MOVES and plan.decisions[node.name or ""].scheme == Scheme.W8A8
+        for around in touched.values():
+            names = [
+                name
+                for name, node in self.nodes.items()
+                if name in around and node.op_type not in MOVES and plan.decisions[name].scheme == Scheme.W8A8
             ]
-            if len(around_names) > 1 and not self.pinned.intersection(around_names):
-                yield tuple((name, _lifted(self.nodes[name])) for name in around_names)
+            if len(names) > 1 and not self.pinned.intersection(names):
+                yield tuple((name, _lifted(self.nodes[name])) for name in names)
 
     def predicted(self, plan: QuantPlan) -> float:
         """The noise of a plan as the sum of its roundings."""
@@ -144,11 +154,6 @@ class Lifting:
         if key not in self.powers:
             self.powers[key] = self.measure(only(plan, [place]))
         return self.powers[key]
-
-    def _values(self) -> Iterator[ir.Value]:
-        yield from self.model.ir.graph.inputs
-        for node in self.model.ir.graph:
-            yield from node.outputs
 
 
 def _honours(node: ir.Node, scheme: Scheme) -> bool:
