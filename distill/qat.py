@@ -89,7 +89,6 @@ class Recipe(train.Recipe):
     Attributes:
         faith: weight of the distance between the rounded student and the float student that it was.
         truth: weight of the distance between the rounded student and the labels.
-        calm: weight of the distance between the student unrounded and the float student that it was.
     """
 
     steps: int = 600
@@ -102,8 +101,7 @@ class Recipe(train.Recipe):
     gain_db: tuple[float, float] = (-6.0, 0.0)
     noise_db: tuple[float, float] = (25.0, 60.0)
     faith: float = 1.0
-    truth: float = 0.0
-    calm: float = 0.0
+    truth: float = 1.0
 
 
 def tune(
@@ -165,13 +163,8 @@ def tune(
             before = standardised(teacher.sequence(heard))
         rounded = standardised(network.sequence(heard))
         value = recipe.faith * losses.loss(rounded, before, closed, recipe.weights)
-        if recipe.truth:
-            truth = standardised(torch.from_numpy(curves))
-            value = value + recipe.truth * losses.loss(rounded, truth, closed, recipe.weights)
-        if recipe.calm:
-            unrounded = standardised(network.sequence(heard, False))
-            value = value + recipe.calm * losses.loss(unrounded, before, closed, recipe.weights)
-        return value
+        truth = standardised(torch.from_numpy(curves))
+        return value + recipe.truth * losses.loss(rounded, truth, closed, recipe.weights)
 
     steps, running = loop.run(network, recipe, run, folder, loss_of, progress)
     tuned = network.write_back()

@@ -31,13 +31,12 @@ class Quantised(nn.Module):
             if steps.start is not None and steps.start.detour is not None:
                 self.detours[index] = torch.tensor(steps.start.detour, dtype=torch.float32)
 
-    def sequence(self, audio: Tensor, quantised: bool = True) -> Tensor:
-        """``[batch, samples]`` to ``[batch, frames, outputs]`` like ``Student.sequence``, rounding all or nothing."""
+    def sequence(self, audio: Tensor) -> Tensor:
+        """``[batch, samples]`` to ``[batch, frames, outputs]`` like ``Student.sequence``, with every rounding."""
         (student,) = self.student
-        plan = self.plan if quantised else (LayerPlan(),) * len(self.plan)
-        x, last = audio.unsqueeze(1), len(plan) - 1
+        x, last = audio.unsqueeze(1), len(self.plan) - 1
         for index, layer in enumerate(layers(student)):
-            steps, bias = plan[index], self.biases[index]
+            steps, bias = self.plan[index], self.biases[index]
             weight = rounded_weight(self.weights[index], steps.weights, self.detours[index])
             if steps.correction:  # the compiler will correct the trained biases again, so they are not to learn this
                 bias = bias + torch.tensor(steps.correction)
