@@ -27,20 +27,22 @@ SIZE_COUNTS = 10.0  # times as much as time: one percent of bytes is worth ten o
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a node, or of a change."""
+    """Of a node, or of a change: bytes in the file, time, and bytes of weights that are widened in memory."""
 
     bytes: int
     microseconds: float
+    memory: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.bytes + other.bytes, self.microseconds + other.microseconds)
+        return Cost(self.bytes + other.bytes, self.microseconds + other.microseconds, self.memory + other.memory)
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.bytes - other.bytes, self.microseconds - other.microseconds)
+        return Cost(self.bytes - other.bytes, self.microseconds - other.microseconds, self.memory - other.memory)
 
     def share(self, whole: Cost) -> float:
-        """Of a whole network's cost, bytes and time weighed into one number."""
-        return SIZE_COUNTS * self.bytes / max(whole.bytes, 1) + self.microseconds / max(whole.microseconds, 1e-9)
+        """Of a whole network's cost, bytes, memory and time weighed into one number."""
+        size = SIZE_COUNTS * self.bytes + self.memory
+        return size / max(whole.bytes, 1) + self.microseconds / max(whole.microseconds, 1e-9)
 
 
 NOTHING = Cost(0, 0.0)
@@ -61,4 +63,5 @@ def cost(node: ir.Node, scheme: Scheme) -> Cost:
     time = products * (INTEGER if integer else FLOAT) + READ * count * (1 if integer else 4)
     if scheme == Scheme.W8_DYNAMIC:
         time += CONVERT * int(np.prod(source))
-    return Cost(count * _WIDTH[scheme] + channels * _SCALES[scheme], time / 1e6)
+    widened = 4 * count if scheme in (Scheme.W8, Scheme.FLOAT16) else 0
+    return Cost(count * _WIDTH[scheme] + channels * _SCALES[scheme], time / 1e6, widened)
