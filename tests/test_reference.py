@@ -1,0 +1,52 @@
+"""The reference student, trained on real labels: what the issue of the compiler promises about bytes and precision.
+
+Its speech is espeak-ng's, in voices that training never heard; of it, calibration and judgement hear different
+sentences. How fast it is, is for ``python -m bench.latency`` to say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compile import capture, samples
+from compile.audit.report import Caps
+from compile.build import Built, Request, build
+from compile.quantize.recipe import PROFILES
+from targets.catalogue import TARGETS
+
+pytest.importorskip("torch")
+pytest.importorskip("espeakng_loader")
+STUDENT = Path(__file__).parents[1] / "examples" / "reference"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    from distill import audio, corpus, students
+
+    folder = tmp_path_factory.mktemp("reference")
+    sources = corpus.synthesize(folder / "speech", corpus.plan(24, seed=0, split=corpus.HELD_OUT))
+    captured = capture.from_module(*students.load(STUDENT))
+    split = samples.from_clips(captured, [audio.decode(source.path) for source in sources], 256)
+    caps = Caps(3_400_000, 3_400_000)
+    request = Request(TARGETS, PROFILES["int8"], split, caps, None, None, folder / "build")
+    return build(captured, request, lambda *_: None)
+
+
+def test_at_least_42_db_in_every_target(built: Built) -> None:
+    assert built.failures == ()
+    found = {row.target: row.parity.sqnr_db for row in built.report.rows}
+    assert set(found) == {"onnx", "tflite", "coreml"}
+    assert all(sqnr is not None and sqnr >= 42 for sqnr in found.values()), found
+
+
+def test_at_most_2_percent_above_the_least_bytes(built: Built) -> None:
+    ratios = {row.target: row.ratio for row in built.report.rows}
+    assert all(ratio is not None and 1 < ratio <= 1.02 for ratio in ratios.values()), ratios
+
+
+def test_litert_runs_it_in_one_partition(built: Built) -> None:
+    from targets.tflite.run import delegation
+
+    assert delegation(built.folder / "student.tflite").whole
