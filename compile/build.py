@@ -30,7 +30,7 @@ from compile.quantize.refine import Refined, prices, refine
 from compile.quantize.rounding import roundings
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
-from compile.samples import Split
+from compile.samples import Split, apart
 from compile.simplify.pipeline import Simplified, simplify
 from targets.base import Artifact
 from targets.capabilities import refusals
@@ -38,7 +38,6 @@ from targets.catalogue import Target
 from targets.kernels import Program, read
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
-CORRECTION_SAMPLES = 128
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     progress("simplify", 0, 1)
     simplified = simplify(captured)
     model, ranges, refined = plan_for(simplified.model, request, progress)
-    few = {name: array[:CORRECTION_SAMPLES] for name, array in request.samples.calibrate.items()}
-    correcting = few if request.bias_correction else None
+    correcting = apart(simplified.model, request.samples.calibrate) if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
     made = variants(model, ranges, refined.plan, instead, correcting, partial(progress, "correct biases"))
     plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
@@ -153,29 +151,30 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         "road": {"name": "direct"},
         "simplify": {"rewrites": list(simplified.rewrites), "refusals": list(simplified.refusals)},
         "schemes": manifest.schemes(plan),
+        "bias_corrected": [name for variant in made for name in variant.targets if variant.plan.corrections],
     }
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if errors else {}
     folder, report = land(captured, request, Product(artifacts, against, road, least, records), progress)
     left: tuple[Step, ...] = ()
     if request.min_sqnr is not None and report.failures:
-        left = prices(model, ranges, refined.plan, request.samples.calibrate)
+        left = prices(model, ranges, refined.plan, apart(model, request.samples.calibrate)[1])
     return Built(folder, simplified, plan, refined.lifts, report, errors, left)
 
 
 def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Model, Ranges, Refined]:
     """A simplified model as it is to be quantised, what calibration sees of it, and the plan of the profile."""
     recipe, samples = request.profile.recipe, request.samples.calibrate
+    fitting, choosing = apart(model, samples)
     if any(rule.scheme in (Scheme.W8A8, Scheme.W8_DYNAMIC) for rule in recipe):
-        model = equalize(model, samples)
+        model = equalize(model, fitting)
     ranges = observe(model, samples, partial(progress, "calibrate"), request.ranges)
     if request.ranges == OUTPUT:
-        ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), samples, partial(progress, "fit ranges"))
-    few = {name: array[:CORRECTION_SAMPLES] for name, array in samples.items()}
-    rounded = roundings(model, few, partial(progress, "round weights"))
+        ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), fitting, partial(progress, "fit ranges"))
+    rounded = roundings(model, fitting, partial(progress, "round weights"))
     goal, worth = request.profile.goal, request.profile.worth
     goal = goal if goal is not None else -math.inf
-    return model, ranges, refine(model, ranges, recipe, samples, goal, partial(progress, "refine"), rounded, worth)
+    return model, ranges, refine(model, ranges, recipe, choosing, goal, partial(progress, "refine"), rounded, worth)
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from compile.model import Model
-from compile.quantize.calibrate import Samples, check_samples
+from compile.quantize.calibrate import Samples, batches, check_samples, pick
 
 RANDOM_SAMPLES = 128
+LEAST_APART = 16
 _LIMIT = 4 * 10**9  # bytes an .npz may unpack to
 
 
@@ -78,6 +79,19 @@ def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -
         for half, number in zip(halves, wanted, strict=True)
     )
     return Split({port.name: calibrate}, {port.name: judge}, "speech")
+
+
+def apart(model: Model, samples: Samples) -> tuple[Samples, Samples]:
+    """Three quarters of the calibration samples to fit a plan to, and the rest to choose by.
+
+    What rounding, ranges and biases were fitted to looks better than it is, by 1 to 3 dB on speech. Clips follow one
+    another, so the last quarter is mostly other clips. Fewer than ``LEAST_APART`` batches serve both purposes.
+    """
+    count = len(batches(model, samples))
+    if count < LEAST_APART:
+        return samples, samples
+    edge = count * 3 // 4
+    return pick(model, samples, slice(edge)), pick(model, samples, slice(edge, None))
 
 
 def from_npz(model: Model, path: Path) -> Split:

@@ -6,6 +6,7 @@ sentences. How fast it is, is for ``python -m bench.latency`` to say.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     from distill import audio, corpus, students
 
     folder = tmp_path_factory.mktemp("reference")
-    sources = corpus.synthesize(folder / "speech", corpus.plan(24, seed=0, split=corpus.HELD_OUT))
+    sources = corpus.synthesize(folder / "speech", corpus.plan(48, seed=0, split=corpus.HELD_OUT))
     captured = capture.from_module(*students.load(STUDENT))
     split = samples.from_clips(captured, [audio.decode(source.path) for source in sources], 256)
     caps = Caps(3_400_000, 3_400_000)
@@ -39,6 +40,13 @@ def test_at_least_42_db_in_every_target(built: Built) -> None:
     found = {row.target: row.parity.sqnr_db for row in built.report.rows}
     assert set(found) == {"onnx", "tflite", "coreml"}
     assert all(sqnr is not None and sqnr >= 42 for sqnr in found.values()), found
+
+
+def test_targets_agree_on_speech(built: Built) -> None:
+    """Within one step of each other; Core ML, which computes in float16, within two of its own graph."""
+    parity = json.loads((built.folder / "manifest.json").read_text())["parity"]
+    assert parity["tflite"]["steps_from"]["onnx"] <= 1
+    assert parity["coreml"]["steps"] <= 2
 
 
 def test_at_most_2_percent_above_the_least_bytes(built: Built) -> None:

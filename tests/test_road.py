@@ -6,7 +6,6 @@ What a trained student's lips do is judged by ``phiz demo``, which fails with ex
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,13 +58,6 @@ def test_build_passes_its_gates(built: Callable[[str], Built], architecture: str
     result = built(architecture)
     assert result.failures == ()
     assert all(row.parity.sqnr_db is not None and row.parity.sqnr_db >= 30 for row in result.report.rows)
-
-
-def test_targets_of_tiny_agree_on_speech(built: Callable[[str], Built]) -> None:
-    """Within one step of each other; Core ML, evaluated in float arithmetic, within two."""
-    parity = json.loads((built("tiny").folder / "manifest.json").read_text())["parity"]
-    assert parity["tflite"]["steps_from"]["onnx"] <= 1
-    assert parity["coreml"]["steps"] <= 2
 
 
 @pytest.mark.parametrize("architecture", ["tiny", "small"])

@@ -109,15 +109,16 @@ def capture(folder: Path) -> Model:
 def quantise(captured: Model, profile: Profile, samples: Split, stages: Stages) -> Quantised:
     """What ``phiz compile`` would make of a student with this speech: the plan, and the graph with biases corrected."""
     from compile.audit.report import Caps
-    from compile.build import CORRECTION_SAMPLES, Request, plan_for
+    from compile.build import Request, plan_for
     from compile.quantize.variants import variants
+    from compile.samples import apart
     from compile.simplify.pipeline import simplify
     from targets.catalogue import find
 
     request = Request((find("onnx"),), profile, samples, Caps(), None, None, Path())
     model, ranges, refined = plan_for(simplify(captured).model, request, stages)
-    few = {name: array[:CORRECTION_SAMPLES] for name, array in samples.calibrate.items()}
-    (variant,) = variants(model, ranges, refined.plan, {"": {}}, few, partial(stages, "correct biases"))
+    correcting = apart(model, samples.calibrate)
+    (variant,) = variants(model, ranges, refined.plan, {"": {}}, correcting, partial(stages, "correct biases"))
     return Quantised(model, variant.plan, variant.hub, layers_of(model.ir.graph, variant.plan))
 
 

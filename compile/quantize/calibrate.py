@@ -110,6 +110,17 @@ def batches(model: Model, samples: Samples) -> list[dict[str, NDArray[np.float32
     ]
 
 
+def spread(model: Model, samples: Samples, count: int) -> Samples:
+    """At most ``count`` batches of the samples, evenly spaced: neighbours overlap, and the first are not typical."""
+    return pick(model, samples, slice(None, None, max(-(-len(batches(model, samples)) // count), 1)))
+
+
+def pick(model: Model, samples: Samples, which: slice) -> Samples:
+    """Some batches of the samples."""
+    feeds = batches(model, samples)[which]
+    return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]} if feeds else {}
+
+
 def check_samples(
     model: Model, samples: Mapping[str, NDArray[np.generic]], where: str
 ) -> dict[str, NDArray[np.float32]]:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.model import Model, constant, operand, shape_of
-from compile.quantize.calibrate import Samples, batches, probe
+from compile.quantize.calibrate import Samples, batches, probe, spread
 
 EXPONENT = 0.75  # of a channel's peak; at 1 all peaks would be equal, at the cost of the weights
 LARGEST = 8.0  # factor between two channels' scales on either side of the middle
@@ -102,7 +102,7 @@ def _peaks(model: Model, names: list[str], samples: Samples) -> dict[str, NDArra
     """The largest magnitude in each channel (axis 1), by value name."""
     session = probe(model, names)
     found: dict[str, NDArray[np.float32]] = {}
-    for feed in batches(model, {name: array[:: max(len(array) // SAMPLES, 1)] for name, array in samples.items()}):
+    for feed in batches(model, spread(model, samples, SAMPLES)):
         for name, array in session.fetch(names, feed).items():
             rows = np.moveaxis(np.abs(np.asarray(array, np.float32)), 1, 0).reshape(array.shape[1], -1).max(axis=1)
             found[name] = np.maximum(found[name], rows) if name in found else rows

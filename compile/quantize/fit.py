@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.model import Model, shape_of
-from compile.quantize.calibrate import Ranges, Samples, batches, probe
+from compile.quantize.calibrate import Ranges, Samples, batches, probe, spread
 from compile.quantize.measure import Outputs, collect, noise_to_signal
 from compile.quantize.noise import Kind, places
 from compile.quantize.scheme import ACTIVATION_MAX, ACTIVATION_MIN, FIXED_OUTPUT, QuantPlan, Scheme, affine
@@ -47,7 +47,7 @@ def fit_ranges(
         samples: calibration input; a part of it is used.
         progress: called with (values done, values).
     """
-    feeds = batches(model, {name: array[:: max(len(array) // SAMPLES, 1)] for name, array in samples.items()})
+    feeds = batches(model, spread(model, samples, SAMPLES))
     reference = collect(Session(model.to_bytes(), "the float model"), feeds)
     fixed = {value.name for node in model.ir.graph if node.op_type in FIXED_OUTPUT for value in node.outputs}
     fixed |= {value.name for value in model.ir.graph.outputs}

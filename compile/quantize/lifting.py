@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from compile.model import Model, operand, shape_of
 from compile.quantize.apply import apply
-from compile.quantize.calibrate import Ranges, Samples, batches
+from compile.quantize.calibrate import Ranges, Samples, batches, spread
 from compile.quantize.costs import NOTHING, Cost, cost
 from compile.quantize.decide import decide
 from compile.quantize.measure import collect, decibel, noise_to_signal
@@ -71,7 +71,7 @@ class Lifting:
         pinned: frozenset[str],
     ) -> None:
         self.model, self.ranges, self.rounded, self.pinned = model, ranges, rounded, pinned
-        self.feeds = batches(model, {name: array[:: max(len(array) // SAMPLES, 1)] for name, array in samples.items()})
+        self.feeds = batches(model, spread(model, samples, SAMPLES))
         self.reference = collect(Session(model.to_bytes(), "the float model"), self.feeds)
         graph = model.ir.graph
         self.nodes = {node.name or "": node for node in graph}

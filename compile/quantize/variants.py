@@ -15,12 +15,15 @@ import numpy as np
 
 from compile.model import PEAK, Model
 from compile.quantize.apply import apply
-from compile.quantize.calibrate import Ranges, Samples
+from compile.quantize.calibrate import Ranges, Samples, batches, spread
 from compile.quantize.correct import correct_biases
 from compile.quantize.decide import decide
+from compile.quantize.measure import collect, noise_to_signal
 from compile.quantize.recipe import Rule
 from compile.quantize.scheme import QuantPlan, Scheme
+from targets.onnx.run import Session
 
+VERIFIED = 64  # batches
 Instead = Mapping[str, str]  # scheme -> the scheme that takes its place
 
 
@@ -44,17 +47,19 @@ def variants(
     ranges: Ranges,
     plan: QuantPlan,
     targets: Mapping[str, Instead],
-    samples: Samples | None,
+    samples: tuple[Samples, Samples] | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Variant, ...]:
-    """The plan itself and each form of it that a target needs, biases corrected, in the order of the targets.
+    """The plan itself and each form of it that a target needs, in the order of the targets.
+
+    Biases are corrected where that makes the plan better: with weights that round well it need not.
 
     Args:
         model: float, in the hub dialect.
         ranges: of its activations.
         plan: from ``refine``.
         targets: name -> the schemes that it replaces.
-        samples: to correct biases on; None leaves them as they are.
+        samples: to correct biases on, and to see whether it helped; None leaves biases as they are.
         progress: called with (nodes corrected, nodes), anew for each variant.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
@@ -65,9 +70,22 @@ def variants(
     for key, names in groups.items():
         own = replaced(model, ranges, plan, dict(key))
         if samples is not None:
-            own = correct_biases(model, own, samples, progress)
+            fitted, others = samples
+            own = _better(model, (own, correct_biases(model, own, fitted, progress)), others)
         found.append(Variant(tuple(names), own, _with_peaks(apply(model, own), ranges)))
     return tuple(found)
+
+
+def _better(model: Model, plans: tuple[QuantPlan, ...], samples: Samples) -> QuantPlan:
+    """The plan with the least noise on samples that it was not fitted to."""
+    feeds = batches(model, spread(model, samples, VERIFIED))
+    reference = collect(Session(model.to_bytes(), "the float model"), feeds)
+
+    def noise(plan: QuantPlan) -> float:
+        session = Session(apply(model, plan).to_bytes(), "the quantised graph")
+        return noise_to_signal(reference, collect(session, feeds))
+
+    return min(plans, key=noise)
 
 
 def _with_peaks(hub: Model, ranges: Ranges) -> Model:

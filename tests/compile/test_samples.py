@@ -88,3 +88,13 @@ def test_npz_for_inputs_with_different_batches(tiny, tmp_path):
         [4, 4, 5, 5],
     ]
     assert [len(array["x"]) for array in (split.calibrate, split.judge)] == [4, 2]
+
+
+def test_what_chooses_a_plan_is_apart_from_what_it_is_fitted_to(model):
+    """The last quarter of the batches, in order; too few serve both."""
+    many = {"x": np.arange(40 * 512, dtype=np.float32).reshape(40, 512)}
+    fitted, choosing = samples.apart(model, many)
+    assert (len(fitted["x"]), len(choosing["x"])) == (30, 10)
+    assert np.array_equal(np.concatenate([fitted["x"], choosing["x"]]), many["x"])
+    few = {"x": many["x"][:8]}
+    assert samples.apart(model, few) == (few, few)
