@@ -23,7 +23,7 @@ from compile.quantize.recipe import Rule
 from compile.quantize.scheme import QuantPlan, Scheme
 from targets.onnx.run import Session
 
-VERIFIED = 64  # batches
+CORRECTED, VERIFIED = 96, 64  # batches
 Instead = Mapping[str, str]  # scheme -> the scheme that takes its place
 
 
@@ -71,7 +71,8 @@ def variants(
         own = replaced(model, ranges, plan, dict(key))
         if samples is not None:
             fitted, others = samples
-            own = _better(model, (own, correct_biases(model, own, fitted, progress)), others)
+            corrected = correct_biases(model, own, spread(model, fitted, CORRECTED), progress)
+            own = _better(model, (own, corrected), others)
         found.append(Variant(tuple(names), own, _with_peaks(apply(model, own), ranges)))
     return tuple(found)
 
