@@ -40,7 +40,7 @@ class _Writer:
     def __init__(self, graph: ir.Graph, plan: QuantPlan) -> None:
         self.graph, self.plan = graph, plan
         self.constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
-        self.weights: dict[tuple[ir.Value, bytes], ir.Value] = {}
+        self.weights: dict[tuple[ir.Value, int, bytes], ir.Value] = {}
         self.dequantized: dict[ir.Value, Affine] = {}  # output of a DQ -> its parameters
         self.dynamic: dict[ir.Value, ir.Value] = {}  # value -> itself after quantisation at run time
 
@@ -95,9 +95,9 @@ class _Writer:
         data = constant(value)
         if value is None or data is None:
             raise Bug(f"the weight of '{node.name}' is not constant")
-        key = (value, scale.tobytes())
+        axis = channel_axis(node.op_type)  # a Conv and the ConvTranspose that shares its weight differ in it
+        key = (value, axis, scale.tobytes())
         if key not in self.weights:
-            axis = channel_axis(node.op_type)
             steps = scale.reshape([-1 if index == axis else 1 for index in range(data.ndim)])
             nearest = np.clip(np.rint(data / steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
             integers = self.plan.integers.get(node.name or "", nearest)
@@ -130,7 +130,7 @@ class _Writer:
         data = constant(value)
         if data is None:
             raise Bug(f"the weight of '{node.name}' is not constant")
-        key = (value, b"float16")
+        key = (value, 0, b"float16")
         if key not in self.weights:
             narrow = self.constant(f"{value.name}.half", data.astype(np.float16))
             cast = ir.node("Cast", [narrow], {"to": ir.DataType.FLOAT.value}, name=f"{value.name}.{node.name}.cast")

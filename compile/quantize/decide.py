@@ -214,15 +214,15 @@ def _integer_values(graph: ir.Graph, decisions: Mapping[str, Decision]) -> list[
 def _weights(
     graph: ir.Graph, decisions: Mapping[str, Decision], activations: Mapping[str, Affine]
 ) -> dict[str, NDArray[np.float32]]:
-    """Per-channel scales of each quantised weight; nodes that share a weight get the same."""
-    users: dict[ir.Value, list[ir.Node]] = {}
+    """Per-channel scales of each quantised weight; nodes that share a weight, and its channels, get the same."""
+    users: dict[tuple[ir.Value, int], list[ir.Node]] = {}
     for node in graph:
         weight = node.inputs[1] if node.op_type in WEIGHTED else None
         if weight is not None and decisions[_name(node)].scheme.integer_weights:
-            users.setdefault(weight, []).append(node)
+            users.setdefault((weight, channel_axis(node.op_type)), []).append(node)
     scales: dict[str, NDArray[np.float32]] = {}
-    for nodes in users.values():
-        scale = weight_scale(_weight(nodes[0]), channel_axis(nodes[0].op_type))
+    for (_, axis), nodes in users.items():
+        scale = weight_scale(_weight(nodes[0]), axis)
         for node in nodes:
             bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
             if bias is not None and decisions[_name(node)].scheme == Scheme.W8A8:

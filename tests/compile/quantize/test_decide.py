@@ -14,6 +14,7 @@ from compile.quantize.decide import decide
 from compile.quantize.recipe import PROFILES, parse
 from compile.quantize.scheme import Affine, Scheme
 from compile.simplify.pipeline import simplify
+from targets.catalogue import find
 from targets.onnx.run import Session
 
 W8A8 = PROFILES["w8a8"].recipe
@@ -223,3 +224,25 @@ def test_a_transposed_convolution_has_a_scale_for_each_output_of_a_group(tmp_pat
     # Half a step of each of 12 input products at most, and of the output; a wrong axis would be off by ten times that.
     assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
     assert np.abs(got - want).max() > 0
+
+
+@pytest.mark.parametrize("outputs", [4, 8])
+def test_a_tied_pair_has_scales_along_the_outputs_of_each(tmp_path, outputs):
+    """A convolution and the transposed one that undoes it share a weight, but not which of its axes is scaled."""
+    weight = np.random.default_rng(1).normal(size=(outputs, 4, 3)).astype(np.float32)
+    weight[:, 1] *= 30
+    weight[2] /= 30
+    nodes = [helper.make_node("Conv", ["x", "w"], ["h"]), helper.make_node("ConvTranspose", ["h", "w"], ["y"])]
+    model = build(tmp_path, nodes, [1, 4, 9], {"y": [1, 4, 9]}, w=weight)
+    quantised = apply(model, plan_of(model))
+    assert {n.attributes["axis"].as_int() for n in quantised.ir.graph if ".weight" in n.name or "w." in n.name} == {
+        0,
+        1,
+    }
+    x = {"x": np.random.default_rng(0).normal(size=(1, 4, 9)).astype(np.float32)}
+    want = Session(model.to_bytes(), "test").run(x)["y"]
+    artifact = find("tflite").lower(quantised)
+    (tmp_path / artifact.name).write_bytes(artifact.files[artifact.name])
+    for runner in (Session(quantised.to_bytes(), "test"), find("tflite").load(tmp_path / artifact.name)):
+        # 8 bits in three places; scales along the wrong axis are off by a third of the output.
+        assert np.abs(runner.run(x)["y"] - want).max() < 0.05 * np.abs(want).max()
