@@ -28,6 +28,8 @@ HUB = "hub"
 # arithmetic on the same integers, which can flip one more. A pair may differ by the larger of its two limits.
 STEP_LIMITS = {HUB: 2.0, "onnx": 2.0, "tflite": 2.0, "coreml": 3.0}
 
+SILENT = 1e-9  # a step of an output that is always 0
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -81,7 +83,7 @@ def references(captured: Model, variants: Sequence[Variant], ranges: Ranges, sam
     Args:
         captured: as the user gave it, before any pass.
         variants: the hub graphs, and the targets that each is for.
-        ranges: give a step to float outputs, 1/255 of their calibrated range.
+        ranges: give a step to float outputs, 1/255 of their calibrated range with 0 in it, as int8 ones have.
         samples: for judging only.
     """
     reference = float_reference(captured, samples)
@@ -90,12 +92,17 @@ def references(captured: Model, variants: Sequence[Variant], ranges: Ranges, sam
         steps = {
             port.name: variant.plan.activations[port.name].scale
             if port.name in variant.plan.activations
-            else max((ranges.high[port.name] - ranges.low[port.name]) / 255, 1e-30)
+            else _step(ranges.low[port.name], ranges.high[port.name])
             for port in variant.hub.outputs  # the captured ones may be dynamic until shapes are inferred
         }
         hub = Hub(collect(Session(variant.hub.to_bytes(), "the quantised graph"), reference.samples), steps)
         hubs.update(dict.fromkeys(variant.targets, hub))
     return replace(reference, hubs=hubs)
+
+
+def _step(low: float, high: float) -> float:
+    """Without 0 in the range, an output that hardly moves had steps finer than float32 at its own height."""
+    return (max(high, 0.0) - min(low, 0.0)) / 255 or SILENT
 
 
 def float_reference(captured: Model, samples: Samples) -> References:

@@ -152,7 +152,7 @@ class _Reader:
     def number(self, value: Any, key: str) -> float | None:
         if value is None:
             return None
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e9:  # also refuses NaN
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e30:  # also refuses NaN
             raise self.wrong(key, "a number")
         return float(value)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compile.parity import Hub, Parity, References, compare, error_share, judge
+from compile import capture
+from compile.parity import Hub, Parity, References, compare, error_share, judge, references
+from compile.quantize.calibrate import Ranges
+from compile.quantize.decide import decide
+from compile.quantize.recipe import PROFILES
+from compile.quantize.variants import variants
+from compile.simplify.pipeline import simplify
 
 OUTPUTS = {"y": np.array([[[0.0, 1.0]], [[0.5, 0.2]]], np.float32)}
 FLOAT = {"y": OUTPUTS["y"] + np.float32(0.01)}
@@ -50,6 +56,19 @@ def test_targets_of_other_plans_are_held_against_their_own_graph():
 def test_doubled_output_fails():
     doubled = compare({"tflite": {"y": 2 * OUTPUTS["y"]}}, AGAINST)
     assert failures(doubled, None, None)
+
+
+def test_a_step_of_an_output_that_hardly_moves_is_not_finer_than_float32(tiny_path):
+    """All but 1 of 1.1: in float16 such an output is a thousand steps of its range off, and right."""
+    model = simplify(capture.from_onnx(tiny_path)).model
+    port = model.inputs[0]
+    names = [port.name, *(value.name for node in model.ir.graph for value in node.outputs)]
+    samples = {port.name: np.zeros((2 * port.shape[0], *port.shape[1:]), np.float32)}
+    output = model.outputs[0].name
+    for low, high, step in ((1.09, 1.1, 1.1 / 255), (-1.1, -1.1, 1.1 / 255), (-1.0, 2.0, 3 / 255)):
+        ranges = Ranges(dict.fromkeys(names, low), dict.fromkeys(names, high), {})
+        made = variants(model, ranges, decide(model, ranges, PROFILES["float"].recipe), {"onnx": {}}, None)
+        assert references(model, made, ranges, samples).hubs["onnx"].steps[output] == pytest.approx(step)
 
 
 def test_elements_that_never_move_have_no_range():
