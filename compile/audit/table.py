@@ -36,10 +36,11 @@ def show(report: Report, console: Console) -> None:
 
 
 def _table(report: Report, wide: bool) -> Table:
-    table = Table(title=Text(report.name), title_justify="left", box=None, padding=(0, 2, 0, 0), show_edge=False)
+    gap = 2 if wide else 1
+    table = Table(title=Text(report.name), title_justify="left", box=None, padding=(0, gap, 0, 0), show_edge=False)
     columns = [column for column in _COLUMNS if wide or not column.extra]
     for column in columns:
-        table.add_column(column.heading, justify=column.justify)
+        table.add_column(column.heading, justify=column.justify, no_wrap=column.heading == "target")
     for row in report.rows:
         table.add_row(*(column.cell(row) for column in columns))
     return table

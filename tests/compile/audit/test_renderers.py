@@ -57,6 +57,16 @@ def test_on_eighty_columns_nothing_is_cut() -> None:
     assert "3,300,000" not in "".join(lines)  # the download makes room
 
 
+def test_on_eighty_columns_forms_keep_their_names() -> None:
+    """Those of several megabytes too, as float builds of a student have them."""
+    size = Footprint(3_432_949, 2_440_828, 3_424_336, 3_567_360, 3_567_360)
+    forms = ("onnx:unity", "coreml:ios18")
+    rows = tuple(Row(name, "s", size, 1.003, Parity("run", 137.8, 0.25)) for name in forms)
+    lines = shown(Report("student", rows, Caps()), 80)
+    assert not any("…" in line or len(line) > 80 for line in lines)
+    assert sum("/ 3,567,360" in line for line in lines) == len(forms)  # in one piece
+
+
 def test_what_was_not_run_by_its_own_runtime_is_said() -> None:
     parity = Parity("run", 47.5, 0.2, runtime="not run: needs macOS", evaluated_with="numpy")
     report = Report("tiny", (Row("coreml:ios18", "s.mlpackage", None, 1.01, parity),), Caps())
