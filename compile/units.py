@@ -1,4 +1,4 @@
-"""Sizes as people write them: ``3.4 MB`` is 3,400,000 bytes, ``3.4 MiB`` is not a whole number of them."""
+"""Sizes and counts as people write them: ``3.4 MB`` is 3,400,000 bytes, ``3.4 MiB`` is not a whole number of them."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def parse_size(text: str, where: str = "") -> int:
     return size
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def short_size(size: int) -> str:
     """``size`` bytes to three digits in a decimal unit: ``205 kB``, ``3.43 MB``; bytes below 1 kB are exact."""
     if abs(size) < 1000:
@@ -54,4 +59,4 @@ def short_size(size: int) -> str:
 
 def format_size(size: int) -> str:
     """``size`` bytes for people, with the exact bytes beside: ``3.43 MB (3,430,695 bytes)``."""
-    return f"{size} byte{'s' if size != 1 else ''}" if abs(size) < 1000 else f"{short_size(size)} ({size:,} bytes)"
+    return counted(size, "byte") if abs(size) < 1000 else f"{short_size(size)} ({size:,} bytes)"

@@ -17,7 +17,7 @@ HEAVY = ("torch", "coremltools", "onnxsim", "ai_edge_litert", "tensorflow", "jax
 LEAVES = ("compile.errors", "compile.files", "compile.quiet")
 # Room -> the modules of phiz that it may import besides itself and the leaves.
 ALLOWED = {
-    "compile.simplify": ("compile.model",),
+    "compile.simplify": ("compile.model", "compile.units"),
     "compile.quantize": ("compile.model", "targets"),
     "compile.capture": ("compile.constants", "compile.model", "compile.trial"),
     "compile.memory": ("targets.base",),

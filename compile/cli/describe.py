@@ -24,7 +24,7 @@ def describe(built: Built | Borrowed, console: Console) -> None:
     if isinstance(built, Built):
         _describe_direct(built, console)
     else:
-        console.print(f"\nconverted by litert-torch, for {built.because}", markup=False, style="yellow")
+        console.print(f"\nconverted by litert-torch, because {built.because}", markup=False, style="yellow")
         console.print(f"scheme: {built.scheme.value} throughout, by ai-edge-quantizer", style="bold")
         for target in built.left_out:
             console.print(f"  left out: {target}, this road leads to TFLite only", markup=False, style="yellow")
@@ -36,9 +36,10 @@ def describe(built: Built | Borrowed, console: Console) -> None:
 def _describe_direct(built: Built, console: Console) -> None:
     """Simplify's report, the schemes, and what each layer costs where that was asked for."""
     from compile.cli.layers import show_errors
+    from compile.units import counted
 
     done = built.simplified
-    console.print(f"\nsimplify: {len(done.rewrites)} rewrites, {len(done.refusals)} refused", style="bold")
+    console.print(f"\nsimplify: {counted(len(done.rewrites), 'rewrite')}, {len(done.refusals)} refused", style="bold")
     for line in done.rewrites:
         console.print(f"  {line}", markup=False)
     for line in done.refusals:
@@ -46,9 +47,8 @@ def _describe_direct(built: Built, console: Console) -> None:
     count: dict[str, int] = {}
     for decision in built.plan.decisions.values():
         count[decision.scheme.value] = count.get(decision.scheme.value, 0) + 1
-    console.print(
-        "schemes: " + ", ".join(f"{number} nodes {name}" for name, number in sorted(count.items())), style="bold"
-    )
+    schemes = ", ".join(f"{counted(number, 'node')} {name}" for name, number in sorted(count.items()))
+    console.print(f"schemes: {schemes}", style="bold")
     for name, decision in built.plan.decisions.items():
         if decision.because.startswith(("rule", "lifted")):
             console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
@@ -63,17 +63,16 @@ def show_prices(steps: Sequence[Step], console: Console) -> None:
     """What could be lifted to reach the quality asked for, and what each step would bring and cost."""
     from rich.table import Table
 
-    console.print("\nwhat would make it better, cheapest for what it brings first:", style="bold")
+    console.print("\nwhat each further step would bring and cost, best value first:", style="bold")
     table = Table(box=None)
-    for column in ("lift", "to", "brings", "bytes", "time, about"):
+    for column in ("lift", "to", "brings", "file", "memory", "time, about"):
         table.add_column(column, justify="left" if column in ("lift", "to") else "right", no_wrap=column != "lift")
     for step in steps[:ROWS]:
         names, schemes = zip(*step.schemes, strict=True)
         wanted = ", ".join(dict.fromkeys(scheme.value for scheme in schemes))
         cost = step.cost
-        table.add_row(
-            ", ".join(names), wanted, f"{step.gain:+.1f} dB", f"{cost.bytes:+,}", f"{cost.microseconds:+.0f} us"
-        )
+        sizes = (f"{size:+,} B" for size in (cost.bytes, cost.memory))
+        table.add_row(", ".join(names), wanted, step.brings, *sizes, f"{cost.microseconds:+.0f} us")
     console.print(table)
     if len(steps) > ROWS:
         console.print(f"and {len(steps) - ROWS} more")

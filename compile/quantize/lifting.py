@@ -23,6 +23,7 @@ from targets.onnx.run import Session
 
 SAMPLES = 64
 LADDER = (Scheme.W8A8, Scheme.W8_DYNAMIC, Scheme.W8, Scheme.FLOAT16, Scheme.FLOAT)
+ALL = 90.0  # dB, of a step that leaves no error that could be told
 WORTH = 0.02  # of the error: what spares less is no step
 CHEAP = 1e-3  # of the whole cost: no step is cheaper, so that among those for nothing the one that brings most is first
 
@@ -44,11 +45,20 @@ class Step:
     @property
     def rules(self) -> Recipe:
         """That make the step."""
-        because = f"lifted: {self}"
-        return tuple(Rule(scheme, scope=re.escape(name), because=because) for name, scheme in self.schemes)
+        return tuple(Rule(scheme, scope=re.escape(name), because=self._because(name)) for name, scheme in self.schemes)
+
+    @property
+    def brings(self) -> str:
+        """The gain, for people."""
+        return f"{self.gain:+.1f} dB" if self.gain < ALL else "all that is left"
+
+    def _because(self, name: str) -> str:
+        """What and who; figures of the whole step must not read as if each node cost them."""
+        others = ", ".join(other for other, _ in self.schemes if other != name)
+        return f"lifted{f' with {others}' if others else ''}: {self}"
 
     def __str__(self) -> str:
-        return f"{self.gain:+.1f} dB for {self.cost.bytes:+,} bytes and about {self.cost.microseconds:+.0f} us"
+        return f"{self.brings} for {self.cost.bytes:+,} bytes and about {self.cost.microseconds:+.0f} us"
 
 
 class Lifting:
@@ -113,7 +123,7 @@ class Lifting:
             change = sum(
                 (cost(self.nodes[n], s) - cost(self.nodes[n], plan.decisions[n].scheme) for n, s in schemes), NOTHING
             )
-            gain = decibel(after / now) if after > now * 1e-9 else 90.0
+            gain = decibel(after / now) if after > now * 1e-9 else ALL
             found[Step(schemes, gain, change)] = (now - after) / max(change.share(self.whole), CHEAP)
         return sorted(found, key=lambda step: (-found[step], step.schemes))
 

@@ -6,6 +6,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from compile.simplify.outcome import Outcome
+from compile.units import counted
 
 
 def deduplicate(model: ir.Model) -> Outcome:
@@ -14,8 +15,8 @@ def deduplicate(model: ir.Model) -> Outcome:
     common.DeduplicateInitializersPass(size_limit=2**62)(model)
     common.CommonSubexpressionEliminationPass()(model)
     tensors, nodes = before[0] - len(model.graph.initializers), before[1] - len(model.graph)
-    rewrites = [f"stored {tensors} duplicate tensors once"] if tensors else []
-    return Outcome((*rewrites, *([f"merged {nodes} repeated nodes"] if nodes else [])))
+    rewrites = [f"stored {counted(tensors, 'duplicate tensor')} once"] if tensors else []
+    return Outcome((*rewrites, *([f"merged {counted(nodes, 'repeated node')}"] if nodes else [])))
 
 
 def drop_unused(model: ir.Model) -> Outcome:
@@ -25,10 +26,9 @@ def drop_unused(model: ir.Model) -> Outcome:
     for name in [name for name, value in model.graph.initializers.items() if not value.uses()]:
         if model.graph.initializers[name] not in model.graph.outputs:
             del model.graph.initializers[name]
-    after = len(model.graph), len(model.graph.initializers)
-    if before == after:
-        return Outcome()
-    return Outcome((f"dropped {before[0] - after[0]} unused nodes and {before[1] - after[1]} unused tensors",))
+    dropped = {"node": before[0] - len(model.graph), "tensor": before[1] - len(model.graph.initializers)}
+    what = " and ".join(counted(number, f"unused {noun}") for noun, number in dropped.items() if number)
+    return Outcome((f"dropped {what}",) if what else ())
 
 
 def rename(model: ir.Model) -> Outcome:

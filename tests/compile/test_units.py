@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compile.errors import UserError
-from compile.units import UNITS, format_size, parse_size, short_size
+from compile.units import UNITS, counted, format_size, parse_size, short_size
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,8 @@ def test_rounding_stays_within_half_a_digit(size: int) -> None:
     number, unit = short_size(size).split(" ")
     # Three digits: at most half a unit in the third, 0.5 % of the value; float formatting adds far less than 1e-9.
     assert abs(Decimal(number) * UNITS[unit] - size) <= Decimal(size) * Decimal("0.005000001")
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes"), (1234, "1,234 nodes")])
+def test_one_is_singular(number: int, text: str) -> None:
+    assert counted(number, "node") == text

@@ -93,7 +93,8 @@ def test_parity_gate(phiz, tiny_path, arrays, tmp_path):
     )
     assert ran.code == 1
     assert "below the 150 dB asked for" in ran.err
-    assert re.search(r"conv\w+ +float16 +\+\d+\.\d dB +\+[\d,]+ +[+-]\d+ us", ran.out)  # what else could be done
+    unit = r" +\+[\d,]+ B"
+    assert re.search(rf"conv\w+ +float16 +\+\d+\.\d dB{unit}{unit} +[+-]\d+ us", ran.out)  # what else could be done
     assert not (tmp_path / "out").exists()
     audited = phiz("audit", tmp_path / "out.rejected")  # and stays rejected, whatever its size
     assert audited.code == 1

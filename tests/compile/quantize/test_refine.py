@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compile.quantize.apply import apply
 from compile.quantize.calibrate import batches
 from compile.quantize.correct import correct_biases
+from compile.quantize.costs import Cost
 from compile.quantize.decide import decide
+from compile.quantize.lifting import ALL, Step
 from compile.quantize.measure import FLOOR, collect, sqnr
 from compile.quantize.recipe import PROFILES, parse
 from compile.quantize.refine import MARGIN, prices, refine
@@ -40,7 +44,8 @@ def test_a_goal_between_is_reached_and_no_step_is_too_many(model, ranges, sample
         for name, scheme in step.schemes:
             decision = refined.plan.decisions[name]
             assert decision.scheme == scheme
-            assert decision.because == f"lifted: {step}"
+            others = [other for other, _ in step.schemes if other != name]
+            assert decision.because == f"lifted{' with ' if others else ''}{', '.join(others)}: {step}"
         others = [rule for other in refined.lifts if other is not step for rule in other.rules]
         without = decide(model, ranges, (*W8A8, *others))
         # What costs nothing may be taken though it is not needed.
@@ -106,3 +111,9 @@ def test_sqnr_by_hand():
     assert sqnr(reference, {"y": np.array([[3.0, 4.5]], np.float32)}) == pytest.approx(20.0)
     assert sqnr(reference, reference) == np.inf
     assert sqnr(reference, {"y": 2 * reference["y"]}) == pytest.approx(0.0)
+
+
+def test_a_step_of_several_nodes_names_them_all():
+    step = Step((("a", Scheme.W8), ("b", Scheme.FLOAT)), 3.0, Cost(-8, 0.0))
+    assert [rule.because for rule in step.rules] == [f"lifted with {other}: {step}" for other in "ba"]
+    assert replace(step, gain=ALL).brings == "all that is left"

@@ -402,3 +402,8 @@ def test_explicit_form_has_every_attribute_and_operand() -> None:
     assert list(transpose.attributes["perm"].as_ints()) == [2, 1, 0]
     operands = [[int(value.const_value.numpy()[0]) for value in node.inputs[1:]] for node in (first, last)]
     assert operands == [[0, 4, 2, 1], [0, 8, 2, 1]]
+
+
+def test_what_was_dropped_is_counted():
+    text = '<ir_version: 9, opset_import: ["": 20]> g (float[2] x) => (float[2] y) <float w = {1}> { y = Relu (x) }'
+    assert drop_unused(ir.from_proto(onnx.parser.parse_model(text))).rewrites == ("dropped 1 unused tensor",)
