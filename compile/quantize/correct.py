@@ -22,7 +22,7 @@ from compile.quantize.measure import weigh
 from compile.quantize.scheme import WEIGHTED, QuantPlan
 
 Feeds = list[dict[str, NDArray[np.float32]]]
-Powers = list[NDArray[np.float32]]  # of a value at each position, feed by feed: as the value, with one channel
+Powers = list[NDArray[np.float64]]  # of a value at each position, feed by feed: as the value, with one channel
 
 
 def correct_biases(
@@ -68,7 +68,7 @@ def _powers(model: Model, names: list[str], feeds: Feeds) -> dict[str, Powers]:
     found: dict[str, Powers] = {name: [] for name in names}
     for feed in feeds:
         for name, array in session.fetch(names, feed).items():
-            found[name].append(np.mean(np.square(array, dtype=np.float32), axis=1, keepdims=True))
+            found[name].append(np.mean(np.square(array, dtype=np.float64), axis=1, keepdims=True))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,11 @@ def decibel(ratio: float) -> float:
     return -10 * math.log10(ratio)
 
 
-def weigh(power: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
+def weigh(power: NDArray[np.floating[Any]], mean: float) -> NDArray[np.float32]:
     """How much the error at each position counts: more where it is quiet.
 
     A loud position hides an error that a quiet one shows, and networks that hear speech mind both: so an error counts
-    by its ratio to the power at its position, which never counts as less than ``FLOOR`` of the mean power.
+    by its ratio to the power at its position, which never counts as less than ``FLOOR`` of the mean power. All is
+    relative to that mean, so that it does not matter how small or large the values are.
     """
-    return np.asarray(1 / (power + FLOOR * mean) if mean > 0 else np.ones_like(power), np.float32)
+    return np.asarray(1 / (power / mean + FLOOR) if mean > 0 else np.ones_like(power), np.float32)

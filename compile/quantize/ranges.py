@@ -94,6 +94,7 @@ def find(text: str, where: str) -> Method:
 
 
 def _squared_error(values: Values, parameters: Affine) -> float:
-    integers = np.clip(np.rint(values / parameters.scale) + parameters.zero_point, ACTIVATION_MIN, ACTIVATION_MAX)
-    error = values - (integers - parameters.zero_point) * parameters.scale
-    return float(np.dot(error, error))
+    steps = values / parameters.scale  # whose squares float32 holds, whatever the size of the values
+    integers = np.clip(np.rint(steps) + parameters.zero_point, ACTIVATION_MIN, ACTIVATION_MAX)
+    error = steps - (integers - parameters.zero_point)
+    return float(np.dot(error, error)) * parameters.scale**2

@@ -137,6 +137,8 @@ def _round(weight: NDArray[np.float32], scale: NDArray[np.float32], rows: NDArra
 
 def _factor(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Upper triangular ``M``, ``[groups, width, width]``, where ``M Mᵀ`` are the inputs' damped correlations."""
+    # Of a size whose squares float32 holds; a power of two changes no digit of the result.
+    rows = np.ldexp(rows, -int(np.frexp(np.abs(rows).max())[1]))
     power = np.mean(np.square(rows), axis=2, keepdims=True)
     weighted = rows * np.sqrt(weigh(power, float(np.mean(power))))
     correlation = np.matmul(weighted.transpose(0, 2, 1), weighted)

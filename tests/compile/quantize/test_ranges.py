@@ -26,6 +26,15 @@ def test_heavy_tails_are_cut_where_that_pays():
     assert error(*best) < error(low, high)
 
 
+def test_values_may_be_large():
+    """Their squares are beyond float32."""
+    size = 1e22
+    values = np.random.default_rng(0).laplace(size=50_000).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    large = best_range((values * size).astype(np.float32), low * size, high * size)
+    assert large == pytest.approx([end * size for end in best_range(values, low, high)])
+
+
 def test_min_max_is_all_there_was():
     values = np.array([-3.0, 0.5, 7.0], np.float32)
     assert METHODS["min-max"].choose(values, -4.0, 9.0) == (-4.0, 9.0)  # peaks count that the kept values missed
