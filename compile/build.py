@@ -157,7 +157,8 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     records = {"errors.json": to_json(errors)} if errors else {}
     folder, report = land(captured, request, Product(artifacts, against, road, least, records), progress)
     left: tuple[Step, ...] = ()
-    if request.min_sqnr is not None and report.failures:
+    reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]
+    if request.min_sqnr is not None and min(reached, default=math.inf) < request.min_sqnr:
         left = prices(model, ranges, refined.plan, apart(model, request.samples.calibrate)[1])
     return Built(folder, simplified, plan, refined.lifts, report, errors, left)
 

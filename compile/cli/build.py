@@ -167,7 +167,7 @@ class Job:
 def run_builds(job: Job) -> list[Built | Borrowed]:
     """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
     from compile.audit.report import Caps
-    from compile.build import Request
+    from compile.build import Built, Request
     from compile.build import build as make
     from compile.cli.describe import describe
     from compile.cli.source import parse_shapes, read_network, read_samples
@@ -197,13 +197,18 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
             try:
                 results.append(make(captured, request, stages))
             except UnsupportedNode as refusal:
-                if not job.fallback or module is None:
+                if module is None or not (job.fallback or "tflite" in config.targets):
                     raise
+                if not job.fallback:
+                    fix = "--fallback litert-torch would convert it to TFLite by another road"
+                    raise UserError(refusal.what, fix=fix) from refusal
                 from compile import fallback
 
                 results.append(fallback.build(captured, module, request, refusal, stages))
     for built in results:
         describe(built, console)
+    if job.profile.goal is None and any(isinstance(built, Built) and built.prices for built in results):
+        console.print("This scheme is for every layer; the default, int8, lifts layers until the quality holds.")
     if not samples.trusted:
         console.print(
             "Calibrated on random input: the SQNR above is not to be trusted. Give --calibrate speech.", style="yellow"

@@ -79,9 +79,11 @@ def test_over_the_cap_is_set_aside(phiz, tiny_path, arrays, tmp_path):
     out = tmp_path / "out"
     assert phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out).code == 0
     before = files_of(out)
-    ran = phiz("compile", tiny_path, "-t", "onnx", "--calibrate", arrays, "-o", out, "--cap", "1kB")
+    flags = ("--calibrate", arrays, "-o", out, "--cap", "1kB", "--min-sqnr", "1 dB")
+    ran = phiz("compile", tiny_path, "-t", "onnx", *flags)
     assert ran.code == 1
     assert "cap of 1.00 kB" in ran.out + ran.err
+    assert "each further step" not in ran.out  # better quality would not make it smaller
     assert files_of(out) == before
     assert (tmp_path / "out.rejected/student.onnx").is_file()
 
@@ -94,6 +96,7 @@ def test_parity_gate(phiz, tiny_path, arrays, tmp_path):
     assert ran.code == 1
     assert "below the 150 dB asked for" in ran.err
     unit = r" +\+[\d,]+ B"
+    assert "the default, int8, lifts layers until the quality holds" in ran.out
     assert re.search(rf"conv\w+ +float16 +\+\d+\.\d dB{unit}{unit} +[+-]\d+ us", ran.out)  # what else could be done
     assert not (tmp_path / "out").exists()
     audited = phiz("audit", tmp_path / "out.rejected")  # and stays rejected, whatever its size

@@ -76,6 +76,7 @@ def test_without_the_flag_the_refusal_stands(phiz, networks, speech, tmp_path):
     ran = compile_recurrent(phiz, networks, speech, tmp_path / "out")
     assert ran.code == 2
     assert "operator GRU" in ran.err
+    assert "; --fallback litert-torch would convert it to TFLite" in ran.err
     assert not (tmp_path / "out").exists()
 
 
