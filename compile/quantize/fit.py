@@ -7,7 +7,7 @@ with which, alone, the output is nearest to the float model's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from targets.onnx.run import Session
 
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2)  # of the whole range
 SAMPLES = 64
+KEPT_BYTES = 1 << 27  # of values at a time, besides what one of them takes
 CLEARLY = 2.0  # times less noise than the guess: smaller gains are luck, and other speech does not repeat them
 HOPELESS = 4.0  # times the least noise: a range that cuts off still more is not tried
 _INPUT = "phiz.fitted"
@@ -52,15 +53,32 @@ def fit_ranges(
     fixed = {value.name for node in model.ir.graph if node.op_type in FIXED_OUTPUT for value in node.outputs}
     fixed |= {value.name for value in model.ir.graph.outputs}
     names = [place.value for place in places(model, plan) if place.kind != Kind.WEIGHTS and place.value not in fixed]
-    values = _values(model, names, feeds)
-    best = dict(ranges.best)
-    for count, name in enumerate(names, start=1):
-        tail = Session(_tail(model, name).to_bytes(), "the rest of the network")
-        found = _fit(tail, feeds, values[name], reference, (ranges.low[name], ranges.high[name]), best[name])
-        best.update(dict.fromkeys([name, *_moved(model, plan, name)], found))
-        if progress is not None:
-            progress(count, len(names))
+    best, count = dict(ranges.best), 0
+    for group in _groups(model, names, len(feeds)):
+        values = _values(model, group, feeds)
+        for name in group:
+            tail = Session(_tail(model, name).to_bytes(), "the rest of the network")
+            found = _fit(tail, feeds, values[name], reference, (ranges.low[name], ranges.high[name]), best[name])
+            best.update(dict.fromkeys([name, *_moved(model, plan, name)], found))
+            count += 1
+            if progress is not None:
+                progress(count, len(names))
     return replace(ranges, best=best)
+
+
+def _groups(model: Model, names: list[str], feeds: int) -> Iterator[list[str]]:
+    """The names in runs whose values fit ``KEPT_BYTES``, or of one: images have values of many megabytes."""
+    graph = model.ir.graph
+    known = (*graph.inputs, *(value for node in graph for value in node.outputs))
+    sizes = {value.name: 4 * feeds * int(np.prod(shape_of(value))) for value in known}
+    group: list[str] = []
+    for name in names:
+        if group and sum(sizes[other] for other in (*group, name)) > KEPT_BYTES:
+            yield group
+            group = []
+        group.append(name)
+    if group:
+        yield group
 
 
 def _fit(

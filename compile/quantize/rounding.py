@@ -22,6 +22,7 @@ from compile.quantize.scheme import WEIGHT_MAX, QuantPlan, weight_scale
 
 ROWS = 2048  # of a layer's input, to learn its correlations from
 WIDEST = 2048  # weights a channel; more would take seconds for each layer
+TOGETHER = 16  # layers whose rows are learnt in one pass over the samples: up to 16 MB each
 DAMPING = 0.1  # of the mean of the correlations' diagonal, so that what was never seen invites no large corrections
 BLOCK = 64  # columns between two updates of all that follow
 _ROUNDED = ("Conv", "Gemm")
@@ -49,15 +50,16 @@ def roundings(
         progress: called with (nodes done, nodes).
     """
     nodes = [node for node in model.ir.graph if node.op_type in _ROUNDED and _is_own(operand(node, 1))]
-    rows = _inputs(model, nodes, samples)
-    found = {}
-    for count, node in enumerate(nodes, start=1):
-        weight = constant(node.inputs[1])
-        if weight is not None:
-            scale = weight_scale(weight)
-            found[node.name or ""] = Rounding(scale, _round(weight, scale, rows[node]))
-        if progress is not None:
-            progress(count, len(nodes))
+    found: dict[str, Rounding] = {}
+    for start in range(0, len(nodes), TOGETHER):
+        rows = _inputs(model, nodes[start : start + TOGETHER], samples)
+        for count, node in enumerate(rows, start=start + 1):
+            weight = constant(node.inputs[1])
+            if weight is not None:
+                scale = weight_scale(weight)
+                found[node.name or ""] = Rounding(scale, _round(weight, scale, rows[node]))
+            if progress is not None:
+                progress(count, len(nodes))
     return found
 
 
@@ -87,15 +89,17 @@ def _inputs(model: Model, nodes: list[ir.Node], samples: Samples) -> dict[ir.Nod
     for feed in feeds:
         values = {**feed, **session.fetch(names, feed)}
         for node in nodes:
-            rows = _rows(node, np.asarray(values[operand(node).name or ""], np.float32))
-            parts[node].append(rows[:, :: -(-rows.shape[1] // share)])
+            parts[node].append(_rows(node, np.asarray(values[operand(node).name or ""], np.float32), share))
     return {node: np.concatenate(found, axis=1) for node, found in parts.items()}
 
 
-def _rows(node: ir.Node, array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What each output position multiplies with the weights: ``[groups, rows, weights a channel]``."""
+def _rows(node: ir.Node, array: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """What each output position multiplies with the weights: ``[groups, rows, weights a channel]``.
+
+    Of evenly spaced positions, ``most`` or fewer; all of them would be many times the size of an image.
+    """
     if node.op_type == "Gemm":
-        return array[None]
+        return array[None, :: -(-len(array) // most)]
     kernel, strides, dilations, pads = (
         list(node.attributes[name].as_ints()) for name in ("kernel_shape", "strides", "dilations", "pads")
     )
@@ -104,11 +108,12 @@ def _rows(node: ir.Node, array: NDArray[np.float32]) -> NDArray[np.float32]:
     spans = tuple((size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True))
     views = np.lib.stride_tricks.sliding_window_view(array, spans, axis=tuple(range(2, 2 + rank)))
     views = views[(slice(None), slice(None), *(slice(None, None, step) for step in (*strides, *dilations)))]
-    batch, channels = views.shape[:2]
-    views = views.reshape(batch, groups, channels // groups, *views.shape[2:])
-    # [groups, batch, positions…, channels of a group, taps…]
-    order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-    return views.transpose(order).reshape(groups, batch * int(np.prod(views.shape[3 : 3 + rank])), -1)
+    # [batch, positions…, channels, taps…]
+    views = views.transpose(0, *range(2, 2 + rank), 1, *range(2 + rank, 2 + 2 * rank))
+    count = int(np.prod(views.shape[: 1 + rank]))
+    chosen = np.unravel_index(np.arange(0, count, -(-count // most)), views.shape[: 1 + rank])
+    rows = views[chosen]
+    return np.ascontiguousarray(rows.reshape(len(rows), groups, -1).swapaxes(0, 1))
 
 
 def _round(weight: NDArray[np.float32], scale: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.int8]:

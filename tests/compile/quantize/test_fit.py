@@ -8,9 +8,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compile import capture
+from compile.quantize import fit
 from compile.quantize.calibrate import batches, observe
 from compile.quantize.decide import decide
-from compile.quantize.fit import CLEARLY, fit_ranges
+from compile.quantize.fit import CLEARLY, _values, fit_ranges
 from compile.quantize.measure import collect
 from compile.quantize.noise import noise
 from compile.quantize.recipe import PROFILES
@@ -91,3 +92,22 @@ def test_fitting_repeats(peaky):
     ranges = observe(model, samples)
     plan = decide(model, ranges, W8A8)
     assert fit_ranges(model, ranges, plan, samples) == fit_ranges(model, ranges, plan, samples)
+
+
+def test_values_are_kept_by_the_few_and_fitted_alike(peaky, monkeypatch):
+    """Of a network over images all values together take gigabytes; here one of them is as much as may be kept."""
+    model, samples = peaky
+    ranges = observe(model, samples)
+    plan = decide(model, ranges, W8A8)
+    usual = fit_ranges(model, ranges, plan, samples)
+    kept = []
+
+    def values(model, names, feeds):
+        kept.append(len(names))
+        return _values(model, names, feeds)
+
+    monkeypatch.setattr(fit, "_values", values)
+    for bytes_, most in ((4 * 64 * 4 * 16, 1), (2 * 4 * 64 * 4 * 16, 2)):
+        monkeypatch.setattr(fit, "KEPT_BYTES", bytes_)
+        assert fit_ranges(model, ranges, plan, samples) == usual
+        assert max(kept) == most

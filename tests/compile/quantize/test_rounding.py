@@ -8,12 +8,13 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compile import capture
+from compile.quantize import rounding
 from compile.quantize.apply import apply
 from compile.quantize.calibrate import batches
 from compile.quantize.decide import decide
 from compile.quantize.measure import collect, sqnr
 from compile.quantize.recipe import PROFILES, parse
-from compile.quantize.rounding import _rows, roundings, with_roundings
+from compile.quantize.rounding import _inputs, _rows, roundings, with_roundings
 from compile.simplify.pipeline import simplify
 from targets.onnx.run import Session
 
@@ -56,10 +57,12 @@ def test_rows_times_weights_are_the_convolution(tmp_path, case):
     want = convolve(padded, torch.from_numpy(w), **{names[name]: value for name, value in given.items()}).numpy()
     node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
     model = network(tmp_path, node, shape, list(want.shape), w=w)
-    rows = _rows(next(n for n in model.ir.graph if n.op_type == "Conv"), x)
+    node = next(n for n in model.ir.graph if n.op_type == "Conv")
+    rows = _rows(node, x, want[0, 0].size)
     groups = attributes.get("group", 1)
     products = np.einsum("grk,gok->gor", rows, w.reshape(groups, -1, rows.shape[2]))
     np.testing.assert_allclose(products.reshape(want.shape), want, atol=1e-4)  # float32 sums of some 40 terms
+    np.testing.assert_array_equal(_rows(node, x, 10), rows[:, :: -(-rows.shape[1] // 10)])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -72,11 +75,11 @@ def test_every_form_rounds_to_a_neighbourhood(tmp_path, case):
     node = helper.make_node("Conv", ["x", "w"], ["y"], **attributes)
     output = probe.get(case, [1, 5, 7, 11])
     model = network(tmp_path, node, shape, output, w=w)
-    (rounding,) = roundings(model, x).values()
-    real = w / rounding.scale.reshape(-1, *[1] * (w.ndim - 1))
-    assert rounding.integers.shape == w.shape
-    assert np.abs(rounding.integers - real).max() < 2
-    assert np.abs(rounding.integers).max() <= 127
+    (found,) = roundings(model, x).values()
+    real = w / found.scale.reshape(-1, *[1] * (w.ndim - 1))
+    assert found.integers.shape == w.shape
+    assert np.abs(found.integers - real).max() < 2
+    assert np.abs(found.integers).max() <= 127
 
 
 @pytest.mark.parametrize("size", [1e-22, 1e22])
@@ -133,3 +136,20 @@ def test_other_scales_have_other_integers(model, ranges, samples):
 def test_silence_teaches_nothing_and_breaks_nothing(model, samples):
     found = roundings(model, {"x": np.zeros_like(samples["x"])})
     assert all(np.isfinite(rounding.scale).all() for rounding in found.values())
+
+
+def test_layers_are_learnt_a_few_at_a_time(model, samples, monkeypatch):
+    usual = roundings(model, samples)
+    passes = []
+
+    def inputs(model, nodes, samples):
+        passes.append(len(nodes))
+        return _inputs(model, nodes, samples)
+
+    monkeypatch.setattr(rounding, "_inputs", inputs)
+    monkeypatch.setattr(rounding, "TOGETHER", 1)
+    found = roundings(model, samples)
+    assert set(passes) == {1}
+    assert {name: one.integers.tobytes() for name, one in found.items()} == {
+        name: one.integers.tobytes() for name, one in usual.items()
+    }
