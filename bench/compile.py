@@ -24,6 +24,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from compile.units import counted
+
 PREFIX, SUFFIX = "phiz: ", " …"
 RUNS = 3
 
@@ -85,12 +87,14 @@ def main(arguments: Sequence[str]) -> None:
     runs = RUNS
     if "--runs" in given:
         at = given.index("--runs")
-        runs = int(given[at + 1])
+        if not (number := "".join(given[at + 1 : at + 2])).isdecimal() or int(number) < 1:
+            sys.exit("--runs takes a number of runs, 1 or more")
+        runs = int(number)
         del given[at : at + 2]
     measured = [measure(given) for _ in range(runs)]
     table = Table(box=None)
     table.add_column("stage")
-    for heading in ("clock", "processor"):
+    for heading in ("clock, s", "processor, s"):
         table.add_column(heading, justify="right")
     for name in measured[0].stages:
         table.add_row(name, *_medians([run.stages[name] for run in measured]))
@@ -98,7 +102,8 @@ def main(arguments: Sequence[str]) -> None:
     table.add_row("the whole command", *_medians([run.total for run in measured]))
     console = Console()
     console.print(table)
-    console.print(f"peak memory {max(run.peak for run in measured) / 1e6:,.0f} MB, {os.cpu_count()} cores, {runs} runs")
+    peak = max(run.peak for run in measured) / 1e6
+    console.print(f"peak memory {peak:,.0f} MB, {os.cpu_count()} cores, {counted(runs, 'run')}")
 
 
 def _medians(spent: Sequence[Spent]) -> tuple[str, str]:

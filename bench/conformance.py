@@ -287,6 +287,8 @@ Written by `python -m bench.conformance`; `tests/bench/test_conformance.py` keep
 def main(words: Sequence[str]) -> None:
     """Judge all cases and write the page, or some and print their verdicts."""
     chosen = [case for case in cases() if not words or any(word in case.name for word in words)]
+    if not chosen:
+        sys.exit(f"no case's name holds any of: {', '.join(words)}")
     with Stages() as stages:
         verdicts = run(chosen, progress=lambda count: stages("conformance", count, len(chosen)))
     for case in chosen:

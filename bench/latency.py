@@ -47,6 +47,8 @@ def subjects(builds: Sequence[Path]) -> list[Subject]:
     """Every artefact of the builds that has a runtime worth timing."""
     found = []
     for build in builds:
+        if not (build / "golden.npz").is_file():
+            sys.exit(f"{build} is no build folder: it has no golden.npz")
         with np.load(build / "golden.npz", allow_pickle=False) as golden:
             feed = {name.removeprefix("input."): golden[name][0] for name in golden.files if name.startswith("input.")}
         found += [
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     """Time and print."""
     everything = subjects([Path(argument) for argument in arguments])
     if not everything:
-        sys.exit("usage: python -m bench.latency BUILD [BUILD ...]")
+        sys.exit("usage: python -m bench.latency BUILD [BUILD ...], folders with .onnx or .tflite files")
     for subject in everything:
         subject.call()
     rounds = [[subject.call() for subject in everything] for _ in range(ROUNDS)]

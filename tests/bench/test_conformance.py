@@ -57,3 +57,9 @@ def test_a_wrong_result_is_called_wrong(cases: list[Case]) -> None:
     for spoilt in (np.float32(1.01) * outputs["y"], outputs["y"][..., :1], outputs["y"].astype(np.float64)):
         case = dataclasses.replace(relu, data=((inputs, {"y": spoilt}),))
         assert {found.status for found in run([case])["test_relu"].values()} == {WRONG}
+
+
+def test_words_that_no_case_has(monkeypatch):
+    monkeypatch.setattr(conformance, "cases", tuple)
+    with pytest.raises(SystemExit, match="no case's name holds any of: nonesuch"):
+        conformance.main(["nonesuch"])
