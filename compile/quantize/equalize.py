@@ -72,7 +72,7 @@ def _link(graph: ir.Graph, maker: ir.Node) -> _Link | None:
             return _Link(maker, quantised, node, repeats) if whole and _is_own(node) else None
         if node.op_type == "Reshape":
             before, after = shape_of(value), shape_of(node.outputs[0])
-            if before[0] != after[0] or (after[1] != np.prod(before[1:]) and after[1] != before[1]):
+            if len(after) < 2 or before[0] != after[0] or after[1] not in (before[1], int(np.prod(before[1:]))):
                 return None
             repeats *= after[1] // before[1]
         elif node.op_type not in _COMMUTES and not _pads_zero(node):

@@ -147,3 +147,9 @@ def test_a_silent_channel_is_left_alone(tmp_path):
     ratio = weights(made)["first"] / weights(model)["first"]
     np.testing.assert_allclose(ratio[2], 1)
     assert not np.allclose(ratio[1], 1)
+
+
+def test_a_product_that_loses_its_axes_is_left_alone(tmp_path):
+    nodes = [helper.make_node("Reshape", ["c", "s"], ["r"]), helper.make_node("Sin", ["r"], ["y"])]
+    model = network(tmp_path, nodes, [32], s=np.array([-1]))
+    assert equalize(model, samples()) is model
