@@ -37,6 +37,8 @@ def multiply_integers(graph: ir.Graph) -> None:
         for node in (wide, weight):
             if not node.outputs[0].uses():
                 graph.remove(node, safe=True)
+    for matrix, turned in stored.items():
+        _turn_others(matrix, turned)
     for name in [name for name, value in graph.initializers.items() if not value.uses()]:
         del graph.initializers[name]
 
@@ -44,6 +46,20 @@ def multiply_integers(graph: ir.Graph) -> None:
 def _is_dynamic(dequantize: ir.Node) -> bool:
     source = operand(dequantize, 0).producer()
     return dequantize.op_type == "DequantizeLinear" and source is not None and source.op_type == "DynamicQuantizeLinear"
+
+
+def _turn_others(matrix: ir.Value, turned: ir.Value) -> None:
+    """Let the other Gemms of a shared weight read what is stored for the integer product, so that it is stored once."""
+    for weight in [use.node for use in matrix.uses()]:
+        wide = weight.outputs[0]
+        readers = [use.node for use in wide.uses()]
+        if weight.op_type != "DequantizeLinear" or any(r.op_type != "Gemm" or r.inputs[1] is not wide for r in readers):
+            continue
+        weight.replace_input_with(0, turned)
+        weight.attributes["axis"] = ir.AttrInt64("axis", 1)
+        wide.shape = turned.shape
+        for reader in readers:
+            reader.attributes["transB"] = ir.AttrInt64("transB", 0)
 
 
 def _transposed(graph: ir.Graph, matrix: ir.Value) -> ir.Value:

@@ -13,7 +13,13 @@ import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from compile import capture
 from compile.model import Model
+from compile.quantize.apply import apply
+from compile.quantize.calibrate import observe
+from compile.quantize.decide import decide
+from compile.quantize.recipe import PROFILES, parse
+from compile.simplify.pipeline import simplify
 from targets.capabilities import refusals, scheme_of
 from targets.kernels import read
 from targets.onnx.dissect import dissect
@@ -187,3 +193,37 @@ def test_dissect_knows_every_byte_and_every_activation(head: Any) -> None:
     # The integers of both inputs, of both products, and their float forms are among them.
     for size in (96, 96 * 4, 40, 40 * 4, 7 * 4):
         assert size in sizes
+
+
+@pytest.mark.parametrize("other", ["w8", "w8a8"])
+def test_a_weight_that_other_schemes_share_is_stored_once(tmp_path: Path, other: str) -> None:
+    random = np.random.default_rng(5)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Gemm", ["r", "w"], ["y"], transB=1),
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 12]) for name in "xy"]
+    data = {"w": random.normal(size=(12, 12)).astype(FLOAT), "b": random.normal(size=12).astype(FLOAT)}
+    constants = [numpy_helper.from_array(array, name) for name, array in data.items()]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "n.onnx")
+    model = simplify(capture.from_onnx(tmp_path / "n.onnx")).model
+    samples = {"x": random.normal(size=(32, 12)).astype(FLOAT)}
+    first = next(node.name for node in model.ir.graph if node.op_type == "Gemm")
+    recipe = (*PROFILES["w8-dynamic"].recipe, parse(f"{other} on Gemm under {first}"))
+    quantised = apply(model, decide(model, observe(model, samples), recipe))
+    (file,) = lower_onnx(quantised).files.values()
+    made = onnx.load_from_string(file)
+    onnx.checker.check_model(made, full_check=True)
+    matrices = [tensor for tensor in made.graph.initializer if len(tensor.dims) == 2]
+    assert [list(tensor.dims) for tensor in matrices] == [[12, 12]]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file, options)
+    feeds = [{"x": row[None]} for row in samples["x"]]
+    got = np.concatenate([session.run(None, feed)[0] for feed in feeds])
+    hidden = np.maximum(samples["x"] @ data["w"].T + data["b"], 0)
+    want = hidden @ data["w"].T
+    # Three roundings to 8 bits; the transposed weight would be nowhere near.
+    assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
