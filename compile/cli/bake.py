@@ -39,7 +39,8 @@ def bake(
     """Turn audio into a Live Link Face CSV and a plot of the main mouth curves."""
     from distill.corpus import find
 
-    face, run_window = open_face(artefact_of(model))
+    artefact = artefact_of(model)
+    face, run_window = open_face(artefact)
     sources = find(audio)
     _require_different_names(sources)
     written = []
@@ -47,6 +48,7 @@ def bake(
         for done, source in enumerate(sources):
             stages("bake", done, len(sources))
             written += bake_file(source, face, run_window, out, ensemble=ensemble)
+    screen().print(f"baked through {artefact}", markup=False)
     for path in written:
         screen().print(str(path), markup=False)
 
@@ -100,7 +102,7 @@ def artefact_of(path: Path) -> Path:
     """
     from targets.catalogue import TARGETS, by_suffix
 
-    if not path.is_dir() or path.suffix:
+    if not path.is_dir() or path.suffix in {target.suffix for target in TARGETS}:
         if not path.exists():
             raise UserError("there is no such artefact or build folder", where=str(path))
         by_suffix(path)

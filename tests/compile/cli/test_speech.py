@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -111,6 +112,13 @@ def test_odd_audio_bakes_to_as_many_rows_as_it_has_frames(
     rows = (tmp_path / "curves/clip.csv").read_text().splitlines()
     assert len(rows) >= 2
     assert {row.count(",") for row in rows} == {62}
+
+
+def test_a_build_folder_may_have_a_dot(phiz, built: Path, silence: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "face-1.0")
+    ran = phiz("bake", silence, "-m", tmp_path / "face-1.0", "-o", tmp_path / "curves")
+    assert ran.code == 0, ran.err
+    assert f"baked through {tmp_path}/face-1.0/student.onnx" in ran.out  # the folder may hold several
 
 
 def test_bake_needs_a_model_of_speech(phiz, tiny_path: Path, silence: Path, tmp_path: Path) -> None:
