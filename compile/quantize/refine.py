@@ -88,11 +88,10 @@ def refine(
     return Refined(plan, tuple(taken), decibel(reached))
 
 
-def prices(
-    model: Model, ranges: Ranges, plan: QuantPlan, samples: Samples, rounded: Mapping[str, Rounding] | None = None
-) -> tuple[Step, ...]:
+def prices(model: Model, ranges: Ranges, plan: QuantPlan, samples: Samples) -> tuple[Step, ...]:
     """What could be lifted out of a plan, and at what price; what brings most for its price first."""
-    lifting = Lifting(model, ranges, samples, rounded or {}, frozenset())
+    rounded = {name: Rounding(plan.weights[name], integers) for name, integers in plan.integers.items()}
+    lifting = Lifting(model, ranges, samples, rounded, frozenset())
     return tuple(lifting.steps(exactly(plan)))
 
 

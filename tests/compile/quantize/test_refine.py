@@ -63,6 +63,18 @@ def test_what_is_predicted_comes_true(model, ranges, samples):
         assert after - start == pytest.approx(step.gain, abs=2)
 
 
+def test_prices_are_of_the_very_plan_with_its_weights_as_they_round(model, ranges, samples):
+    """Weights that round badly are what a plan suffers from most, so what spares them brings most."""
+    plan = decide(model, ranges, W8A8)
+    conv = next(node for node in model.ir.graph if node.op_type == "Conv")
+    usual = np.rint(conv.inputs[1].const_value.numpy() / plan.weights[conv.name][:, None, None])
+    bad = np.where(usual > 0, usual - 8, usual + 8).astype(np.int8)
+    steps = prices(model, ranges, replace(plan, integers={conv.name: bad}), samples)
+    best = max(step.gain for step in steps if (conv.name, Scheme.FLOAT) in step.schemes)
+    others = [step.gain for step in steps if conv.name not in dict(step.schemes)]
+    assert best > max(others, default=0.0) + 6
+
+
 def test_a_goal_out_of_reach_returns_the_best_there_is(model, ranges, samples):
     refined = refine(model, ranges, W8A8, samples, goal=400.0)
     weighted = [node.name for node in model.ir.graph if node.op_type in ("Conv", "Gemm")]
