@@ -80,7 +80,8 @@ def build(
         bool, typer.Option("--errors", help="Say which layers cause the error; also as errors.json.")
     ] = False,
     min_sqnr: Annotated[
-        str | None, typer.Option(metavar="DECIBEL", help="Fail below this quality on any target, such as '30 dB'.")
+        str | None,
+        typer.Option(metavar="DECIBEL", help="Lift layers until all targets have this, such as '30 dB'; fail below."),
     ] = None,
     max_steps: Annotated[
         float | None, typer.Option(metavar="STEPS", help="Fail beyond this many quantisation steps between targets.")
@@ -211,7 +212,8 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
         console.print("This scheme is for every layer; the default, int8, lifts layers until the quality holds.")
     if not samples.trusted:
         console.print(
-            "Calibrated on random input: the SQNR above is not to be trusted. Give --calibrate speech.", style="yellow"
+            "Calibrated on random input: the SQNR above is not to be trusted. Give --calibrate real input.",
+            style="yellow",
         )
     failed = [f"{built.folder}: {line}" for built in results for line in built.failures]
     if failed:

@@ -37,7 +37,7 @@ def show_errors(report: LayerErrors, console: Console) -> None:
         f"{report.sqnr_db:.1f} dB below the signal.",
         markup=False,
     )
-    console.print(f"{report.advice}\n", style="bold", markup=False)
+    console.print(f"{report.advice}\n", style="bold", markup=False, soft_wrap=True)  # rules can be copied
 
 
 @dataclass(frozen=True)
