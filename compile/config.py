@@ -70,13 +70,15 @@ class Config:
     builds: tuple[BuildConfig, ...] = ()
 
 
-_KNOWN: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "model": {"path": str},
-    "calibrate": {"audio": (str, list), "windows": int, "ranges": str},
-    "quantize": {"scheme": str, "rules": list, "min_sqnr": str, "bias_correction": bool},
+_TEXT, _LIST, _SWITCH = (str,), (list,), (bool,)
+_KNOWN: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "model": {"path": _TEXT},
+    "calibrate": {"audio": (str, list), "windows": (int,), "ranges": _TEXT},
+    "quantize": {"scheme": _TEXT, "rules": _LIST, "min_sqnr": _TEXT, "bias_correction": _SWITCH},
     "parity": {"max_steps": (int, float)},
 }
-_BUILD: Mapping[str, type | tuple[type, ...]] = {"targets": list, "footprint": str, "file": str}
+_BUILD: Mapping[str, tuple[type, ...]] = {"targets": _LIST, "footprint": _TEXT, "file": _TEXT}
+_WORDS = {str: "text in quotes", list: "a list in []", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def load(path: Path) -> Config:
@@ -176,14 +178,15 @@ def _build(name: str, table: object, path: Path) -> BuildConfig:
     return BuildConfig(name, tuple(dict.fromkeys(targets)), caps["footprint"], caps["file"])
 
 
-def _table(table: object, known: Mapping[str, type | tuple[type, ...]], where: str) -> dict[str, Any]:
+def _table(table: object, known: Mapping[str, tuple[type, ...]], where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise UserError("is not a table", where=where)
     for key, value in table.items():
         if key not in known:
             raise UserError(f"unknown key '{key}'", where=where, fix=f"known are: {', '.join(known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool) != (known[key] is bool):
-            raise UserError(f"'{key}' is {type(value).__name__} {value!r}", where=where, fix="see the README's example")
+        if not isinstance(value, known[key]) or isinstance(value, bool) != (bool in known[key]):
+            wanted = " or ".join(_WORDS[kind] for kind in known[key])
+            raise UserError(f"'{key}' is {type(value).__name__} {value!r}", where=where, fix=f"write {wanted}")
     return table
 
 
