@@ -65,7 +65,8 @@ class Step:
 PIPELINE = (
     Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
     Step(drop_unused),
-    Step(fold_constants, repeat=True),  # before anything looks at shapes, because exporters compute shapes with nodes
+    # Before anything looks at shapes, because exporters compute shapes with nodes. It bounds what a node may add itself.
+    Step(fold_constants, required=True, repeat=True),
     Step(dialect.check_known),  # what is not folded by now and no pass knows would be refused in the end
     Step(upgrade_opset, required=True),
     Step(single_precision, required=True),  # after folding, because shapes may be computed in float64

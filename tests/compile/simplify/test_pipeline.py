@@ -160,6 +160,27 @@ def test_folding_is_worth_it_when_the_old_weights_go(tmp_path):
     assert simplified.refusals == ()
 
 
+def test_an_expanded_parameter_does_not_keep_what_computes_its_shape(tmp_path):
+    """As torch's old exporter writes ``gain.expand(1, 8, 32)``: the nodes of the shape go, whatever the result adds."""
+    constants = {
+        "gain": np.linspace(0.5, 2, 8, dtype=np.float32).reshape(1, 8, 1),
+        "rank": np.array([3]),
+        "minus": np.array(-1),
+        "sizes": np.array([1, 8, 32]),
+    }
+    nodes = [
+        *(helper.make_node("Constant", [], [k], value=onnx.numpy_helper.from_array(v)) for k, v in constants.items()),
+        helper.make_node("ConstantOfShape", ["rank"], ["o"], value=onnx.helper.make_tensor("v", 7, [1], [1])),
+        helper.make_node("Mul", ["o", "minus"], ["m"]),
+        helper.make_node("Equal", ["sizes", "m"], ["q"]),
+        helper.make_node("Where", ["q", "o", "sizes"], ["s"]),
+        helper.make_node("Expand", ["gain", "s"], ["e"]),
+        helper.make_node("Mul", ["e", "x"], ["y"]),
+    ]
+    model = simplify(load(tmp_path, nodes, [1, 8, 32], shape=(1, 8, 32))).model
+    assert [node.op_type for node in model.ir.graph] == ["Mul"]
+
+
 def test_a_window_without_input_is_refused(tmp_path):
     nodes = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1], strides=[2], ceil_mode=1, auto_pad="VALID")]
     with pytest.raises(UnsupportedNode, match="a window without any input"):
