@@ -65,7 +65,7 @@ class Step:
 PIPELINE = (
     Step(lift_constants, required=True),  # first, because every later pass looks for constants among the initializers
     Step(drop_unused),
-    # Before anything looks at shapes, because exporters compute shapes with nodes. It bounds what a node may add itself.
+    # Before anything looks at shapes, because exporters compute shapes with nodes. It bounds what a node adds.
     Step(fold_constants, required=True, repeat=True),
     Step(dialect.check_known),  # what is not folded by now and no pass knows would be refused in the end
     Step(upgrade_opset, required=True),
