@@ -11,6 +11,7 @@ What a graph reads by name is a constant: ``f_3_4`` random float32 ``[3, 4]``, `
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 
 import numpy as np
 import onnx
@@ -314,8 +315,16 @@ def reference(proto: onnx.ModelProto, feed: dict[str, np.ndarray]) -> list[np.nd
         return ReferenceEvaluator(proto).run(None, feed)
 
 
+def require_latest(name):
+    """Older libraries find another way to the same function, or cannot run what these cases are compared with."""
+    latest = ("ReduceSum of nothing", "other reductions", "Pad that crops", "Einsum of one", "nothing to compute")
+    if name in latest and version("onnxsim") < "0.8":
+        pytest.skip("other rewrites in this version of onnxsim or onnxruntime")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_operator(name, tmp_path):
+    require_latest(name)
     opset, text, operators = CASES[name]
     assert " ".join(compare(build(opset, text), tmp_path)) == operators
 
@@ -357,6 +366,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusal(name, tmp_path):
+    require_latest(name)
     text, message = REFUSALS[name]
     onnx.save(build(18, text), tmp_path / "case.onnx")
     with pytest.raises(UserError, match=message):
