@@ -223,7 +223,7 @@ def _advice(
         if (gain := reached(rules) - start) >= WORTH:
             flags = " ".join(f"--rule '{rule}'" for rule in rules)
             return f"{blame}. Worth trying: {flags} brings {gain:.1f} dB, before biases are corrected."
-    return f"{blame}, but no rule for it brings {WORTH} dB. A higher --min-sqnr lets phiz lift several layers."
+    return f"{blame}, but no rule for it brings {WORTH} dB. --min-sqnr lets phiz lift several layers at once."
 
 
 def _remedies(graph: ir.Graph, plan: QuantPlan, worst: Layer) -> Iterator[tuple[Rule, ...]]:

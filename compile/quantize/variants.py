@@ -72,7 +72,7 @@ def variants(
         if samples is not None:
             fitted, others = samples
             corrected = correct_biases(model, own, spread(model, fitted, CORRECTED), progress)
-            own = _better(model, (own, corrected), others)
+            own = _better(model, (own, corrected), others) if corrected.corrections else own
         found.append(Variant(tuple(names), own, _with_peaks(apply(model, own), ranges)))
     return tuple(found)
 
