@@ -18,7 +18,7 @@ from compile.audit.report import Caps, Report, audit
 from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant, shape_of
-from compile.quantize.calibrate import Ranges, observe
+from compile.quantize.calibrate import Ranges, Samples, observe
 from compile.quantize.decide import decide
 from compile.quantize.equalize import equalize
 from compile.quantize.fit import fit_ranges
@@ -132,8 +132,9 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
 
     progress("simplify", 0, 1)
     simplified = simplify(captured)
-    model, ranges, refined = plan_for(simplified.model, request, progress)
-    correcting = apart(simplified.model, request.samples.calibrate) if request.bias_correction else None
+    planned = plan_for(simplified.model, request, progress)
+    model, ranges, refined = planned.model, planned.ranges, planned.refined
+    correcting = planned.speech if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
     made = variants(model, ranges, refined.plan, instead, correcting, partial(progress, "correct biases"))
     plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
@@ -159,12 +160,29 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     left: tuple[Step, ...] = ()
     reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]
     if request.min_sqnr is not None and min(reached, default=math.inf) < request.min_sqnr:
-        left = prices(model, ranges, refined.plan, apart(model, request.samples.calibrate)[1])
+        left = prices(model, ranges, refined.plan, planned.speech[1])
     return Built(folder, simplified, plan, refined.lifts, report, errors, left)
 
 
-def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Model, Ranges, Refined]:
-    """A simplified model as it is to be quantised, what calibration sees of it, and the plan of the profile."""
+@dataclass(frozen=True)
+class Planned:
+    """How a model is to be quantised.
+
+    Attributes:
+        model: simplified, its channels of like size.
+        ranges: what calibration sees of it.
+        refined: the plan of the profile.
+        speech: the calibration samples that plans are fitted to, and those they are chosen by.
+    """
+
+    model: Model
+    ranges: Ranges
+    refined: Refined
+    speech: tuple[Samples, Samples]
+
+
+def plan_for(model: Model, request: Request, progress: Progress) -> Planned:
+    """What the profile makes of a simplified model and the calibration samples."""
     recipe, samples = request.profile.recipe, request.samples.calibrate
     fitting, choosing = apart(model, samples)
     if any(rule.scheme in (Scheme.W8A8, Scheme.W8_DYNAMIC) for rule in recipe):
@@ -175,7 +193,8 @@ def plan_for(model: Model, request: Request, progress: Progress) -> tuple[Model,
     rounded = roundings(model, fitting, partial(progress, "round weights"))
     goal, worth = request.profile.goal, request.profile.worth
     goal = goal if goal is not None else -math.inf
-    return model, ranges, refine(model, ranges, recipe, choosing, goal, partial(progress, "refine"), rounded, worth)
+    refined = refine(model, ranges, recipe, choosing, goal, partial(progress, "refine"), rounded, worth)
+    return Planned(model, ranges, refined, (fitting, choosing))
 
 
 def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Progress) -> tuple[Artifact, ...]:

@@ -111,14 +111,14 @@ def quantise(captured: Model, profile: Profile, samples: Split, stages: Stages) 
     from compile.audit.report import Caps
     from compile.build import Request, plan_for
     from compile.quantize.variants import variants
-    from compile.samples import apart
     from compile.simplify.pipeline import simplify
     from targets.catalogue import find
 
     request = Request((find("onnx"),), profile, samples, Caps(), None, None, Path())
-    model, ranges, refined = plan_for(simplify(captured).model, request, stages)
-    correcting = apart(model, samples.calibrate)
-    (variant,) = variants(model, ranges, refined.plan, {"": {}}, correcting, partial(stages, "correct biases"))
+    planned = plan_for(simplify(captured).model, request, stages)
+    model, plan = planned.model, planned.refined.plan
+    correcting = partial(stages, "correct biases")
+    (variant,) = variants(model, planned.ranges, plan, {"": {}}, planned.speech, correcting)
     return Quantised(model, variant.plan, variant.hub, layers_of(model.ir.graph, variant.plan))
 
 

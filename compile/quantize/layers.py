@@ -16,11 +16,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.model import Model, source_of
-from compile.quantize.apply import apply
 from compile.quantize.calibrate import Ranges, Samples, batches, probe
 from compile.quantize.decide import decide
 from compile.quantize.measure import collect, decibel, noise_to_signal
-from compile.quantize.noise import Kind, noise
+from compile.quantize.noise import Kind, noise, noise_of
 from compile.quantize.recipe import Rule
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import Variant
@@ -215,8 +214,7 @@ def _advice(
 
     def reached(rules: Sequence[Rule]) -> float:
         recipe = [Rule(decision.scheme, scope=re.escape(name)) for name, decision in plan.decisions.items()]
-        graph = apply(model, decide(model, ranges, (*recipe, *rules)))
-        return decibel(noise_to_signal(reference, collect(Session(graph.to_bytes(), "a trial"), feeds)))
+        return decibel(noise_of(model, decide(model, ranges, (*recipe, *rules)), feeds, reference))
 
     start = reached(())
     for rules in _remedies(model.ir.graph, plan, worst):

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from compile.model import Model, operand, shape_of
-from compile.quantize.apply import apply
 from compile.quantize.calibrate import Ranges, Samples, batches, spread
 from compile.quantize.costs import NOTHING, Cost, cost
 from compile.quantize.decide import decide
-from compile.quantize.measure import collect, decibel, noise_to_signal
-from compile.quantize.noise import Kind, Place, only, places, readers
+from compile.quantize.measure import collect, decibel
+from compile.quantize.noise import Kind, Place, noise_of, only, places, readers
 from compile.quantize.recipe import Recipe, Rule
 from compile.quantize.rounding import Rounding, with_roundings
 from compile.quantize.scheme import SPEAKS_OF_WEIGHTS, WEIGHTED, QuantPlan, Scheme
@@ -95,8 +94,7 @@ class Lifting:
 
     def measure(self, plan: QuantPlan) -> float:
         """The noise of a plan as a share of the signal."""
-        session = Session(apply(self.model, plan).to_bytes(), "the quantised graph")
-        return noise_to_signal(self.reference, collect(session, self.feeds))
+        return noise_of(self.model, plan, self.feeds, self.reference)
 
     def survey(self, plan: QuantPlan, progress: Callable[[int, int], None] | None) -> None:
         """Measure every rounding of a plan alone."""

@@ -85,6 +85,17 @@ def only(plan: QuantPlan, chosen: Sequence[Place]) -> QuantPlan:
     )
 
 
+def noise_of(
+    model: Model,
+    plan: QuantPlan,
+    feeds: list[dict[str, NDArray[np.float32]]],
+    reference: Mapping[str, NDArray[np.float32]],
+) -> float:
+    """The power of a whole plan's error at the network's output, as a share of the output's own; as :func:`noise`."""
+    session = Session(apply(model, plan).to_bytes(), "the quantised graph")
+    return noise_to_signal(reference, collect(session, feeds))
+
+
 def noise(
     model: Model,
     plan: QuantPlan,
@@ -107,8 +118,7 @@ def noise(
     found = {}
     wanted = places(model, plan)
     for count, place in enumerate(wanted, start=1):
-        graph = apply(model, only(plan, [place]))
-        found[place] = noise_to_signal(reference, collect(Session(graph.to_bytes(), "one rounding"), feeds))
+        found[place] = noise_of(model, only(plan, [place]), feeds, reference)
         if progress is not None:
             progress(count, len(wanted))
     return found

@@ -18,7 +18,8 @@ from compile.quantize.apply import apply
 from compile.quantize.calibrate import Ranges, Samples, batches, spread
 from compile.quantize.correct import correct_biases
 from compile.quantize.decide import decide
-from compile.quantize.measure import collect, noise_to_signal
+from compile.quantize.measure import collect
+from compile.quantize.noise import noise_of
 from compile.quantize.recipe import Rule
 from compile.quantize.scheme import QuantPlan, Scheme
 from targets.onnx.run import Session
@@ -81,12 +82,7 @@ def _better(model: Model, plans: tuple[QuantPlan, ...], samples: Samples) -> Qua
     """The plan with the least noise on samples that it was not fitted to."""
     feeds = batches(model, spread(model, samples, VERIFIED))
     reference = collect(Session(model.to_bytes(), "the float model"), feeds)
-
-    def noise(plan: QuantPlan) -> float:
-        session = Session(apply(model, plan).to_bytes(), "the quantised graph")
-        return noise_to_signal(reference, collect(session, feeds))
-
-    return min(plans, key=noise)
+    return min(plans, key=lambda plan: noise_of(model, plan, feeds, reference))
 
 
 def _with_peaks(hub: Model, ranges: Ranges) -> Model:
