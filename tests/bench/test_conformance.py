@@ -7,12 +7,14 @@ that it was written with; another has other cases.
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import version
 
 import numpy as np
+import onnx
 import pytest
 
 from bench import conformance
-from bench.conformance import PAGE, REFUSED, TARGETS, WRONG, Case, Verdicts, page, run, versions
+from bench.conformance import PAGE, REFUSED, TARGETS, WRONG, Case, Verdicts, page, run
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("coremltools")
@@ -43,8 +45,10 @@ def test_every_case_is_right_or_refused(cases: list[Case], verdicts: dict[str, V
 
 def test_the_page_is_true(cases: list[Case], verdicts: dict[str, Verdicts]) -> None:
     written = PAGE.read_text(encoding="utf-8")
-    if f"({versions()})" not in written:
-        pytest.skip("written with other versions")
+    if f"(onnx {onnx.__version__})" not in written:
+        pytest.skip("written with another onnx")
+    if version("onnxsim") < "0.8":
+        pytest.skip("this version of onnxsim, or the onnxruntime of its time, fails on a few cases")
     assert page(cases, verdicts) == written, "run python -m bench.conformance"
 
 
