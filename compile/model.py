@@ -162,3 +162,27 @@ def _port(value: ir.Value) -> Port:
     if value.dtype is None:
         raise UserError("its element type is unknown", where=f"tensor '{value.name}'")
     return Port(value.name or "", shape_of(value), str(np.dtype(value.dtype.numpy())))
+
+
+def add_constant(graph: ir.Graph, hint: str, array: NDArray[Any]) -> ir.Value:
+    """A new initializer called like ``hint``."""
+    name = unused_name(graph, hint)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def unused_name(graph: ir.Graph, hint: str) -> str:
+    """``hint``, or ``hint.1``, ``hint.2``… when an initializer of that name exists."""
+    name, count = hint, 0
+    while name in graph.initializers:
+        count += 1
+        name = f"{hint}.{count}"
+    return name
+
+
+def drop_unread_constants(graph: ir.Graph) -> None:
+    """Forget the initializers that no node reads."""
+    for name in [name for name, value in graph.initializers.items() if not value.uses()]:
+        del graph.initializers[name]

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import Model, constant, operand, shape_of
+from compile.model import Model, add_constant, constant, drop_unread_constants, operand, shape_of
 from compile.quantize.scheme import (
     ACTIVATION_MAX,
     ACTIVATION_MIN,
@@ -65,8 +65,7 @@ class _Writer:
             for output in node.outputs:
                 if output.name in self.plan.activations:
                     self.pair(output, node)
-        for name in [name for name, value in self.graph.initializers.items() if not value.uses()]:
-            del self.graph.initializers[name]
+        drop_unread_constants(self.graph)
 
     def pair(self, value: ir.Value, producer: ir.Node | None) -> None:
         """Put Q and DQ behind ``value``; everything that read it, graph outputs too, reads the DQ."""
@@ -187,16 +186,7 @@ class _Writer:
         array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
-            name, count = hint, 0
-            while name in self.graph.initializers:
-                count += 1
-                name = f"{hint}.{count}"
-            tensor = ir.tensor(array, name=name)
-            value = ir.Value(
-                name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-            )
-            self.graph.register_initializer(value)
-            self.constants[key] = value
+            self.constants[key] = add_constant(self.graph, hint, array)
         return self.constants[key]
 
     def channels(self, node: ir.Node) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.model import constant, shape_of
-from compile.simplify.edit import add_constant, bypass, only_consumer
+from compile.model import add_constant, constant, shape_of
+from compile.simplify.edit import bypass, only_consumer
 from compile.simplify.outcome import Outcome
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant, integer, new_node, number, substitute
+from compile.model import add_constant, constant, operand, shape_of
+from compile.simplify.edit import integer, new_node, number, substitute
 from compile.simplify.outcome import Outcome
 
 

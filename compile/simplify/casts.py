@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand
-from compile.simplify.edit import Writer, add_constant, integer
+from compile.model import add_constant, constant, operand
+from compile.simplify.edit import Writer, integer
 from compile.simplify.outcome import Outcome
 
 _OTHERS = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)

@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import Writer, add_constant, integer
+from compile.model import add_constant, constant, operand, shape_of
+from compile.simplify.edit import Writer, integer
 from compile.simplify.outcome import Outcome
 
 _LOWEST = float(np.finfo(np.float32).min)

@@ -11,9 +11,8 @@ import onnx_ir.passes.common as common
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from compile.model import constant
+from compile.model import add_constant, constant
 from compile.quiet import quiet
-from compile.simplify.edit import add_constant
 from compile.simplify.outcome import Outcome
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}

@@ -9,16 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from compile.model import PREFIX, constant, source_of
-
-
-def add_constant(graph: ir.Graph, hint: str, array: NDArray[Any]) -> ir.Value:
-    """A new initializer called like ``hint``."""
-    name = unused_name(graph, hint)
-    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+from compile.model import PREFIX, add_constant, constant, source_of
 
 
 def new_node(
@@ -64,15 +55,6 @@ def only_consumer(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
 def is_read(value: ir.Value) -> bool:
     """Whether a node or the caller reads ``value``."""
     return bool(value.uses()) or value.is_graph_output()
-
-
-def unused_name(graph: ir.Graph, hint: str) -> str:
-    """``hint``, or ``hint.1``, ``hint.2``… when an initializer of that name exists."""
-    name, count = hint, 0
-    while name in graph.initializers:
-        count += 1
-        name = f"{hint}.{count}"
-    return name
 
 
 def ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:

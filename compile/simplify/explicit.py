@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import operand, shape_of
-from compile.simplify.edit import add_constant, integer, ints, new_node, number, set_attributes
+from compile.model import add_constant, operand, shape_of
+from compile.simplify.edit import integer, ints, new_node, number, set_attributes
 from compile.simplify.outcome import Outcome
 
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant, integer, new_node, number, only_consumer, substitute
+from compile.model import add_constant, constant, operand, shape_of
+from compile.simplify.edit import integer, new_node, number, only_consumer, substitute
 from compile.simplify.outcome import Outcome
 
 

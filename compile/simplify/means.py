@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant, integer, ints, new_node, substitute
+from compile.model import add_constant, constant, operand, shape_of
+from compile.simplify.edit import integer, ints, new_node, substitute
 from compile.simplify.outcome import Outcome
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant
+from compile.model import add_constant, constant, operand, shape_of
 from compile.simplify.outcome import Outcome
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from compile.model import add_constant
 from compile.simplify.dialect import OPSET
-from compile.simplify.edit import add_constant, ints
+from compile.simplify.edit import ints
 from compile.simplify.outcome import Outcome
 
 _IR_VERSION = 10  # the oldest whose nodes carry metadata

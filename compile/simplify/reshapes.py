@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from compile.model import constant, operand, shape_of
-from compile.simplify.edit import add_constant, bypass, new_node, only_consumer, substitute
+from compile.model import add_constant, constant, operand, shape_of
+from compile.simplify.edit import bypass, new_node, only_consumer, substitute
 from compile.simplify.noops import kept_input
 from compile.simplify.outcome import Outcome
 

@@ -23,7 +23,7 @@ import numpy as np
 import onnx_ir as ir
 
 from compile.errors import Bug
-from compile.model import Model, constant
+from compile.model import Model, add_constant, constant, drop_unread_constants
 from targets.base import Artifact
 from targets.onnx.products import multiply_integers
 from targets.onnx.spelling import OLDER, UNITY, Spelling, respell
@@ -108,8 +108,7 @@ def _shift_activations(graph: ir.Graph) -> None:
             node.replace_input_with(0, _shifted(graph, source, shifted))
         if node.op_type == "QuantizeLinear":
             node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
-    for name in [name for name, value in graph.initializers.items() if not value.uses()]:
-        del graph.initializers[name]
+    drop_unread_constants(graph)
 
 
 def _shifted(graph: ir.Graph, value: ir.Value, done: dict[ir.Value, ir.Value]) -> ir.Value:
@@ -117,11 +116,7 @@ def _shifted(graph: ir.Graph, value: ir.Value, done: dict[ir.Value, ir.Value]) -
         data = constant(value)
         if data is None or value.name is None:
             raise Bug(f"quantised constant '{value.name}' has no data")
-        tensor = ir.tensor((data.astype(np.int16) + _SHIFT).astype(np.uint8), name=f"{value.name}.u8")
-        done[value] = ir.Value(
-            name=tensor.name, shape=value.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        graph.register_initializer(done[value])
+        done[value] = add_constant(graph, f"{value.name}.u8", (data.astype(np.int16) + _SHIFT).astype(np.uint8))
     return done[value]
 
 

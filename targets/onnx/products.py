@@ -11,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import constant, operand
+from compile.model import add_constant, constant, drop_unread_constants, operand
 
 
 def multiply_integers(graph: ir.Graph) -> None:
@@ -39,8 +39,7 @@ def multiply_integers(graph: ir.Graph) -> None:
                 graph.remove(node, safe=True)
     for matrix, turned in stored.items():
         _turn_others(matrix, turned)
-    for name in [name for name, value in graph.initializers.items() if not value.uses()]:
-        del graph.initializers[name]
+    drop_unread_constants(graph)
 
 
 def _is_dynamic(dequantize: ir.Node) -> bool:
@@ -66,8 +65,4 @@ def _transposed(graph: ir.Graph, matrix: ir.Value) -> ir.Value:
     data: NDArray[np.int8] | None = constant(matrix)
     if data is None:
         raise Bug(f"the weight '{matrix.name}' is not constant")
-    tensor = ir.tensor(np.ascontiguousarray(data.T), name=f"{matrix.name}.t")
-    shape, dtype = ir.Shape(data.T.shape), ir.TensorType(tensor.dtype)
-    value = ir.Value(name=tensor.name, shape=shape, type=dtype, const_value=tensor)
-    graph.register_initializer(value)
-    return value
+    return add_constant(graph, f"{matrix.name}.t", data.T)

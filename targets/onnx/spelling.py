@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from compile.errors import Bug
-from compile.model import constant, operand, shape_of
+from compile.model import add_constant, constant, drop_unread_constants, operand, shape_of
 
 Spelling = Callable[[ir.Graph, ir.Node], None]
 
@@ -23,8 +23,7 @@ def respell(model: ir.Model, opset: int, spellings: Mapping[str, Spelling]) -> N
     for node in list(model.graph):
         if node.op_type in spellings:
             spellings[node.op_type](model.graph, node)
-    for name in [name for name, value in model.graph.initializers.items() if not value.uses()]:
-        del model.graph.initializers[name]
+    drop_unread_constants(model.graph)
     model.opset_imports[""] = opset
     for node in model.graph:
         node.version = None
@@ -128,13 +127,7 @@ class _Writer:
         return self.constant(np.float32(value))
 
     def constant(self, data: Any) -> ir.Value:
-        array = np.asarray(data)
-        tensor = ir.tensor(array, name=self.name())
-        value = ir.Value(
-            name=tensor.name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        self.graph.register_initializer(value)
-        return value
+        return add_constant(self.graph, self.name(), np.asarray(data))
 
     def name(self) -> str:
         self.count += 1
