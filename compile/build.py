@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from compile import manifest, parity
-from compile.audit import as_json
-from compile.audit.report import Caps, Report, audit
+from compile.audit.auditor import audit
+from compile.audit.budget import Budget
+from compile.audit.render import as_json
+from compile.audit.report import Report
 from compile.errors import UnsupportedNode
 from compile.files import landing_folder
 from compile.model import Model, constant, shape_of
@@ -48,7 +50,7 @@ class Request:
         targets: in order.
         profile: recipe of quantisation, and how far it may be refined.
         samples: to calibrate and to judge.
-        caps: budgets of the auditor.
+        budget: of the auditor; its limits are in bytes.
         min_sqnr: dB that every target must reach; None for no gate.
         max_steps: overrides the built-in limits between targets.
         out: the build folder.
@@ -60,7 +62,7 @@ class Request:
     targets: tuple[Target, ...]
     profile: Profile
     samples: Split
-    caps: Caps
+    budget: Budget
     min_sqnr: float | None
     max_steps: float | None
     out: Path
@@ -225,14 +227,13 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         }
         results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
         progress("audit", 0, 1)
-        caps: Mapping[str, int | None] = {"footprint": request.caps.footprint, "file": request.caps.file}
         description = manifest.describe(
             captured,
             against,
             product.road,
             product.artifacts,
             results,
-            caps,
+            {limit.subject: limit.most.bytes for limit in request.budget.limits},
             product.least,
             _calibration(request),
             product.records,
@@ -241,7 +242,7 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         for name, data in product.records.items():
             (landing.folder / name).write_bytes(data)
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs))
-        report = audit(landing.folder, request.caps)
+        report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if report.failures:
             landing.divert(rejected(final))

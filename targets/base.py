@@ -65,6 +65,8 @@ class Section:
         layer: the tensor or operator they belong to; empty for the file as a whole.
         dtype: element type of weights and parameters (numpy name); empty otherwise.
         resident: bytes that a constant takes once loaded, where its storage differs; None: as stored.
+        operator: type of the operator that the bytes belong to, in the format's own words; a constant's is that of its
+            first reader; empty for the file as a whole.
     """
 
     file: str
@@ -74,6 +76,30 @@ class Section:
     layer: str = ""
     dtype: str = ""
     resident: int | None = None
+    operator: str = ""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor that an artefact stores.
+
+    Attributes:
+        name: of the tensor; two constants may share their bytes, not their names.
+        kind: ``Kind.WEIGHTS`` or ``Kind.QUANTIZATION``.
+        dtype: of its elements, as in :class:`Section`.
+        shape: in elements.
+        places: (file, start, end) of its elements in their order; several when they are scattered.
+        readers: names of the layers that read it; empty when nothing does.
+        packed: how elements are stored: empty for as many bits as ``dtype`` has, else in words (``varint``).
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    shape: tuple[int, ...]
+    places: tuple[tuple[str, int, int], ...]
+    readers: tuple[str, ...] = ()
+    packed: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,8 @@ class Lifetime:
     """An activation tensor: its bytes, and the first and last step (inclusive) at which it must exist.
 
     A step is the execution of one kernel, counted from 0. A graph input lives throughout, for no runtime overwrites
-    what its caller gave; a graph output lives to the last step.
+    what its caller gave; a graph output lives to the last step. Values that share memory in the target (a reshape that
+    copies nothing, an operator in place) are one lifetime, under the name of the first.
     """
 
     tensor: str
@@ -96,7 +123,8 @@ class Dissection:
 
     The sections of each file are sorted, do not overlap and sum to the file's size; constants stored outside
     any section do not exist. ``unknown`` names what the bytes do not tell (an activation of dynamic shape, weights
-    kept elsewhere): a budget over it cannot be passed.
+    kept elsewhere): a budget over it cannot be passed. ``steps`` names the kernels, one for each step of the lifetimes;
+    ``alignment`` is what the target gives tensors in its arena, in bytes.
     """
 
     sizes: Mapping[str, int]
@@ -104,6 +132,9 @@ class Dissection:
     lifetimes: tuple[Lifetime, ...]
     metadata: Mapping[str, str]
     unknown: tuple[str, ...] = ()
+    constants: tuple[Constant, ...] = ()
+    steps: tuple[str, ...] = ()
+    alignment: int = 64
 
 
 class Runner(Protocol):

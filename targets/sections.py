@@ -54,8 +54,13 @@ def _append(sections: list[Section], section: Section) -> None:
     if section.start == section.end:
         return
     last = sections[-1] if sections else None
-    label = (section.kind, section.layer, section.dtype)
-    if last and last.resident is None and section.resident is None and (last.kind, last.layer, last.dtype) == label:
+    label = (section.kind, section.layer, section.dtype, section.operator)
+    if (
+        last
+        and last.resident is None
+        and section.resident is None
+        and (last.kind, last.layer, last.dtype, last.operator) == label
+    ):
         sections[-1] = replace(last, end=section.end)
     else:
         sections.append(section)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from compile import capture
+from compile.audit.budget import Budget
 from compile.audit.folder import Folder, names_of
-from compile.audit.report import Caps
 from compile.build import Built, Request, build
 from compile.model import Model
 from compile.quantize.recipe import PROFILES
@@ -256,7 +256,7 @@ def compiled(name: str, folder: Path) -> Built:
         }
 
     split = Split(noise(CALIBRATION), noise(JUDGING), "arrays")
-    request = Request(TARGETS, PROFILES["w8a8"], split, Caps(), MIN_SQNR, None, folder / "build")
+    request = Request(TARGETS, PROFILES["w8a8"], split, Budget(), MIN_SQNR, None, folder / "build")
     return build(model, request, lambda *_: None)
 
 

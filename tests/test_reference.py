@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compile import capture, samples
-from compile.audit.report import Caps
+from compile.audit.budget import caps
 from compile.build import Built, Request, build
 from compile.quantize.recipe import PROFILES
 from targets.catalogue import TARGETS
@@ -30,8 +30,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     sources = corpus.synthesize(folder / "speech", corpus.plan(48, seed=0, split=corpus.HELD_OUT))
     captured = capture.from_module(*students.load(STUDENT))
     split = samples.from_clips(captured, [audio.decode(source.path) for source in sources], 256)
-    caps = Caps(3_400_000, 3_400_000)
-    request = Request(TARGETS, PROFILES["int8"], split, caps, None, None, folder / "build")
+    budget = caps({"footprint": 3_400_000, "file": 3_400_000})
+    request = Request(TARGETS, PROFILES["int8"], split, budget, None, None, folder / "build")
     return build(captured, request, lambda *_: None)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compile import capture, samples
-from compile.audit.report import Caps
+from compile.audit.budget import caps
 from compile.build import Built, Request, build
 from compile.quantize.recipe import PROFILES
 from targets.catalogue import TARGETS
@@ -43,9 +43,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
             students.save(student, folder / architecture)
             captured = capture.from_module(*students.load(folder / architecture))
             split = samples.from_clips(captured, clips, 96)
-            caps = Caps(3_400_000, 3_400_000)
+            budget = caps({"footprint": 3_400_000, "file": 3_400_000})
             out = folder / f"build-{architecture}"
-            request = Request(TARGETS, PROFILES["int8"], split, caps, 30.0, None, out)
+            request = Request(TARGETS, PROFILES["int8"], split, budget, 30.0, None, out)
             done[architecture] = build(captured, request, lambda *_: None)
         return done[architecture]
 

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.fuzz.mutate import Files
 from compile import capture
-from compile.audit.report import Caps, audit
+from compile.audit.auditor import audit
+from compile.audit.budget import Budget
 from compile.build import Request, build, lower, write
 from compile.capture import from_onnx
 from compile.errors import UserError
@@ -62,7 +63,7 @@ def subjects(folder: Path) -> list[Subject]:
     path = folder / "plain.onnx"
     onnx.save(plain(), path)
     captured = from_onnx(path)
-    request = Request(TARGETS, PROFILES["w8a8"], random_input(captured), Caps(), None, 100.0, folder / "build")
+    request = Request(TARGETS, PROFILES["w8a8"], random_input(captured), Budget(), None, 100.0, folder / "build")
     build(captured, request, lambda *_: None)
     made = _files(folder / "build", folder)
     artefacts = [

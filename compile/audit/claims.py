@@ -55,8 +55,7 @@ class Claims:
     name: str
     artefacts: tuple[Artefact, ...]
     parity: Mapping[str, Parity]
-    footprint: int | None
-    file: int | None
+    budget: Mapping[str, int | None]
 
 
 def read(folder: Path) -> Claims:
@@ -96,8 +95,10 @@ class _Reader:
             name=self.text(top.get("name"), "name"),
             artefacts=tuple(self.artefact(target, artefacts[target]) for target in sorted(artefacts)),
             parity={target: self.parity(parity[target], f"parity.{target}") for target in parity},
-            footprint=self.integer(budget.get("footprint"), "budget.footprint"),
-            file=self.integer(budget.get("file"), "budget.file"),
+            budget={
+                metric: self.integer(budget.get(metric), f"budget.{metric}")
+                for metric in ("footprint", "file", *sorted(budget.keys() - {"footprint", "file"}))
+            },
         )
 
     def artefact(self, target: str, data: Any) -> Artefact:

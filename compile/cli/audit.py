@@ -23,14 +23,14 @@ def audit(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check artefacts against a memory budget, reading nothing but their bytes."""
-    from compile.audit.as_json import render
-    from compile.audit.report import Caps
-    from compile.audit.report import audit as examine
-    from compile.audit.table import show
+    from compile.audit.auditor import audit as examine
+    from compile.audit.budget import caps
+    from compile.audit.render.as_json import render
+    from compile.audit.render.terminal import show
     from compile.units import parse_size
 
     limit = parse_size(cap, "--cap") if cap is not None else None
-    report = examine(path, Caps(limit, limit, "--cap") if limit is not None else None)
+    report = examine(path, (caps({"footprint": limit, "file": limit}, "--cap"),) if limit is not None else ())
     if json:
         print(render(report).decode(), end="")
     else:

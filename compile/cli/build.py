@@ -167,7 +167,7 @@ class Job:
 
 def run_builds(job: Job) -> list[Built | Borrowed]:
     """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
-    from compile.audit.report import Caps
+    from compile.audit.budget import caps
     from compile.build import Built, Request
     from compile.build import build as make
     from compile.cli.describe import describe
@@ -189,10 +189,10 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
             raise UserError("an .onnx file holds no torch module to convert", where="--fallback litert-torch", fix=fix)
         samples = read_samples(captured, job.calibrate, job.windows)
         for config, out, targets in builds:
-            caps = Caps(config.footprint, config.file, job.budget)
+            budget = caps({"footprint": config.footprint, "file": config.file}, job.budget)
             gates = (job.min_sqnr, job.max_steps)
             request = Request(
-                *(targets, job.profile, samples, caps, *gates, out),
+                *(targets, job.profile, samples, budget, *gates, out),
                 *(job.ranges or OUTPUT, job.bias_correction, job.errors),
             )
             try:

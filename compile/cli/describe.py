@@ -18,7 +18,7 @@ ROWS = 12  # of the price list
 
 def describe(built: Built | Borrowed, console: Console) -> None:
     """Print what a build did: which road it took, and the auditor's table."""
-    from compile.audit.table import show
+    from compile.audit.render.terminal import show
     from compile.build import Built
 
     if isinstance(built, Built):

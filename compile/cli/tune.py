@@ -108,13 +108,13 @@ def capture(folder: Path) -> Model:
 
 def quantise(captured: Model, profile: Profile, samples: Split, stages: Stages) -> Quantised:
     """What ``phiz compile`` would make of a student with this speech: the plan, and the graph with biases corrected."""
-    from compile.audit.report import Caps
+    from compile.audit.budget import Budget
     from compile.build import Request, plan_for
     from compile.quantize.variants import variants
     from compile.simplify.pipeline import simplify
     from targets.catalogue import find
 
-    request = Request((find("onnx"),), profile, samples, Caps(), None, None, Path())
+    request = Request((find("onnx"),), profile, samples, Budget(), None, None, Path())
     planned = plan_for(simplify(captured).model, request, stages)
     model, plan = planned.model, planned.refined.plan
     correcting = partial(stages, "correct biases")

@@ -24,7 +24,7 @@ def test_verdicts(phiz, built):
 def test_json(phiz, built):
     report = json.loads(phiz("audit", built, "--json").out)
     assert report["pass"] is True
-    assert report == json.loads((built / "audit.json").read_text()) | {"caps": report["caps"]}
+    assert report == json.loads((built / "audit.json").read_text()) | {"budgets": report["budgets"]}
 
 
 def test_a_changed_artefact_fails(phiz, built):

@@ -8,7 +8,7 @@ from typing import Any
 
 from compile.audit.report import Report, Row
 
-FORMAT = 1
+FORMAT = 2
 
 
 def render(report: Report) -> bytes:
@@ -16,7 +16,7 @@ def render(report: Report) -> bytes:
     data = {
         "format": FORMAT,
         "name": report.name,
-        "caps": {"footprint": report.caps.footprint, "file": report.caps.file, "origin": report.caps.origin},
+        "budgets": [asdict(budget) for budget in report.budgets],
         "rows": [_row(row) for row in report.rows],
         "pass": report.exit_code == 0,
     }
@@ -26,13 +26,13 @@ def render(report: Report) -> bytes:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    measured = None if row.footprint is None else {**asdict(row.footprint), "resident": row.footprint.resident}
+    sizes = None if row.sizes is None else {**asdict(row.sizes), "footprint": row.sizes.footprint}
     return {
         "target": row.target,
         "path": row.path,
-        "footprint": measured,
+        "sizes": sizes,
         "ratio_to_minimum": None if row.ratio is None else round(row.ratio, 6),
         "parity": asdict(row.parity),
-        "pass": not row.reasons,
-        "reasons": list(row.reasons),
+        "pass": not row.failures,
+        "failures": list(row.failures),
     }

@@ -5,14 +5,16 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from compile.memory import ALIGNMENT, check, plan
+from compile.memory import Plan, check, plan
 from targets.base import Dissection, Files, Kind
 
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
+METRICS = ("file", "download", "brotli", "weights", "activations", "footprint", "measured")
+_OF_ACTIVATIONS = ("activations", "footprint")
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Sizes:
     """In bytes.
 
     Attributes:
@@ -22,6 +24,8 @@ class Footprint:
         activations: an arena that holds every activation while it lives.
         bound: what any such arena needs at least.
         unknown: what the artefact does not tell, so that ``weights`` and ``activations`` are too low.
+        brotli: compressed with brotli, file by file; None where it was not computed.
+        measured: growth of a fresh process that loads and runs the artefact; None where it was not measured.
     """
 
     file: int
@@ -30,25 +34,28 @@ class Footprint:
     activations: int
     bound: int
     unknown: tuple[str, ...] = ()
+    brotli: int | None = None
+    measured: int | None = None
 
     @property
-    def resident(self) -> int:
+    def footprint(self) -> int:
         """Resident weights and peak activations: the memory that the model takes while it runs."""
         return self.weights + self.activations
 
+    def metric(self, name: str) -> int | None:
+        """One of ``METRICS``; None where it is not known, for unknown is not a pass."""
+        if name in _OF_ACTIVATIONS and self.unknown:
+            return None
+        value: int | None = getattr(self, name)
+        return value
 
-def footprint(dissection: Dissection, files: Files, alignment: int = ALIGNMENT) -> Footprint:
-    """Measure a dissected artefact.
 
-    Args:
-        dissection: of the artefact.
-        files: the same bytes.
-        alignment: of tensors in the arena, in bytes.
-    """
-    arena = plan(dissection.lifetimes, alignment)
+def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
+    """The sizes of a dissected artefact whose bytes are ``files``, and the arena that its activations were given."""
+    arena = plan(dissection.lifetimes, dissection.alignment)
     check(arena, dissection.lifetimes)
     constants = (section for section in dissection.sections if section.kind in RESIDENT)
-    return Footprint(
+    found = Sizes(
         file=sum(dissection.sizes.values()),
         download=sum(len(zlib.compress(files[name], 9)) for name in dissection.sizes),
         weights=sum(s.end - s.start if s.resident is None else s.resident for s in constants),
@@ -56,3 +63,4 @@ def footprint(dissection: Dissection, files: Files, alignment: int = ALIGNMENT) 
         bound=arena.bound,
         unknown=dissection.unknown,
     )
+    return found, arena

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compile.audit.footprint import Footprint
-from compile.audit.report import Caps, Report, Row
+from compile.audit.report import Report, Row
+from compile.audit.sizes import Sizes
 from compile.units import format_size, short_size
 from targets.catalogue import TARGETS
 
@@ -32,7 +32,7 @@ def show(report: Report, console: Console) -> None:
             own = titles.get(row.target.partition(":")[0], "its runtime")
             evaluated = f"evaluated with {row.parity.evaluated_with}; {own} itself {row.parity.runtime}"
             console.print(f"  {row.target}: {evaluated}", markup=False, soft_wrap=True)
-    console.print(_limit(report.caps), markup=False, soft_wrap=True)
+    console.print(_limit(report), markup=False, soft_wrap=True)
 
 
 def _table(report: Report, wide: bool) -> Table:
@@ -65,26 +65,26 @@ def _number(value: float | None, form: str) -> Text:
     return Text(_UNKNOWN if value is None else form.format(value))
 
 
-def _measured(size: Callable[[Footprint], int]) -> Callable[[Row], Text]:
-    return lambda row: Text(_UNKNOWN) if row.footprint is None else _size(size(row.footprint))
+def _measured(size: Callable[[Sizes], int]) -> Callable[[Row], Text]:
+    return lambda row: Text(_UNKNOWN) if row.sizes is None else _size(size(row.sizes))
 
 
 def _activations(row: Row) -> Text:
-    if row.footprint is None:
+    if row.sizes is None:
         return Text(_UNKNOWN)
-    return _size(row.footprint.activations, _at_least(row.footprint)) + Text(f"\n/ {row.footprint.bound:,}")
+    return _size(row.sizes.activations, _at_least(row.sizes)) + Text(f"\n/ {row.sizes.bound:,}")
 
 
 def _footprint(row: Row) -> Text:
-    return Text(_UNKNOWN) if row.footprint is None else _size(row.footprint.resident, _at_least(row.footprint))
+    return Text(_UNKNOWN) if row.sizes is None else _size(row.sizes.footprint, _at_least(row.sizes))
 
 
-def _at_least(footprint: Footprint) -> str:
-    return "≥ " if footprint.unknown else ""
+def _at_least(sizes: Sizes) -> str:
+    return "≥ " if sizes.unknown else ""
 
 
 def _verdict(row: Row) -> Text:
-    return Text("fail", style="bold red") if row.reasons else Text("pass", style="green")
+    return Text("fail", style="bold red") if row.failures else Text("pass", style="green")
 
 
 _COLUMNS = (
@@ -101,12 +101,11 @@ _COLUMNS = (
 )
 
 
-def _limit(caps: Caps) -> str:
-    limits = [
-        f"{what} {format_size(cap)}"
-        for what, cap in (("footprint", caps.footprint), ("file", caps.file))
-        if cap is not None
+def _limit(report: Report) -> str:
+    said = [
+        f"limits: {', '.join(f'{limit.name} {format_size(limit.most.bytes or 0)}' for limit in budget.limits)}; "
+        f"set by {budget.origin}"
+        for budget in report.budgets
+        if budget.limits
     ]
-    if not limits:
-        return "no limit is set; give one with --cap, for example --cap 3.4MB"
-    return f"limits: {', '.join(limits)}; set by {caps.origin}"
+    return "\n".join(said) or "no limit is set; give one with --cap, for example --cap 3.4MB"

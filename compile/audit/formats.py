@@ -1,0 +1,59 @@
+"""What can be audited: every format by its suffix, as data; a target's artefacts are among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from compile.errors import UserError
+from targets.base import Dissection, Files
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format by name.
+
+    Attributes:
+        name: of the target that writes it, or the format's own.
+        title: as a person would call it.
+        suffix: of the file or package.
+        module: whose ``dissect(files)`` labels every byte.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    module: str
+
+    def dissect(self, files: Files) -> Dissection:
+        """Label every byte of an artefact; core phiz suffices."""
+        dissect = cast(Callable[[Files], Dissection], import_module(self.module).dissect)
+        return dissect(files)
+
+
+FORMATS = (
+    Format("onnx", "ONNX", ".onnx", "targets.onnx.dissect"),
+    Format("tflite", "TFLite", ".tflite", "targets.tflite.dissect"),
+    Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect"),
+)
+
+
+def by_suffix(path: Path) -> Format:
+    """The format of artefacts that end like ``path``.
+
+    Raises:
+        UserError: there is none; lists the suffixes.
+    """
+    for known in FORMATS:
+        if path.suffix == known.suffix:
+            return known
+    suffixes = ", ".join(known.suffix for known in FORMATS)
+    raise UserError("not an artefact that phiz knows", where=str(path), fix=f"expected one of: {suffixes}")
+
+
+def of_target(name: str) -> Format | None:
+    """The format of what a target, or a form of it, writes."""
+    return next((known for known in FORMATS if known.name == name.partition(":")[0]), None)
