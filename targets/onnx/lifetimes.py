@@ -20,16 +20,18 @@ _NAMES = """
     Relu Reshape Resize Sigmoid Slice Softmax Split Squeeze Tanh Transpose Unsqueeze
 """
 INTEGER = frozenset(_NAMES.split())
+ALIGNMENT = 64  # bytes; what onnxruntime gives every tensor
 FUSES_RELU = frozenset({"Conv", "Gemm", "Add"})
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operator by names; ``reads`` also holds what its subgraphs read from outside."""
+    """An operator by names; ``reads`` also holds what its subgraphs read from outside; ``layer`` is its label."""
 
     operator: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Graph:
     sizes: Mapping[str, int]
 
 
-def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...]]:
-    """The lifetimes, one step a kernel, and the names of activations whose size is unknown."""
+def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...], tuple[str, ...]]:
+    """The lifetimes, the kernels by name (a step each), and the names of activations whose size is unknown."""
     fusion = _Fusion(graph)
     steps = fusion.steps()
     final = max(len(steps) - 1, 0)
@@ -66,17 +68,18 @@ def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...]]:
 
     touch(graph.inputs, 0)
     touch(graph.inputs, final)  # it is the caller's: no kernel may overwrite it
-    for step, (reads, writes) in enumerate(steps):
+    for step, (_, reads, writes) in enumerate(steps):
         touch(reads, step)
         touch(writes, step)
     touch(graph.outputs, final)
     for step in (0, final):
         touch(fusion.widened, step)
     known = tuple(Lifetime(name, graph.sizes[name], *span) for name, span in alive.items() if name in graph.sizes)
-    return known, tuple(name for name in alive if name not in graph.sizes)
+    unknown = tuple(name for name in alive if name not in graph.sizes)
+    return known, tuple(layer for layer, _, _ in steps), unknown
 
 
-_Step = tuple[tuple[str, ...], tuple[str, ...]]
+_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
 class _Fusion:
@@ -90,6 +93,7 @@ class _Fusion:
                 self.consumers.setdefault(name, []).append(node)
         self.kept = frozenset(graph.outputs)
         self.integers: dict[str, str] = {}  # output of a DQ -> the integers it stands for
+        self.makers: dict[str, str] = {}  # output of a DQ -> its label
         self.converted: set[str] = set()  # those that also exist as floats
         self.absorbed: set[int] = set()  # ids of nodes that became part of another
         self.widened: list[str] = []  # Casts of constants, which runtimes compute once and keep
@@ -102,8 +106,9 @@ class _Fusion:
                 continue
             if node.operator == "DequantizeLinear" and node.reads and node.writes:
                 self.integers[node.writes[0]] = node.reads[0]
+                self.makers[node.writes[0]] = node.layer
             elif node.operator == "QuantizeLinear" and node.reads:
-                self.emit(self.floats(node.reads[:1]), node.writes)
+                self.emit(node.layer, self.floats(node.reads[:1]), node.writes)
             elif node.operator == "Cast" and self.graph.constants.issuperset(node.reads):
                 self.widened += node.writes
             else:
@@ -121,9 +126,9 @@ class _Fusion:
         leaves = self.only_consumer(writes[0], "QuantizeLinear") if len(writes) == 1 else None
         if leaves is not None and self.is_integer(node):
             self.absorbed.add(id(leaves))
-            self.emit(tuple(self.integers.get(name, name) for name in node.reads), leaves.writes)
+            self.emit(node.layer, tuple(self.integers.get(name, name) for name in node.reads), leaves.writes)
         else:
-            self.emit(self.floats(node.reads), writes)
+            self.emit(node.layer, self.floats(node.reads), writes)
 
     def is_integer(self, node: Node) -> bool:
         """All activations come as integers, and something does."""
@@ -139,11 +144,11 @@ class _Fusion:
         for name in names:
             if name in self.integers and name not in self.converted:
                 self.converted.add(name)
-                self.emit((self.integers[name],), (name,))
+                self.emit(self.makers[name], (self.integers[name],), (name,))
         return tuple(names)
 
-    def emit(self, reads: tuple[str, ...], writes: tuple[str, ...]) -> None:
-        self.found.append((reads, writes))
+    def emit(self, layer: str, reads: tuple[str, ...], writes: tuple[str, ...]) -> None:
+        self.found.append((layer, reads, writes))
 
     def only_consumer(self, name: str, operator: str) -> Node | None:
         consumers = self.consumers.get(name, [])

@@ -1,0 +1,139 @@
+"""Where the elements of a tensor lie: in fields of its message, or in another file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import PurePosixPath
+
+from compile.errors import UserError
+from targets.base import Files
+from targets.onnx.proto import TYPES, Item, Message
+from targets.wire import BYTES
+
+# Fields of a TensorProto that hold elements.
+STORES = frozenset(("raw_data", "float_data", "double_data", "string_data", "int32_data", "int64_data", "uint64_data"))
+# Fields of an attribute -> type of their elements.
+LITERALS: Mapping[str, str] = {
+    "f": "float32",
+    "floats": "float32",
+    "i": "int64",
+    "ints": "int64",
+    "s": "string",
+    "strings": "string",
+}
+LISTS = frozenset(("floats", "ints", "strings"))
+VARINTS = frozenset(("int32_data", "int64_data", "uint64_data", "i", "ints"))
+
+_BITS = dict(TYPES.values())
+_EXTERNAL = 1  # TensorProto.data_location
+_FIX = "the file is corrupt: write it anew"
+_FIX_LOCATION = "keep a model's data files beside it, under relative names"
+_CONTINUED = bytes(range(128, 256))  # bytes of a varint that are not its last
+_MOST = 1 << 48  # elements of a tensor; no memory holds more
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a tensor's message says of its elements.
+
+    Attributes:
+        dtype: as in :class:`targets.base.Section`; empty for a type that we do not know.
+        shape: in elements.
+        size: bytes that they take in memory; None for strings and unknown types.
+        outside: (file, start, end) where they lie in another file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    size: int | None
+    outside: tuple[str, int, int] | None
+
+
+def described(tensor: Message, layer: str, files: Files) -> Description:
+    """Read a TensorProto.
+
+    Raises:
+        UserError: its shape is impossible, or its external data is missing, outside the model's folder or too short.
+    """
+    where = f"{tensor.where}: tensor '{layer}'"
+    dtype, bits = TYPES.get(tensor.integer("data_type"), ("", 0))
+    shape = tensor.integers("dims")
+    if min(shape, default=0) < 0 or prod(size for size in shape if size) > _MOST:
+        raise UserError(f"its shape {list(shape)} is impossible", where=where, fix=_FIX)
+    size = (prod(shape) * bits + 7) // 8 if bits else None
+    external = tensor.integer("data_location") == _EXTERNAL
+    return Description(dtype, shape, size, _outside(tensor, size, files, where) if external else None)
+
+
+def complete(tensor: Message, told: Description, held: Sequence[Item], layer: str) -> bool:
+    """Whether the elements that a tensor needs are there; False for one that only describes them.
+
+    Raises:
+        UserError: there are others than its shape says.
+    """
+    stored = sum(amount(item, tensor.data, told.dtype)[1] for item in held)
+    if told.size is None or told.outside is not None or stored == told.size:
+        return True
+    if not stored:
+        return False
+    what = f"it stores {stored:,} bytes of elements, where its shape {list(told.shape)} takes {told.size:,}"
+    raise UserError(what, where=f"{tensor.where}: tensor '{layer}'", fix=_FIX)
+
+
+def amount(item: Item, data: bytes, dtype: str) -> tuple[int, int]:
+    """How many elements a field of a tensor or an attribute holds, and their bytes in memory.
+
+    Elements of less than a byte count as one byte together, as ``int32_data`` packs them.
+    """
+    field = item.field
+    if dtype not in _BITS:
+        return 1, field.end - field.value
+    width = max(_BITS[dtype], 8) // 8
+    if item.name not in VARINTS:
+        return (field.end - field.value) // width, field.end - field.value
+    count = len(data[field.value : field.end].translate(None, _CONTINUED)) if field.wire == BYTES else 1
+    return count, count * width
+
+
+def _outside(tensor: Message, size: int | None, files: Files, where: str) -> tuple[str, int, int]:
+    entries = {entry.text("key"): entry.text("value") for entry in tensor.messages("external_data")}
+    file = _inside(entries.get("location", ""), tensor.where, where)
+    try:
+        end = len(files[file])
+    except KeyError:
+        raise UserError(
+            f"its external data file '{file}' is missing", where=where, fix="keep it in the model's folder"
+        ) from None
+    offset = _number(entries.get("offset", "0"), where)
+    rest = max(end - offset, 0) if size is None else size
+    length = _number(entries["length"], where) if "length" in entries else rest
+    if size is not None and size != length:
+        raise UserError(
+            f"it has {length:,} bytes in '{file}', where its shape takes {size:,}",
+            where=where,
+            fix=_FIX,
+        )
+    return file, offset, offset + length
+
+
+def _inside(location: str, name: str, where: str) -> str:
+    """The key into ``files`` of an external data file; it may not leave the model's folder."""
+    path = PurePosixPath(location)
+    if (
+        not location
+        or path.is_absolute()
+        or ".." in path.parts
+        or "\\" in location
+        or ":" in location
+        or "\0" in location
+    ):
+        raise UserError(f"its external data '{location}' is outside the model's folder", where=where, fix=_FIX_LOCATION)
+    return str(PurePosixPath(name).parent / path)
+
+
+def _number(text: str, where: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise UserError(f"'{text}' is no place in an external data file", where=where, fix="write the model anew")
+    return int(text)
