@@ -1,9 +1,21 @@
-"""What grew between two artefacts, and where."""
+"""What grew between two artefacts, and where: pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from compile.audit.breakdown import BY, breakdown
+from compile.audit.sizes import METRICS
+from targets.base import Dissection
+
+if TYPE_CHECKING:  # a row holds its difference
+    from compile.audit.baseline import Old
+    from compile.audit.report import Row
+
+COMMON = ("section",)  # of breakdown.BY: what files of two formats can be compared by
+_OTHER_FORMAT = "it is of another format, where layers, operators and dtypes have other names: compared by section only"
 
 
 @dataclass(frozen=True)
@@ -13,6 +25,11 @@ class Change:
     label: str
     old: int
     new: int
+
+    @property
+    def growth(self) -> int:
+        """In bytes; negative where it shrank."""
+        return self.new - self.old
 
 
 @dataclass(frozen=True)
@@ -33,3 +50,21 @@ class Difference:
     metrics: Mapping[str, tuple[int | None, int | None]]
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     stale: str = ""
+
+
+def difference(row: Row, old: Old) -> Difference:
+    """``row`` against ``old``; under each of ``changes``, growth sums to that of the file."""
+    alike = old.target.partition(":")[0] == row.target.partition(":")[0]
+    stale = old.stale if alike else f"{old.stale}; {_OTHER_FORMAT}".removeprefix("; ")
+    changes = {}
+    if row.dissection is not None and old.dissection is not None:
+        changes = {by: _changes(row.dissection, old.dissection, by) for by in (BY if alike else COMMON)}
+    metrics = {name: (old.metrics.get(name), row.sizes.metric(name) if row.sizes else None) for name in METRICS}
+    return Difference(old.name, row.path, metrics, changes, stale)
+
+
+def _changes(new: Dissection, old: Dissection, by: str) -> tuple[Change, ...]:
+    before = {share.label: share.size for share in breakdown(old, by)}
+    after = {share.label: share.size for share in breakdown(new, by)}
+    found = (Change(label, before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after}))
+    return tuple(sorted((change for change in found if change.growth), key=lambda change: -abs(change.growth)))
