@@ -6,7 +6,7 @@ bytes that nobody could explain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from compile.errors import UserError
@@ -42,6 +42,18 @@ def cover(file: str, data: bytes, spans: Iterable[Section]) -> tuple[Section, ..
         position, previous = span.end, (span.start, span.end)
     _append(sections, _gap(file, data, position, len(data)))
     return tuple(sections)
+
+
+def around(inner: Iterable[Section], outer: Section) -> Iterator[Section]:
+    """``inner``, which lie within ``outer``, and the label of ``outer`` on what they leave of it."""
+    position = outer.start
+    for section in sorted(inner, key=lambda section: (section.start, section.end)):
+        if section.start > position:
+            yield replace(outer, start=position, end=section.start)
+        yield section
+        position = max(position, section.end)
+    if outer.end > position:
+        yield replace(outer, start=position)
 
 
 def _gap(file: str, data: bytes, start: int, end: int) -> Section:

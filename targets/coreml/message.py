@@ -11,7 +11,7 @@ class Message:
     """The fields of one message, by number."""
 
     def __init__(self, data: bytes, start: int, end: int, where: str) -> None:
-        self.data, self.where, self.start = data, where, start
+        self.data, self.where, self.start, self.end = data, where, start, end
         self.fields: dict[int, list[Field]] = {}
         for field in fields(data, start, end, where):
             self.fields.setdefault(field.number, []).append(field)
@@ -30,13 +30,14 @@ class Message:
 
     def message(self, number: int) -> Message | None:
         """The last one, as protocol buffers do for a field that should come once."""
-        return next(iter(list(self.messages(number))[-1:]), None)
+        found = list(self.all(number))
+        return Message(self.data, found[-1].value, found[-1].end, self.where) if found else None
 
     def integer(self, number: int) -> int:
         """A varint, as unsigned; 0 where it is absent."""
-        field = self.fields.get(number, [None])[-1]
-        if field is None:
+        if number not in self.fields:
             return 0
+        field = self.fields[number][-1]
         if field.wire != VARINT:
             raise malformed(self.where, field.start)
         return field.integer

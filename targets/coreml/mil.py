@@ -1,12 +1,11 @@
-"""Read an ``.mlpackage`` from its bytes alone: the ML program with its constants, and where each of them lies.
+"""Read an ML program from its bytes alone, with its constants, and where each of them lies.
 
-Field numbers are those of ``Model.proto`` and ``MIL.proto``, which coremltools publishes. Only what an ML program
-needs is read, every position and size is checked before it is used, and numpy is not needed.
+Field numbers are those of ``MIL.proto``, which coremltools publishes. Only what an ML program needs is read, every
+position and size is checked before it is used, and numpy is not needed.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,8 +52,9 @@ class Value:
 class Constant:
     """A constant: its elements as little-endian bytes, and the byte range of its file that holds them.
 
-    Integers and booleans in the program itself are varints there, so that ``data`` may be longer than the range.
-    ``text`` holds a string instead. ``record`` is where a blob's 64-byte description begins, or None.
+    Integers and booleans in the program itself are varints there, so that ``data`` is not what lies there.
+    ``text`` holds a string instead. ``record`` is where a blob's 64-byte description begins, or None; ``scattered``
+    are the ranges of the elements where other bytes lie between them.
     """
 
     type: Type
@@ -64,17 +64,29 @@ class Constant:
     start: int
     end: int
     record: int | None = None
+    scattered: tuple[tuple[int, int], ...] = ()
+    varints: bool = False
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation; an argument is the name of an earlier value or a constant. ``blocks`` are nested programs."""
+    """One operation; an argument is the name of an earlier value or a constant. ``blocks`` are nested programs.
+
+    ``start`` and ``end`` are the byte range of its file that describes it.
+    """
 
     type: str
     inputs: Mapping[str, tuple[str | Constant, ...]]
     outputs: tuple[Value, ...]
     attributes: Mapping[str, Constant | None]
     blocks: tuple[tuple[Operation, ...], ...] = ()
+    start: int = 0
+    end: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its first result, for messages and labels."""
+        return self.outputs[0].name if self.outputs else self.type
 
 
 @dataclass(frozen=True)
@@ -86,78 +98,28 @@ class Function:
     operations: tuple[Operation, ...]
 
 
-@dataclass(frozen=True)
-class Package:
-    """What a package says: its ML program, and where its parts lie.
+def functions(files: Files, where: str, program: Message) -> Mapping[str, Function]:
+    """The functions of an ML program by name; its large constants are in others of ``files``.
 
-    Attributes:
-        manifest: path of ``Manifest.json`` in ``Files``.
-        model: path of the ML program.
-        functions: by name; the one that runs is ``main``.
-        metadata: user-defined, and description, author, licence and version where given.
-        asides: byte ranges of the ML program's file that are metadata.
-    """
-
-    manifest: str
-    model: str
-    functions: Mapping[str, Function]
-    metadata: Mapping[str, str]
-    asides: tuple[tuple[int, int], ...]
-
-
-def read(files: Files) -> Package:
-    """Parse the package in ``files``.
+    Args:
+        files: of the package.
+        where: the file that holds the program.
+        program: the message.
 
     Raises:
-        UserError: it is not a well-formed package with an ML program.
+        UserError: it is not well-formed.
     """
-    manifest = next((path for path in sorted(files) if PurePosixPath(path).name == "Manifest.json"), None)
-    if manifest is None:
-        where = min(files, default="the package")
-        raise UserError("not a Core ML package: it has no Manifest.json", where=where, fix="give the .mlpackage folder")
-    model = _root_item(files, manifest)
-    return _Reader(files, manifest, model).read()
-
-
-def _root_item(files: Files, manifest: str) -> str:
-    try:
-        entries = json.loads(files[manifest])
-        item = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
-        path = str(PurePosixPath(manifest).parent / "Data" / item)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        fix = "the package is corrupt: write it anew"
-        raise UserError("malformed: it names no root model", where=manifest, fix=fix) from error
-    if path not in files:
-        raise UserError(f"it names '{item}', which is not in the package", where=manifest, fix="copy the whole folder")
-    return path
+    reader = _Reader(files, where)
+    found = {name: reader.function(body) for name, body in program.mapping(2)}
+    require(bool(found), where, "its ML program has no functions")
+    return found
 
 
 class _Reader:
     """Reads the program's file; ``where`` names it in messages."""
 
-    def __init__(self, files: Files, manifest: str, model: str) -> None:
-        self.files, self.manifest, self.where = files, manifest, model
-        self.data = files[model]
-
-    def read(self) -> Package:
-        model = Message(self.data, 0, len(self.data), self.where)
-        program = model.message(502)
-        if program is None:
-            raise UserError("it holds no ML program", where=self.where, fix="convert it with convert_to='mlprogram'")
-        metadata: dict[str, str] = {}
-        asides = [(field.start, field.end) for field in program.all(4)]
-        for description in model.messages(2):
-            for field in description.all(100):
-                asides.append((field.start, field.end))
-                entries = Message(self.data, field.value, field.end, self.where)
-                for number, key in ((1, "description"), (2, "version"), (3, "author"), (4, "license")):
-                    if text := entries.text(number):
-                        metadata[key] = text
-                metadata.update({entry.text(1): entry.text(2) for entry in entries.messages(100)})
-        functions = {name: self.function(body) for name, body in program.mapping(2)}
-        if "main" not in functions:
-            raise UserError("its ML program has no function 'main'", where=self.where, fix="write the package anew")
-        return Package(self.manifest, self.where, functions, dict(sorted(metadata.items())), tuple(asides))
+    def __init__(self, files: Files, where: str) -> None:
+        self.files, self.where, self.data = files, where, files[where]
 
     def function(self, message: Message) -> Function:
         blocks = dict(message.mapping(3))
@@ -177,9 +139,10 @@ class _Reader:
 
     def operations(self, block: Message, depth: int) -> tuple[Operation, ...]:
         require(depth <= _MAX_DEPTH, self.where, "blocks are nested too deeply")
-        return tuple(self.operation(message, depth) for message in block.messages(3))
+        return tuple(self.operation(field, depth) for field in block.all(3))
 
-    def operation(self, message: Message, depth: int) -> Operation:
+    def operation(self, field: Field, depth: int) -> Operation:
+        message = Message(self.data, field.value, field.end, self.where)
         inputs: dict[str, tuple[str | Constant, ...]] = {}
         for parameter, argument in message.mapping(2):
             bindings: list[str | Constant] = []
@@ -194,12 +157,17 @@ class _Reader:
             outputs=tuple(self.named(value) for value in message.messages(3)),
             attributes={key: self.constant(value) for key, value in message.mapping(5)},
             blocks=tuple(self.operations(block, depth + 1) for block in message.messages(4)),
+            start=field.start,
+            end=field.end,
         )
 
     def named(self, message: Message) -> Value:
         return Value(message.text(1), self.type(message.message(2)))
 
     def type(self, message: Message | None) -> Type:
+        state = message.message(5) if message else None
+        if state is not None:
+            message = state.message(1)  # of the tensor that it keeps
         tensor = message.message(1) if message else None
         if tensor is None:
             return Type("", None)
@@ -244,7 +212,8 @@ class _Reader:
             numbers = [number for field in found for number in self.varints(field)]
             data = memoryview(_pack(kind.dtype, numbers, self.where))
         require(kind.size == len(data), self.where, f"a constant has {len(data)} bytes, its type {kind.size}")
-        return Constant(kind, data, "", self.where, start, end)
+        scattered = tuple((field.value, field.end) for field in found) if len(found) > 1 else ()
+        return Constant(kind, data, "", self.where, start, end, None, scattered, number not in _RAW)
 
     def varints(self, field: Field) -> Iterator[int]:
         if field.wire == VARINT:

@@ -19,6 +19,7 @@ from targets.base import Files, Runner
 from targets.coreml import mil
 from targets.coreml.arithmetic import OPERATIONS, evaluate
 from targets.coreml.package import NAMES
+from targets.coreml.specification import program
 
 _MAX_BYTES = 1 << 29  # of all values together; what declares more is no student
 # What numpy and the evaluator raise where arguments do not fit an operation.
@@ -31,7 +32,9 @@ def load(path: Path) -> Runner:
     Raises:
         UserError: it is no well-formed package, or its program has an operation that cannot be evaluated here.
     """
-    package = mil.read(_files(path))
+    package = program(_files(path))
+    if "main" not in package.functions:
+        raise UserError("its ML program has no function 'main': not checked", where=package.model)
     function = package.functions["main"]
     constants: dict[str, Any] = {}
     steps: list[mil.Operation] = []

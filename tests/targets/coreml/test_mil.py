@@ -9,6 +9,7 @@ import pytest
 
 from compile.errors import UserError
 from targets.coreml import mil, storage
+from targets.coreml.specification import program
 
 
 def parsed(files):
@@ -21,7 +22,7 @@ def parsed(files):
 
 def test_the_reader_agrees_with_coremltools_own_classes(student, lowered):
     files = lowered(student).files
-    spec, package = parsed(files), mil.read(files)
+    spec, package = parsed(files), program(files)
     (block,) = spec.mlProgram.functions["main"].block_specializations.values()
     main = package.functions["main"]
     assert main.outputs == tuple(block.outputs)
@@ -99,7 +100,7 @@ def test_coremltools_reads_our_weight_file(student, lowered, tmp_path):
     reader = libmilstoragepython._BlobStorageReader(str(tmp_path / "weight.bin"))
     blobs = [
         constant
-        for operation in mil.read(files).functions["main"].operations
+        for operation in program(files).functions["main"].operations
         for constant in operation.attributes.values()
         if constant is not None and constant.record is not None
     ]
@@ -129,7 +130,7 @@ WEIGHTS = f"{PACKAGE}/Data/com.apple.CoreML/weights/weight.bin"
         (lambda f: f.update({f"{PACKAGE}/Manifest.json": b"{}"}), "names no root model"),
         (lambda f: f.pop(MODEL), "names 'com.apple.CoreML/model.mlmodel', which is not in"),
         (lambda f: f.pop(WEIGHTS), "weights/weight.bin', which is not in the package"),
-        (lambda f: f.update({MODEL: b""}), "it holds no ML program"),
+        (lambda f: f.update({MODEL: b""}), "it holds no model of a known kind"),
         (lambda f: f.update({MODEL: f[MODEL][:-1]}), "malformed at byte"),
         (lambda f: f.update({WEIGHTS: f[WEIGHTS][:-1]}), "points outside"),
         (lambda f: f.update({WEIGHTS: b"\0" * 999}), "there is no record at byte 64"),
@@ -140,7 +141,7 @@ def test_broken_packages_are_one_line_errors(change, message, hub, lowered):
     files = dict(lowered(net.model(net.conv(net.input(1, 16, 40), 16, 16, (3,)))).files)
     change(files)
     with pytest.raises(UserError, match=re.escape(message)) as caught:
-        mil.read(files)
+        program(files)
     assert "\n" not in str(caught.value)
 
 
@@ -168,7 +169,7 @@ def test_programs_that_contradict_themselves_are_errors(change, message, hub, lo
     change(next(operation for operation in block.operations if operation.type == "conv"))
     files[next(name for name in files if name.endswith(".mlmodel"))] = spec.SerializeToString()
     if message is None:  # signed read as unsigned: the reader cannot know, the sizes agree
-        mil.read(files)
+        program(files)
         return
     with pytest.raises(UserError, match=message):
-        mil.read(files)
+        program(files)

@@ -13,6 +13,7 @@ from compile.model import PEAK, Model
 from targets.coreml import mil, run
 from targets.coreml.lower import lower
 from targets.coreml.precision import float32_nodes, narrows
+from targets.coreml.specification import program
 
 
 def reasons(model):
@@ -23,13 +24,13 @@ def reasons(model):
 def types_of(files):
     """The result types of each kind of operation in a package."""
     found = {}
-    for operation in mil.read(files).functions["main"].operations:
+    for operation in program(files).functions["main"].operations:
         found.setdefault(operation.type, set()).update(value.type.dtype for value in operation.outputs)
     return found
 
 
 def noted(artifact):
-    return json.loads(mil.read(artifact.files).metadata.get("phiz.float32", "{}"))
+    return json.loads(program(artifact.files).metadata.get("phiz.float32", "{}"))
 
 
 def test_int8_weights_make_it_float16_from_the_first_product_on(student_of, lowered):
@@ -125,10 +126,10 @@ def test_weights_of_both_precisions_are_stored_once(form, hub, quantize, referen
     y = net.op("Gemm", x, weight, loud, transB=1, transA=0, alpha=1.0, beta=1.0)
     model = quantize(net.model(y), "w8", feeds := net.feeds())
     artifact = lowered(model, form)
-    program = mil.read(artifact.files)
+    package = program(artifact.files)
     stored = {
         (constant.type.dtype, constant.start)
-        for operation in program.functions["main"].operations
+        for operation in package.functions["main"].operations
         for constant in (*operation.attributes.values(), *(a for given in operation.inputs.values() for a in given))
         if isinstance(constant, mil.Constant) and constant.type.shape == (32, 32)
     }
