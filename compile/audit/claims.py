@@ -70,12 +70,23 @@ def read(folder: Path) -> Claims:
             raise UserError(f"not a phiz build folder: it has no {MANIFEST}", where=str(folder), fix=_FIX)
         if path.stat().st_size > _MAX_BYTES:
             raise UserError("it is too large to be a manifest", where=str(path), fix=_FIX)
-        data = json.loads(path.read_bytes().decode("utf-8"))
+        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, where: str) -> Claims:
+    """The claims of a manifest's bytes.
+
+    Raises:
+        UserError: it is no JSON, or of another form.
+    """
+    try:
+        claims = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError("it is not JSON", where=str(path), fix="build it anew") from error
-    return _Reader(str(path)).claims(data)
+        raise UserError("it is not JSON", where=where, fix="build it anew") from error
+    return _Reader(where).claims(claims)
 
 
 class _Reader:

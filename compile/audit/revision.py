@@ -19,6 +19,7 @@ from compile.audit.folder import MAX_BYTES, MAX_FILES, resolve
 from compile.errors import UserError
 
 _SECONDS = 60.0  # for one question to git
+_PATH = 4096  # characters
 _REVISION = re.compile(r"[^\s:\-][^\s:]*")  # no option, and no `revision:path`
 _POINTER = re.compile(  # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-\S+ \S+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
@@ -80,8 +81,8 @@ class Revision:
         Raises:
             UserError: there are too many, or one is too large, a link or a submodule.
         """
-        if ".." in PurePosixPath(path).parts:
-            raise UserError(f"the path '{path}' leads out of the repository", where=self.name)
+        if ".." in PurePosixPath(path).parts or "\0" in path or len(path) > _PATH:
+            raise UserError(f"the path '{path[:_PATH]}' leads out of the repository", where=self.name)
         arguments = ("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit, "--", *([path] if path != "." else []))
         lines = _git(self.folder, *arguments).split(b"\0")[:-1]
         if len(lines) > MAX_FILES:
@@ -127,14 +128,14 @@ class Revision:
         return self.folder / os.fsdecode(_git(self.folder, "rev-parse", "--git-common-dir").rstrip(b"\n"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tree(Mapping[str, bytes]):
     """Files of an artefact at a revision, read when asked for, as ``folder.Folder`` does from disk."""
 
     revision: Revision
     base: str
     entries: Mapping[str, Entry]
-    _read: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _read: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -166,10 +167,7 @@ def find(folder: Path, text: str) -> Revision:
     place = resolve(folder)
     while not place.is_dir():  # what is compared may have been moved away
         place = place.parent
-    inside = _answer(place, "rev-parse", "--show-toplevel")
-    if inside is None:
-        raise UserError("it is in no git repository, so there is no revision to compare with", where=str(folder))
-    top = Path(inside)
+    top = Path(os.fsdecode(_git(place, "rev-parse", "--show-toplevel").rstrip(b"\n")))
     commit = _answer(top, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
     if commit is None:
         shallow = _answer(top, "rev-parse", "--is-shallow-repository") == "true"
@@ -191,14 +189,15 @@ def _answer(folder: Path, *arguments: str) -> str | None:
 def _git(folder: Path, *arguments: str) -> bytes:
     done = _run(folder, arguments)
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise UserError(f"git {arguments[0]} failed: {reason[-1]}", where=str(folder))
+        said = done.stderr.decode(errors="replace").splitlines()
+        reason = next((line for line in said if line.startswith("fatal: ")), " ".join(said)).removeprefix("fatal: ")
+        raise UserError(f"git {arguments[0]} fails: {reason}", where=str(folder))
     return done.stdout
 
 
 def _run(folder: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
-    command = ["git", "--literal-pathspecs", *arguments]
+    command = ["git", "--literal-pathspecs", "-c", "protocol.allow=never", *arguments]  # git before 2.45 may fetch
     try:
         return subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS
