@@ -124,7 +124,8 @@ class Dissection:
     The sections of each file are sorted, do not overlap and sum to the file's size; constants stored outside
     any section do not exist. ``unknown`` names what the bytes do not tell (an activation of dynamic shape, weights
     kept elsewhere): a budget over it cannot be passed. ``steps`` names the kernels, one for each step of the lifetimes;
-    ``alignment`` is what the target gives tensors in its arena, in bytes.
+    ``alignment`` is what the target gives tensors in its arena, in bytes. ``notes`` say what the sizes assume where
+    the runtime's ways are not known.
     """
 
     sizes: Mapping[str, int]
@@ -135,6 +136,7 @@ class Dissection:
     constants: tuple[Constant, ...] = ()
     steps: tuple[str, ...] = ()
     alignment: int = 64
+    notes: tuple[str, ...] = ()
 
 
 class Runner(Protocol):
