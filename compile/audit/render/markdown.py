@@ -1,0 +1,154 @@
+"""A report as GitHub-flavoured Markdown: the summary of a job, or a comment on a change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+
+from compile.audit.breakdown import breakdown, top
+from compile.audit.render.limits import nearest, origins
+from compile.audit.render.remarks import Level, Remark, of_row, remarks
+from compile.audit.render.words import brief, share, signed
+from compile.audit.report import Report, Row
+from compile.units import counted, short_size
+
+ROWS = 12  # of a table of layers
+FINDINGS = 50
+_UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+_SIGN = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.NOTE: "💡"}
+_MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$:!])|([@#])|(?<=www)(\.)")
+
+
+def render(report: Report) -> bytes:
+    """UTF-8; the verdict, the sizes, what fails, what grew, and the rest folded away."""
+    said = remarks(report)
+    blocks = [
+        _verdict(report),
+        _table(report),
+        *_listed(remark for remark in said if remark.level == Level.ERROR),
+        *_listed(remark for remark in said if remark.level == Level.WARNING),
+        *(block for row in report.rows for block in _growth(row)),
+        *_findings(report),
+        *_bytes(report),
+        *_limits(report),
+    ]
+    return ("\n\n".join(blocks) + "\n").encode()
+
+
+def plain(text: str) -> str:
+    """``text`` without meaning to Markdown, HTML, or GitHub, which would mention ``@people`` and link ``#1``."""
+
+    def escaped(match: re.Match[str]) -> str:
+        sign, reference, dot = match.groups()
+        return f"{reference}&#8203;" if reference else rf"\{sign or dot}"
+
+    return _MEANING.sub(escaped, text)
+
+
+def _verdict(report: Report) -> str:
+    name = plain(brief(report.name))
+    failing = sum(bool(row.failures) for row in report.rows)
+    if failing:
+        return f"## {_SIGN[Level.ERROR]} {name}: {failing} of {counted(len(report.rows), 'artefact')} fail the audit"
+    held = "within its limits" if any(row.checks for row in report.rows) else "no limit is set"
+    return f"## ✅ {name}: {held}"
+
+
+def _table(report: Report) -> str:
+    """Columns that have something in any row."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "file": lambda row: _size(row, "file"),
+        "download": lambda row: _size(row, "download"),
+        "brotli": lambda row: _size(row, "brotli"),
+        "weights": lambda row: _size(row, "weights"),
+        "activations": lambda row: _size(row, "activations"),
+        "footprint": lambda row: _size(row, "footprint"),
+        "measured": lambda row: _size(row, "measured"),
+        "SQNR": lambda row: _UNKNOWN if row.parity.sqnr_db is None else f"{row.parity.sqnr_db:.1f} dB",
+    }
+    cells = {name: [cell(row) for row in report.rows] for name, cell in columns.items()}
+    shown = {name: column for name, column in cells.items() if set(column) - {_UNKNOWN}}
+    rows = [
+        (_artefact(row), *(column[index] for column in shown.values()), "❌ fail" if row.failures else "✅ pass")
+        for index, row in enumerate(report.rows)
+    ]
+    return _grid(("artefact", *shown, "verdict"), rows)
+
+
+def _artefact(row: Row) -> str:
+    return f"**{plain(brief(row.target, 60))}**<br><sub>{plain(brief(row.path, 120))}</sub>"
+
+
+def _size(row: Row, metric: str) -> str:
+    size = row.sizes.metric(metric) if row.sizes else None
+    return _UNKNOWN if size is None else f"{short_size(size)}<br><sub>{size:,}</sub>"
+
+
+def _listed(said: Iterator[Remark]) -> Iterator[str]:
+    """One list."""
+    lines = [
+        f"- {_SIGN[remark.level]} **{plain(brief(remark.row.target, 60))}**: {plain(remark.sentence)}"
+        for remark in said
+    ]
+    if lines:
+        yield "\n".join([*lines[:FINDINGS], *([f"- and {len(lines) - FINDINGS} more"] * (len(lines) > FINDINGS))])
+
+
+def _growth(row: Row) -> Iterator[str]:
+    """Against the baseline: metrics, and the layers behind them."""
+    found = row.difference
+    if found is None:
+        return
+    target, old = plain(brief(row.target, 60)), plain(brief(found.old))
+    metrics = [
+        (name, f"{before:,}", f"{after:,}", signed(after - before))
+        for name, (before, after) in found.metrics.items()
+        if before is not None and after is not None
+    ]
+    stale = f"\n\n{_SIGN[Level.WARNING]} {plain(brief(found.stale, 1_000))}" if found.stale else ""
+    yield f"### {target} against {old}{stale}"
+    yield _grid(("bytes", "before", "after", "change"), metrics)
+    changes = [
+        (plain(brief(change.label, 120)), f"{change.old:,}", f"{change.new:,}", signed(change.new - change.old))
+        for change in found.changes.get("layer", ())[:ROWS]
+    ]
+    if changes:
+        yield _folded("What changed, by layer", _grid(("layer", "before", "after", "change"), changes))
+
+
+def _findings(report: Report) -> Iterator[str]:
+    """Those that are too small to be warned of."""
+    notes = [remark for row in report.rows for remark in of_row(row) if remark.level == Level.NOTE]
+    for block in _listed(iter(notes)):
+        yield _folded(f"{counted(len(notes), 'smaller finding')}", block)
+
+
+def _bytes(report: Report) -> Iterator[str]:
+    for row in report.rows:
+        if row.dissection is None or row.sizes is None:
+            continue
+        blocks = []
+        for by in ("section", "layer"):
+            shares = top(breakdown(row.dissection, by), ROWS)
+            lines = [(plain(brief(s.label, 120)), f"{s.size:,}", share(s.size, row.sizes.file)) for s in shares]
+            blocks.append(_grid((by, "bytes", "share"), lines))
+        yield _folded(f"Bytes of {escape(brief(row.target, 60))}", "\n\n".join(blocks))
+
+
+def _limits(report: Report) -> Iterator[str]:
+    lines = [f"- {plain(limit.text)}" for limit in nearest(report)]
+    if lines:
+        yield _folded("Limits, and what is nearest to each", "\n".join(lines))
+    yield plain(origins(report))
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; all but the first column to the right."""
+    rule = [":--", *["--:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _folded(summary: str, body: str) -> str:
+    """Markdown needs the empty lines; there is none in ``summary``."""
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
