@@ -11,8 +11,8 @@ from compile.audit.sizes import METRICS
 from targets.base import Dissection
 
 if TYPE_CHECKING:  # a row holds its difference
-    from compile.audit.baseline import Old
     from compile.audit.report import Row
+    from compile.audit.stored import Old
 
 COMMON = ("section",)  # of breakdown.BY: what files of two formats can be compared by
 _OTHER_FORMAT = "it is of another format, where layers, operators and dtypes have other names: compared by section only"

@@ -156,14 +156,24 @@ class Tree(Mapping[str, bytes]):
         return self._read[name]
 
 
+def checked(text: str) -> str:
+    """``text``, if it can be a revision.
+
+    Raises:
+        UserError: it cannot, or git would take it for something else.
+    """
+    if not _REVISION.fullmatch(text):
+        raise UserError(f"'{text}' is not a revision", where="git", fix="write for example git:main")
+    return text
+
+
 def find(folder: Path, text: str) -> Revision:
     """The revision ``text`` of the repository that ``folder`` is in.
 
     Raises:
         UserError: git is not installed, ``folder`` is in no repository, or there is no such revision.
     """
-    if not _REVISION.fullmatch(text):
-        raise UserError(f"'{text}' is not a revision", where="git", fix="write for example git:main")
+    checked(text)
     place = resolve(folder)
     while not place.is_dir():  # what is compared may have been moved away
         place = place.parent
