@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compile.audit import claims
 from compile.audit.budget import Budget, Check
 from compile.audit.difference import Difference
 from compile.audit.findings.finding import Finding
+from compile.audit.library import Library
+from compile.audit.measured import Measured
 from compile.audit.sizes import Sizes
 from compile.memory import Plan
 from targets.base import Dissection
@@ -31,6 +34,8 @@ class Row:
         difference: from its baseline; None without one.
         notes: what people should know and no gate asks for, such as what was not measured and why.
         folder: that ``path`` is relative to, as the user named it; for annotations, never for what is kept.
+        measured: in its own runtime; None where it was not asked for, or could not be.
+        missing: why a metric, or ``growth``, is not known, and what to do about it, by name.
     """
 
     target: str
@@ -46,6 +51,15 @@ class Row:
     difference: Difference | None = None
     notes: tuple[str, ...] = ()
     folder: str = ""
+    measured: Measured | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def why(self, metric: str) -> str:
+        """Why a metric, or ``growth``, is not known, and what to do about it."""
+        if metric in self.missing or self.sizes is None or not self.sizes.unknown:
+            return self.missing.get(metric, "it was not computed")
+        others = f" and {len(self.sizes.unknown) - 1} more" if len(self.sizes.unknown) > 1 else ""
+        return f"{self.sizes.unknown[0]}{others}"
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -61,11 +75,13 @@ class Report:
         name: of what was audited.
         rows: one an artefact.
         budgets: that were applied; empty when there is none.
+        library: of the runtime, as the user gave it: a number beside the others, for it is paid once for all models.
     """
 
     name: str
     rows: tuple[Row, ...]
     budgets: tuple[Budget, ...] = ()
+    library: Library | None = None
 
     @property
     def failures(self) -> tuple[str, ...]:

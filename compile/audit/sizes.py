@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compile.memory import Plan, check, plan
 from targets.base import Dissection, Files, Kind
 
+DEFLATE, BROTLI = 6, 6  # levels, as servers compress; the same always, or sizes could not be compared
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
 METRICS = ("file", "download", "brotli", "weights", "activations", "footprint", "measured")
 _OF_ACTIVATIONS = ("activations", "footprint")
@@ -19,12 +20,12 @@ class Sizes:
 
     Attributes:
         file: on disk.
-        download: compressed with deflate, file by file.
+        download: compressed with deflate of level ``DEFLATE``, file by file.
         weights: constants and quantisation parameters while loaded.
         activations: an arena that holds every activation while it lives.
         bound: what any such arena needs at least.
         unknown: what the artefact does not tell, so that ``weights`` and ``activations`` are too low.
-        brotli: compressed with brotli, file by file; None where it was not computed.
+        brotli: compressed with brotli of quality ``BROTLI``, file by file; None where it was not computed.
         measured: growth of a fresh process that loads and runs the artefact; None where it was not measured.
     """
 
@@ -46,21 +47,26 @@ class Sizes:
         """One of ``METRICS``; None where it is not known, for unknown is not a pass."""
         if name in _OF_ACTIVATIONS and self.unknown:
             return None
+        if any(entry.startswith("the weights") for entry in self.unknown):  # they are elsewhere, and weigh something
+            return None
         value: int | None = getattr(self, name)
         return value
 
 
 def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
     """The sizes of a dissected artefact whose bytes are ``files``, and the arena that its activations were given."""
+    import brotli
+
     arena = plan(dissection.lifetimes, dissection.alignment)
     check(arena, dissection.lifetimes)
     constants = (section for section in dissection.sections if section.kind in RESIDENT)
     found = Sizes(
         file=sum(dissection.sizes.values()),
-        download=sum(len(zlib.compress(files[name], 9)) for name in dissection.sizes),
+        download=sum(len(zlib.compress(files[name], DEFLATE)) for name in dissection.sizes),
         weights=sum(s.end - s.start if s.resident is None else s.resident for s in constants),
         activations=arena.size,
         bound=arena.bound,
         unknown=dissection.unknown,
+        brotli=sum(len(brotli.compress(files[name], quality=BROTLI)) for name in dissection.sizes),
     )
     return found, arena
