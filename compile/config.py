@@ -1,4 +1,7 @@
-"""``phiz.toml`` becomes frozen dataclasses; sizes and decibels are written as people write them."""
+"""``phiz.toml`` becomes frozen dataclasses; sizes and decibels are written as people write them.
+
+The same tables may stand in ``pyproject.toml`` below ``[tool.phiz]``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compile import budgets
+from compile.audit.budget import Budget
 from compile.errors import UserError
+from compile.tables import LIST, SWITCH, TEXT, choose, strings, table, tables
 from compile.units import parse_size
 
 if sys.version_info >= (3, 11):
@@ -19,6 +25,7 @@ else:
     import tomli as tomllib
 
 NAME = "phiz.toml"
+PROJECT = "pyproject.toml"
 MAX_WINDOWS = 65_536
 
 
@@ -55,6 +62,7 @@ class Config:
         bias_correction: whether biases take back what rounding shifts.
         max_steps: quantisation steps between targets; None for the built-in limits.
         builds: in the order of the file.
+        budgets: likewise.
     """
 
     folder: Path
@@ -68,25 +76,50 @@ class Config:
     bias_correction: bool = True
     max_steps: float | None = None
     builds: tuple[BuildConfig, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
-_TEXT, _LIST, _SWITCH = (str,), (list,), (bool,)
 _KNOWN: Mapping[str, Mapping[str, tuple[type, ...]]] = {
-    "model": {"path": _TEXT},
-    "calibrate": {"audio": (str, list), "windows": (int,), "ranges": _TEXT},
-    "quantize": {"scheme": _TEXT, "rules": _LIST, "min_sqnr": _TEXT, "bias_correction": _SWITCH},
+    "model": {"path": TEXT},
+    "calibrate": {"audio": (str, list), "windows": (int,), "ranges": TEXT},
+    "quantize": {"scheme": TEXT, "rules": LIST, "min_sqnr": TEXT, "bias_correction": SWITCH},
     "parity": {"max_steps": (int, float)},
 }
-_BUILD: Mapping[str, tuple[type, ...]] = {"targets": _LIST, "footprint": _TEXT, "file": _TEXT}
-_WORDS = {str: "text in quotes", list: "a list in []", int: "a whole number", float: "a number", bool: "true or false"}
+_BUILD: Mapping[str, tuple[type, ...]] = {"targets": LIST, "footprint": TEXT, "file": TEXT}
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file.
+    """Read a configuration file: a ``phiz.toml`` by any name, or a ``pyproject.toml``.
 
     Raises:
         UserError: unreadable, not TOML, an unknown table or key (lists the known), a value of the wrong kind.
     """
+    data = _parse(path)
+    if path.name != PROJECT:
+        return _read(data, path)
+    if not in_project(data):
+        raise UserError("it has no table [tool.phiz]", where=str(path), fix=f"write one, or a {NAME}")
+    return _read(tables(data["tool"]["phiz"], f"{path}, [tool.phiz]"), path, "tool.phiz.")
+
+
+def discover(folder: Path) -> Path | None:
+    """The configuration in ``folder``: its phiz.toml, else its pyproject.toml if that speaks of phiz; None if neither.
+
+    Raises:
+        UserError: the pyproject.toml cannot be read.
+    """
+    if (folder / NAME).exists():
+        return folder / NAME
+    project = folder / PROJECT
+    return project if project.exists() and in_project(_parse(project)) else None
+
+
+def in_project(data: Mapping[str, Any]) -> bool:
+    """Whether a pyproject.toml has the table ``[tool.phiz]``."""
+    return isinstance(data.get("tool"), dict) and "phiz" in data["tool"]
+
+
+def _parse(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -94,39 +127,41 @@ def load(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise UserError("is not UTF-8 text", where=str(path)) from error
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"is not TOML: {error}", where=str(path)) from error
-    return _read(data, path)
 
 
-def _read(data: Mapping[str, Any], path: Path) -> Config:
-    for table in data:
-        if table not in (*_KNOWN, "build"):
+def _read(data: Mapping[str, Any], path: Path, prefix: str = "") -> Config:
+    for name in data:
+        if name not in (*_KNOWN, "build", "budget"):
             raise UserError(
-                f"unknown table [{table}]", where=str(path), fix=f"known are: {', '.join((*_KNOWN, 'build'))}"
+                f"unknown table [{prefix}{name}]", where=str(path), fix=choose(name, (*_KNOWN, "build", "budget"))
             )
-    tables = {name: _table(data.get(name, {}), known, f"{path}, [{name}]") for name, known in _KNOWN.items()}
-    calibrate, quantize = tables["calibrate"], tables["quantize"]
+
+    def place(name: str) -> str:
+        return f"{path}, [{prefix}{name}]"
+
+    found = {name: table(data.get(name, {}), known, place(name)) for name, known in _KNOWN.items()}
+    calibrate, quantize = found["calibrate"], found["quantize"]
     audio = calibrate.get("audio", [])
-    windows = check_windows(calibrate.get("windows", Config.windows), f"{path}, [calibrate] windows")
-    steps = tables["parity"].get("max_steps")
-    builds = data.get("build", {})
-    if not isinstance(builds, dict):
-        raise UserError("[build] holds tables, one a build: [build.mobile]", where=str(path))
-    where = f"{path}, [quantize] min_sqnr"
+    windows = check_windows(calibrate.get("windows", Config.windows), f"{place('calibrate')} windows")
+    steps = found["parity"].get("max_steps")
+    builds = tables(data.get("build", {}), place("build"))
+    where = f"{place('quantize')} min_sqnr"
     return Config(
         folder=path.parent,
-        model=tables["model"].get("path", ""),
-        audio=(audio,) if isinstance(audio, str) else _strings(audio, f"{path}, [calibrate] audio"),
+        model=found["model"].get("path", ""),
+        audio=(audio,) if isinstance(audio, str) else strings(audio, f"{place('calibrate')} audio"),
         windows=windows,
         ranges=calibrate.get("ranges", Config.ranges),
         scheme=quantize.get("scheme", Config.scheme),
-        rules=_strings(quantize.get("rules", []), f"{path}, [quantize] rules"),
+        rules=strings(quantize.get("rules", []), f"{place('quantize')} rules"),
         min_sqnr=parse_decibel(quantize["min_sqnr"], where) if "min_sqnr" in quantize else None,
         bias_correction=quantize.get("bias_correction", Config.bias_correction),
-        max_steps=None if steps is None else check_steps(steps, f"{path}, [parity] max_steps"),
-        builds=tuple(_build(name, table, path) for name, table in builds.items()),
+        max_steps=None if steps is None else check_steps(steps, f"{place('parity')} max_steps"),
+        builds=tuple(_build(name, entries, place(f"build.{name}")) for name, entries in builds.items()),
+        budgets=budgets.read(data.get("budget", {}), str(path), prefix),
     )
 
 
@@ -164,33 +199,14 @@ def check_steps(steps: float, where: str) -> float:
     return steps
 
 
-def _build(name: str, table: object, path: Path) -> BuildConfig:
-    where = f"{path}, [build.{name}]"
+def _build(name: str, data: object, where: str) -> BuildConfig:
     if not re.fullmatch(r"[\w][\w.-]*", name) or name.endswith(".rejected"):  # that is where rejected builds go
         raise UserError(f"'{name}' cannot name a folder", where=where)
-    entries = _table(table, _BUILD, where)
-    targets = _strings(entries.get("targets", []), f"{where} targets")
+    entries = table(data, _BUILD, where)
+    targets = strings(entries.get("targets", []), f"{where} targets")
     if not targets:
         raise UserError("it names no targets", where=where, fix='write for example: targets = ["tflite"]')
     caps = {
         key: parse_size(entries[key], f"{where} {key}") if key in entries else None for key in ("footprint", "file")
     }
     return BuildConfig(name, tuple(dict.fromkeys(targets)), caps["footprint"], caps["file"])
-
-
-def _table(table: object, known: Mapping[str, tuple[type, ...]], where: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise UserError("is not a table", where=where)
-    for key, value in table.items():
-        if key not in known:
-            raise UserError(f"unknown key '{key}'", where=where, fix=f"known are: {', '.join(known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool) != (bool in known[key]):
-            wanted = " or ".join(_WORDS[kind] for kind in known[key])
-            raise UserError(f"'{key}' is {type(value).__name__} {value!r}", where=where, fix=f"write {wanted}")
-    return table
-
-
-def _strings(values: object, where: str) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise UserError("is not a list of strings", where=where)
-    return tuple(values)

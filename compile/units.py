@@ -8,6 +8,7 @@ from compile.errors import UserError
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]*)\s*")
+_SHARE = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,9})?)\s*%\s*")
 
 
 def parse_size(text: str, where: str = "") -> int:
@@ -37,6 +38,28 @@ def parse_size(text: str, where: str = "") -> int:
             f"the size '{text}' is not a whole number of bytes", where=where, fix="round it, or write it in B"
         )
     return size
+
+
+def parse_share(text: str, where: str = "") -> float:
+    """``"2 %"`` as 0.02.
+
+    Raises:
+        UserError: not a number of per cent.
+    """
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise UserError(f"'{text}' is not a share", where=where, fix="write for example: 2 %")
+    from decimal import Decimal  # so that a share is the float nearest to what was written
+
+    return float(Decimal(match.group(1)) / 100)
+
+
+def format_share(share: float) -> str:
+    """``0.02`` as ``2 %``, in as many digits as it has."""
+    from decimal import Decimal
+
+    text = f"{Decimal(str(share)) * 100:f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
 def counted(number: int, noun: str) -> str:

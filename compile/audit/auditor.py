@@ -1,4 +1,4 @@
-"""The verdict on a build folder or a single artefact, from its bytes alone.
+"""The verdict on build folders and single artefacts, from their bytes alone.
 
 The manifest says what to look at and how parity came out; sizes and digests are computed anew, and an artefact that is
 not what the manifest says fails.
@@ -7,78 +7,189 @@ not what the manifest says fails.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os.path import relpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compile.audit import claims
 from compile.audit.budget import Budget, caps, judge
+from compile.audit.difference import difference
 from compile.audit.findings.search import search
 from compile.audit.folder import Folder, names_of, resolve
 from compile.audit.formats import FORMATS, Format, by_suffix, of_target
 from compile.audit.report import Report, Row
+from compile.audit.scope import Scope, common
 from compile.audit.sizes import sizes
 from compile.errors import UserError
+from compile.units import counted
+
+if TYPE_CHECKING:
+    from compile.audit.baseline import Baseline
+
+_NO_BASELINE = 'there is no baseline: give --baseline, or write into the budget: baseline = "git:origin/main"'
+_NOT_IN_BASELINE = "the baseline has no such artefact"
 
 
-def audit(path: Path, budgets: tuple[Budget, ...] = ()) -> Report:
+def audit(path: Path, budgets: tuple[Budget, ...] = (), *, baseline: str = "", measure: bool = False) -> Report:
     """Audit a build folder, or one artefact (a file or a package).
 
     Args:
         path: of either.
         budgets: to hold it to; without any, that of the build's manifest.
+        baseline: what to compare with, instead of what the budgets say; empty for that.
+        measure: run every artefact in a fresh process and measure its growth.
 
     Raises:
         UserError: there is nothing at ``path``, it is neither a build folder nor an artefact, or a single artefact is
             malformed. (In a build, a malformed artefact is a row that fails.)
     """
-    place = resolve(path)  # a link that the user names is followed; links inside may not leave its folder
-    if not place.exists():
-        raise UserError("there is no such file or folder", where=str(path))
-    if place.is_dir() and path.suffix not in {known.suffix for known in FORMATS}:
-        return _build(path, budgets)
-    known = by_suffix(path)
-    files = Folder(place.parent, names_of(place.parent, place.name))
-    if not files:
-        raise UserError("it is empty, or no file", where=str(path))
-    return Report(path.name, (_examined(known, known.name, path.name, files, budgets),), budgets)
+    return Auditor(Scope(budgets), baseline, measure).audit((path,))
 
 
-def _build(folder: Path, budgets: tuple[Budget, ...]) -> Report:
-    manifest = claims.read(folder)
-    if not any(budget.limits for budget in budgets):
+@dataclass(frozen=True)
+class _Subject:
+    """A build folder or an artefact, its rows, and the budgets that they were held to."""
+
+    name: str
+    rows: tuple[Row, ...]
+    budgets: tuple[Budget, ...]
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """What to audit by.
+
+    Attributes:
+        scope: the budgets; where none of them holds for an artefact of a build, the manifest's own does.
+        baseline: what to compare with, relative to the working folder; empty for what each budget says.
+        measure: run every artefact in a fresh process and measure its growth.
+    """
+
+    scope: Scope
+    baseline: str = ""
+    measure: bool = False
+    _baselines: dict[str, Baseline] = field(default_factory=dict, repr=False)
+
+    def audit(self, paths: Sequence[Path]) -> Report:
+        """One report on build folders and artefacts that a user named; what cannot be read is bad input.
+
+        Raises:
+            UserError: as :func:`audit`.
+        """
+        return _report([self._subject(path) for path in paths])
+
+    def audit_named(self) -> Report:
+        """One report on everything that the budgets name; what is missing or cannot be read is a row that fails.
+
+        Raises:
+            UserError: they name nothing, or something that is neither a build folder nor an artefact.
+        """
+        return _report([self._subject_or_failure(path) for path in self.scope.paths()])
+
+    def _subject(self, path: Path) -> _Subject:
+        place = resolve(path)  # a link that the user names is followed; links inside may not leave its folder
+        if not place.exists():
+            raise UserError("there is no such file or folder", where=str(path))
+        if place.is_dir() and path.suffix not in {known.suffix for known in FORMATS}:
+            return self._build(path)
+        known = by_suffix(path)
+        files = Folder(place.parent, names_of(place.parent, place.name))
+        if not files:
+            raise UserError("it is empty, or no file", where=str(path))
+        budgets = self.scope.of(path)
+        row = self._examined(Row(known.name, path.name, None, folder=str(path.parent)), known, files, budgets)
+        return _Subject(path.name, (self._judged(row, budgets),), budgets)
+
+    def _subject_or_failure(self, path: Path) -> _Subject:
+        try:
+            return self._subject(path)
+        except UserError as error:
+            target = by_suffix(path).name if path.suffix else path.name
+            budgets = self.scope.of(path)
+            reason = str(error) if path.exists() else f"'{path.name}' is missing"
+            row = Row(target, path.name, None, reasons=(reason,), folder=str(path.parent))
+            return _Subject(path.name, (self._judged(row, budgets),), budgets)
+
+    def _build(self, folder: Path) -> _Subject:
+        manifest = claims.read(folder)
         own = caps(manifest.budget, f"the budget in {claims.MANIFEST}")
-        budgets = (own,) if own.limits else ()
-    rows = tuple(_row(folder, artefact, manifest, budgets) for artefact in manifest.artefacts)
-    return Report(manifest.name, rows, budgets)
+        rows: list[Row] = []
+        applied: list[Budget] = []
+        for artefact in manifest.artefacts:
+            budgets = self.scope.of(folder / artefact.path) or (() if own.empty else (own,))
+            rows.append(self._artefact(folder, artefact, manifest, budgets))
+            applied += (budget for budget in budgets if budget not in applied)
+        return _Subject(manifest.name, tuple(rows), tuple(applied))
+
+    def _artefact(
+        self, folder: Path, artefact: claims.Artefact, manifest: claims.Claims, budgets: tuple[Budget, ...]
+    ) -> Row:
+        parity = manifest.parity.get(artefact.target, claims.Parity())
+        reasons = list(parity.failures)  # an artefact that was rejected when it was built stays rejected
+        row = Row(artefact.target, artefact.path, None, folder=str(folder))
+        try:
+            files = Folder(folder, names_of(folder, artefact.path))
+            reasons += _differences(files, artefact)
+            if files:
+                known = of_target(artefact.target)
+                if known is None:
+                    raise UserError(f"unknown target '{artefact.target}'", where=artefact.path)
+                row = self._examined(row, known, files, budgets)
+                reasons += _strangers(row, artefact, files)
+        except UserError as error:
+            reasons.append(str(error))
+        ratio = row.sizes.file / artefact.minimum if row.sizes and artefact.minimum else None
+        return self._judged(replace(row, ratio=ratio, parity=parity, reasons=tuple(reasons)), budgets)
+
+    def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...]) -> Row:
+        """What the bytes of one artefact say."""
+        dissection = known.dissect(files)
+        measured, arena = sizes(dissection, files)
+        asked = next((budget.dtype for budget in budgets if budget.dtype), "")
+        findings = search(dissection, files, asked)
+        return replace(row, sizes=measured, findings=findings, dissection=dissection, arena=arena)
+
+    def _judged(self, row: Row, budgets: tuple[Budget, ...]) -> Row:
+        """What the budgets say of it, each over its own baseline; the first baseline is the one that is shown."""
+        compared = [(budget, self._compared(row, budget.baseline)) for budget in budgets]
+        checks = tuple(check for budget, against in compared for check in judge(budget, against))
+        shown = [self._compared(row, ""), *(against for _, against in compared)]
+        found = next((against for against in shown if against.difference), row)
+        return replace(row, checks=checks, difference=found.difference)
+
+    def _compared(self, row: Row, spec: str) -> Row:
+        """``row`` with its difference from a baseline of the configuration, unless the flag names another."""
+        from compile.audit import baseline
+
+        spec, folder = (self.baseline, Path()) if self.baseline else (spec, self.scope.folder)
+        if not spec:
+            return replace(row, missing={**row.missing, "growth": _NO_BASELINE})
+        if spec not in self._baselines:
+            self._baselines[spec] = baseline.read(spec, folder)
+        try:
+            old = self._baselines[spec].of(row)
+        except UserError as error:
+            return replace(row, missing={**row.missing, "growth": str(error)})
+        if old is None:
+            return replace(row, missing={**row.missing, "growth": _NOT_IN_BASELINE})
+        return replace(row, difference=difference(row, old))
 
 
-def _row(folder: Path, artefact: claims.Artefact, manifest: claims.Claims, budgets: tuple[Budget, ...]) -> Row:
-    parity = manifest.parity.get(artefact.target, claims.Parity())
-    reasons = list(parity.failures)  # an artefact that was rejected when it was built stays rejected
-    row = Row(artefact.target, artefact.path, None)
-    try:
-        files = Folder(folder, names_of(folder, artefact.path))
-        reasons += _differences(files, artefact)
-        if files:
-            known = of_target(artefact.target)
-            if known is None:
-                raise UserError(f"unknown target '{artefact.target}'", where=artefact.path)
-            row = _examined(known, artefact.target, artefact.path, files, budgets)
-            reasons += _strangers(row, artefact, files)
-    except UserError as error:
-        reasons.append(str(error))
-    ratio = row.sizes.file / artefact.minimum if row.sizes and artefact.minimum else None
-    return replace(row, ratio=ratio, parity=parity, reasons=tuple(reasons))
-
-
-def _examined(known: Format, target: str, path: str, files: Folder, budgets: tuple[Budget, ...]) -> Row:
-    """What the bytes of one artefact say."""
-    dissection = known.dissect(files)
-    measured, arena = sizes(dissection, files)
-    checks = tuple(check for budget in budgets for check in judge(budget, measured))
-    findings = search(dissection, files)
-    return Row(target, path, measured, checks=checks, findings=findings, dissection=dissection, arena=arena)
+def _report(subjects: Sequence[_Subject]) -> Report:
+    """One report; the paths of several subjects start at the folder that all are in."""
+    budgets: list[Budget] = []
+    for subject in subjects:
+        budgets += (budget for budget in subject.budgets if budget not in budgets)
+    rows = [row for subject in subjects for row in subject.rows]
+    if len(subjects) == 1:
+        return Report(subjects[0].name, tuple(rows), tuple(budgets))
+    base = common([Path(row.folder) for row in rows])
+    rows = [
+        replace(row, path=Path(relpath(Path(row.folder, row.path), base)).as_posix(), folder=str(base)) for row in rows
+    ]
+    return Report(counted(len(rows), "artefact"), tuple(rows), tuple(budgets))
 
 
 def _strangers(row: Row, artefact: claims.Artefact, files: Folder) -> Iterator[str]:

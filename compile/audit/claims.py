@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compile.audit.sizes import METRICS
 from compile.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -102,6 +103,8 @@ class _Reader:
             raise self.wrong("artifacts", "at least one artefact")
         parity = self.table(top.get("parity", {}), "parity")
         budget = self.table(top.get("budget", {}), "budget")
+        if strange := sorted(budget.keys() - set(METRICS)):
+            raise self.wrong(f"budget.{strange[0]}", f"one of {', '.join(METRICS)}")
         return Claims(
             name=self.text(top.get("name"), "name"),
             artefacts=tuple(self.artefact(target, artefacts[target]) for target in sorted(artefacts)),
