@@ -1,0 +1,89 @@
+"""Every limit as a bar: what was found, where the limit is, from where on it warns, and whom to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compile.audit.budget import Check, Status
+from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.report import Report, Row
+from compile.units import format_size, short_size
+
+SIGNS: Mapping[Status, str] = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.UNKNOWN: "?"}
+_WORDS: Mapping[Status, str] = {
+    Status.PASS: "holds",
+    Status.WARN: "nearly reached",
+    Status.FAIL: "exceeded",
+    Status.UNKNOWN: "unknown",
+}
+
+
+def bars(report: Report) -> Markup:
+    """The limits of every artefact; those that fail for other reasons say so above theirs."""
+    warns = {budget.name: budget.warn for budget in report.budgets}
+    shown = join(_artefact(row, warns) for row in report.rows if row.checks or row.reasons)
+    if shown:
+        return tag("div", shown, class_="budgets")
+    return tag("p", "No limit is set. Give one with ", tag("code", "--cap 3.4MB"), ", or in ", tag("code", "phiz.toml"))
+
+
+def _artefact(row: Row, warns: Mapping[str, float | None]) -> Markup:
+    reasons = join(tag("p", tag("b", "✗ "), reason, class_="reason") for reason in row.reasons)
+    limits = join(tag("li", _bar(check, warns.get(check.budget))) for check in row.checks)
+    bars = tag("ul", limits) if limits else limits
+    return tag("div", tag("h3", elide(row.target, 60)), reasons, bars)
+
+
+def _bar(check: Check, warn: float | None) -> Markup:
+    name = f"{check.subject} · {check.budget}" if check.budget else check.subject
+    word = f"{SIGNS[check.status]} {_WORDS[check.status]}"
+    head = tag(
+        "p",
+        tag("b", elide(name, 60)),
+        tag("span", _figures(check), class_="figures"),
+        tag("span", word, class_=f"word {check.status.value}"),
+        class_="head",
+    )
+    detail = check.detail if check.status is not Status.PASS else ""
+    says = tag("p", _sentence(detail), class_="detail") if detail else ""
+    ask = tag("p", check.message, class_="ask") if check.message and check.status is not Status.PASS else ""
+    origin = tag("p", f"set by {check.origin}", class_="origin")
+    return join((head, _track(check, warn), says, ask, origin))
+
+
+def _figures(check: Check) -> str:
+    if check.measured is None:
+        return "not known" if check.limit is None else f"not known, of {short_size(check.limit)}"
+    if check.limit is None:
+        return short_size(check.measured)
+    share = f" · {100 * check.measured / check.limit:.1f} %" if check.limit else ""
+    found, limit = short_size(check.measured), short_size(check.limit)
+    if found == limit and check.measured != check.limit:  # rounding hides what it is about
+        found, limit = f"{check.measured:,}", f"{check.limit:,} bytes"
+    return f"{found} of {limit}{share}"
+
+
+def _track(check: Check, warn: float | None) -> Markup:
+    """The bar itself, drawn to 1.06 of the larger of limit and measure so that the limit is never at the edge."""
+    label = f"{check.subject}: {_figures(check)}, {_WORDS[check.status]}"
+    if check.measured is None or check.limit is None:
+        return tag("div", class_="track void", role="img", aria_label=label)
+    scale = 1.06 * max(check.measured, check.limit, 1)
+    within, over = min(check.measured, check.limit) / scale, max(0, check.measured - check.limit) / scale
+    at = check.limit / scale
+    parts = [tag("i", class_=f"fill {check.status.value}", style=f"width:{_percent(within)}")]
+    if over:
+        parts.append(tag("i", class_="over", style=f"left:{_percent(at)};width:{_percent(over)}"))
+    if warn is not None and 0 < warn < 1:
+        mark = f"warns from {format_size(int(check.limit * warn))}"
+        parts.append(tag("i", class_="mark", style=f"left:{_percent(at * warn)}", title=mark))
+    parts.append(tag("i", class_="limit", style=f"left:{_percent(at)}", title=f"limit {format_size(check.limit)}"))
+    return tag("div", *parts, class_="track", role="img", aria_label=label)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

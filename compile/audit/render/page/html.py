@@ -1,0 +1,69 @@
+"""A report as one page that needs nothing else: no network, no fonts, and of JavaScript only what it can do without."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from compile.audit.render.page.artefact import artefact
+from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.overview import overview
+from compile.audit.report import Report
+
+
+def render(report: Report) -> bytes:
+    """UTF-8; the same report, the same bytes.
+
+    What the page may do is in itself: its policy admits no request, and no script but the one that it was made with.
+    """
+    style, script = _own("page.css"), _own("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"{_word(report)}: {elide(report.name)}, phiz audit"),
+        tag("style", Markup(style)),
+    )
+    body = tag(
+        "body",
+        overview(report),
+        tag("main", *(artefact(row, f"a{number}") for number, row in enumerate(report.rows, 1))),
+        _definitions(),
+        tag("div", id="tip", role="status", hidden=True),
+        tag("script", Markup(script)),
+    )
+    page = join((Markup("<!doctype html>\n"), tag("html", head, Markup("\n"), body, lang="en"), Markup("\n")))
+    return page.encode("utf-8")
+
+
+def _own(name: str) -> str:
+    return files("compile.audit.render.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _word(report: Report) -> str:
+    return "Fail" if report.exit_code else "Pass"
+
+
+_TERMS = (
+    ("File", "bytes on disk, every file of the artefact."),
+    ("Download", "compressed with deflate, file by file, as app stores and web servers do at least."),
+    ("Resident weights", "constants and quantisation parameters as they lie in memory once loaded."),
+    ("Peak activations", "an arena in which every activation finds room while it lives, planned from real lifetimes."),
+    ("Lower bound", "the most that is alive in one step: no arena can be smaller."),
+    ("Footprint", "resident weights and peak activations: the memory that the model takes while it runs."),
+    ("kB, MB", "10³ and 10⁶ bytes; exact bytes stand beside."),
+)
+
+
+def _definitions() -> Markup:
+    entries = join(join((tag("dt", term), tag("dd", meaning))) for term, meaning in _TERMS)
+    return tag("footer", tag("h2", "What the numbers mean"), tag("dl", entries))

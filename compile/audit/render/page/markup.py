@@ -1,0 +1,54 @@
+"""HTML from Python calls, escaped unless it is HTML already: no name out of an artefact can become markup."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+# Not text: control characters, half surrogate pairs, and marks that turn the order of what surrounds them.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_VOID = ("meta", "input", "br", "path", "rect", "line")
+
+
+class Markup(str):
+    """A string that is HTML; any other string is text."""
+
+    __slots__ = ()
+
+
+def text(value: str) -> Markup:
+    """``value`` escaped, what cannot be shown replaced by U+FFFD."""
+    return Markup(html.escape(_INVISIBLE.sub("\ufffd", value)))
+
+
+def join(parts: Iterable[str]) -> Markup:
+    """All parts in their order, each escaped if it is text."""
+    return Markup("".join(part if isinstance(part, Markup) else text(part) for part in parts))
+
+
+def tag(name: str, /, *children: str, **attributes: str | int | bool | None) -> Markup:
+    """An element.
+
+    Args:
+        name: of the element.
+        children: its content; text is escaped.
+        attributes: by name, with ``_`` for ``-`` and one at the end dropped (``class_``); True is an attribute without
+            value; None, False and an empty string leave it out.
+    """
+    said = []
+    for key, value in attributes.items():
+        if value is None or value is False or value == "":
+            continue
+        key = key.rstrip("_").replace("_", "-")
+        said.append(f" {key}" if value is True else f' {key}="{text(str(value))}"')
+    opening = f"<{name}{''.join(said)}>"
+    return Markup(opening) if name in _VOID and not children else Markup(f"{opening}{join(children)}</{name}>")
+
+
+def elide(name: str, most: int = 96) -> str:
+    """``name``, its middle left out where it has more than ``most`` characters: both ends of a path tell most."""
+    if len(name) <= most:
+        return name
+    tail = most * 2 // 3
+    return f"{name[: most - tail - 1]}…{name[-tail:]}"
