@@ -38,6 +38,7 @@ FORMATS = (
     Format("onnx", "ONNX", ".onnx", "targets.onnx.dissect"),
     Format("tflite", "TFLite", ".tflite", "targets.tflite.dissect"),
     Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect"),
+    Format("mlmodel", "Core ML model file", ".mlmodel", "targets.coreml.dissect"),
 )
 
 

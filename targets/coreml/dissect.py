@@ -1,105 +1,181 @@
-"""What the bytes of an ``.mlpackage`` are for, read without coremltools and without trust."""
+"""What the bytes of an ``.mlpackage`` or ``.mlmodel`` are for, read without coremltools and without trust."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from targets.base import Constant, Dissection, Files, Kind, Section
+from targets.base import Constant, Dissection, Files, Kind, Lifetime, Section
 from targets.coreml import mil
-from targets.coreml.labels import Label, Labels
+from targets.coreml.labels import Labels
+from targets.coreml.layers import NETWORKS
 from targets.coreml.lifetimes import timeline
-from targets.coreml.specification import Specification, manifest, root, specification
+from targets.coreml.network import network
+from targets.coreml.specification import PIPELINES, Specification, manifest, root, specification
 from targets.coreml.storage import BITS, RECORD, record, require
 from targets.sections import around, cover
 
+_MAX_DEPTH = 8  # of pipelines in pipelines
+
 
 def dissect(files: Files) -> Dissection:
-    """Label every byte of a package's files, and read how long its activations live.
+    """Label every byte of a package's files or of a model file, and read how long its activations live.
 
-    Constants of constexpr operations are weights in their stored form.
+    Constants count in the form in which they are stored, those of constexpr operations included. A model that is
+    neither program nor network (a tree ensemble, a scaler) is parameters as a whole.
 
     Raises:
-        UserError: the files are not a well-formed package.
+        UserError: the files are not a well-formed model.
     """
-    model = root(files)
-    found = specification(files[model], model)
-    program = mil.functions(files, model, found.body)
-    functions = {name: Labels(function) for name, function in sorted(program.items())}
-    labels = [label for function in functions.values() for held in function.labels.values() for label in held]
-    constants = [label.constant for label in labels]
-    sections: list[Section] = []
-    package, stores = manifest(files), {label.stored.file for label in labels}
-    for path in sorted(files):
-        data = files[path]
-        if path == model:
-            spans = list(_program_spans(found, functions, labels, path, len(data)))
-        elif path == package or path.endswith(".json"):
-            spans = [Section(path, 0, len(data), Kind.METADATA)]
-        elif path in stores or path.endswith("/weight.bin"):
-            weights = _Weights(path, data, labels)
-            spans = list(weights.spans())
-            constants += weights.unread
+    path = root(files)
+    reader = _Reader(files, path)
+    data = files[path]
+    reader.model(specification(data, path), "", 0)
+    sections = [*cover(path, data, around(reader.inner, Section(path, 0, len(data), Kind.GRAPH)))]
+    package = manifest(files)
+    for other in sorted({*files, *reader.records} - {path}):
+        data = files[other]
+        if other in reader.records or other.endswith("weight.bin"):
+            spans = list(reader.weights(other, data))
+        elif other == package or other.endswith(".json"):
+            spans = [Section(other, 0, len(data), Kind.METADATA)]
         else:
             spans = []
-        sections.extend(cover(path, data, spans))
-    live = timeline(program)
+        sections += cover(other, data, spans)
     return Dissection(
-        sizes={path: len(files[path]) for path in sorted(files)},
-        sections=tuple(sections),
-        lifetimes=live.lifetimes,
-        metadata=found.metadata,
-        unknown=live.unknown,
-        constants=tuple(constants),
-        steps=live.steps,
+        sizes={name: len(files[name]) for name in sorted({*files, *reader.records})},
+        sections=tuple(sorted(sections, key=lambda section: (section.file, section.start))),
+        lifetimes=tuple(reader.lifetimes),
+        metadata=dict(sorted(reader.metadata.items())),
+        unknown=tuple(reader.unknown),
+        constants=tuple(reader.constants),
+        steps=tuple(reader.steps),
+        notes=tuple(dict.fromkeys(reader.notes)),
     )
 
 
-def _program_spans(
-    found: Specification, functions: Mapping[str, Labels], labels: list[Label], path: str, size: int
-) -> Iterator[Section]:
-    """Constants and metadata, and the graph around them."""
-    inner = [Section(path, *span, Kind.METADATA) for span in found.asides]
-    for function in functions.values():
-        inner += function.sections(path)
-    inner += [label.section for label in labels if label.stored.record is not None and label.stored.file == path]
-    yield from around(inner, Section(path, 0, size, Kind.GRAPH))
+class _Reader:
+    """Collects what a model and the models within it consist of.
 
-
-class _Weights:
-    """A weight file: header, descriptions and data; records that nothing refers to are weights too.
-
-    ``unread`` are the constants of those, once the spans are drawn.
+    Attributes:
+        inner: the labelled bytes of the specification; the rest of it is graph.
+        records: by weight file, the constants in it by where their description begins.
     """
 
-    def __init__(self, path: str, data: bytes, labels: list[Label]) -> None:
-        self.path, self.data = path, data
-        self.unread: list[Constant] = []
-        self.used: dict[int, Label] = {}
-        for label in labels:
-            if label.stored.file == path and label.stored.record is not None:
-                self.used.setdefault(label.stored.record, label)
+    def __init__(self, files: Files, path: str) -> None:
+        self.files, self.path = files, path
+        self.inner: list[Section] = []
+        self.records: dict[str, dict[int, Section]] = {}
+        self.constants: list[Constant] = []
+        self.lifetimes: list[Lifetime] = []
+        self.steps: list[str] = []
+        self.unknown: list[str] = []
+        self.notes: list[str] = []
+        self.metadata: dict[str, str] = {}
 
-    def spans(self) -> Iterator[Section]:
-        require(len(self.data) >= RECORD, self.path, "it is too short for a weight file")
-        yield Section(self.path, 0, RECORD, Kind.GRAPH)
-        left, position = dict(self.used), RECORD
-        for _ in range(int.from_bytes(self.data[:4], "little")):
-            if position not in left and position + RECORD > len(self.data):
-                break
-            dtype, start, end = record(self.data, position, self.path)
-            label = left.pop(position, None)
-            yield from self.described(position, label.section if label else self.stranger(dtype, start, end))
-            position = -(-end // RECORD) * RECORD
-        for offset, label in left.items():  # what a miscounting header left out
-            yield from self.described(offset, label.section)
+    def model(self, model: Specification, name: str, depth: int) -> None:
+        """One model; ``name`` says where in its pipeline, if it is in one."""
+        self.inner += (Section(self.path, start, end, Kind.METADATA) for start, end in model.asides)
+        self.inner += model.strangers
+        self.metadata.update({f"{name}{key}": value for key, value in model.metadata.items()})
+        if model.kind == "mlProgram":
+            self.program(model, name)
+        elif model.kind in NETWORKS:
+            self.network(model, name)
+        elif model.kind in PIPELINES:
+            self.pipeline(model, name, depth)
+        else:
+            layer, body = f"{name}{model.kind}", model.body
+            self.inner.append(Section(self.path, body.start, body.end, Kind.WEIGHTS, layer, operator=model.kind))
+            self.unknown.append(f"the memory of '{layer}', which is no network")
 
-    def described(self, offset: int, section: Section) -> Iterator[Section]:
-        yield Section(self.path, offset, offset + RECORD, Kind.GRAPH, section.layer, operator=section.operator)
-        yield section
-
-    def stranger(self, dtype: str, start: int, end: int) -> Section:
-        name = f"unused, at byte {start}"
-        self.unread.append(
-            Constant(name, Kind.WEIGHTS, dtype, ((end - start) * 8 // BITS[dtype],), ((self.path, start, end),))
+    def program(self, model: Specification, name: str) -> None:
+        """An ML program, whose larger constants lie in weight files."""
+        functions = mil.functions(self.files, self.path, model.body)
+        for _, function in sorted(functions.items()):
+            labels = Labels(function)
+            self.inner += (_within(name, section) for section in labels.sections(self.path))
+            for label in labels:
+                section = _within(name, label.section)
+                self.constants.append(replace(label.constant, name=name + label.name))
+                if label.stored.record is not None:
+                    self.records.setdefault(section.file, {}).setdefault(label.stored.record, section)
+        self.notes += _notes(functions)
+        live, before = timeline(functions), len(self.steps)
+        self.steps += (name + step for step in live.steps)
+        self.lifetimes += (
+            replace(life, tensor=name + life.tensor, first=life.first + before, last=life.last + before)
+            for life in live.lifetimes
         )
-        return Section(self.path, start, end, Kind.WEIGHTS, "unused", dtype)
+        self.unknown += (f"{entry}{f' of {name[:-1]}' if name else ''}" for entry in live.unknown)
+
+    def network(self, model: Specification, name: str) -> None:
+        """A network of the older form."""
+        found = network(model.body)
+        self.inner += (_within(name, section) for section in found.sections)
+        self.constants += (replace(constant, name=name + constant.name) for constant in found.constants)
+        self.unknown.append(f"the activations of the {name}{model.kind}, for the form does not store their shapes")
+
+    def pipeline(self, model: Specification, name: str, depth: int) -> None:
+        """Models, one after the other."""
+        require(depth < _MAX_DEPTH, self.path, "pipelines are nested too deeply")
+        body = model.body
+        if model.kind != "pipeline":  # that of a classifier or regressor lies in it
+            body = body.message(1) or body
+        names = body.texts(2)
+        for index, field in enumerate(body.all(1)):
+            stage = names[index] if index < len(names) else f"model {index}"
+            inside = specification(body.data, self.path, field.value, field.end)
+            self.model(inside, f"{name}{stage}/", depth + 1)
+        self.unknown.append(f"what passes between the models of the {name}{model.kind}")
+
+    def weights(self, path: str, data: bytes) -> Iterator[Section]:
+        """A weight file: header, descriptions and data; records that nothing refers to are weights too."""
+        require(len(data) >= RECORD, path, "it is too short for a weight file")
+        yield Section(path, 0, RECORD, Kind.GRAPH)
+        left, position = dict(self.records.get(path, {})), RECORD
+        for _ in range(int.from_bytes(data[:4], "little")):
+            if position not in left and position + RECORD > len(data):
+                break
+            dtype, start, end = record(data, position, path)
+            section = left.pop(position, None)
+            if section is None:
+                shape = ((end - start) * 8 // BITS[dtype],)
+                name = f"unused at byte {position} of {path}"
+                self.constants.append(Constant(name, Kind.WEIGHTS, dtype, shape, ((path, start, end),)))
+                section = Section(path, start, end, Kind.WEIGHTS, "unused", dtype)
+            yield from _described(position, section)
+            position = -(-end // RECORD) * RECORD
+        for offset, section in left.items():  # what a miscounting header left out
+            yield from _described(offset, section)
+
+
+def _described(offset: int, section: Section) -> Iterator[Section]:
+    """A constant in a weight file, and the description in front."""
+    yield replace(section, start=offset, end=offset + RECORD, kind=Kind.GRAPH, dtype="", resident=None)
+    yield section
+
+
+def _within(name: str, section: Section) -> Section:
+    """``section`` as one of a model in a pipeline."""
+    return replace(section, layer=name + section.layer) if name and section.layer else section
+
+
+def _notes(functions: Mapping[str, mil.Function]) -> Iterator[str]:
+    """What the sizes of a program assume."""
+    yield (
+        "activations: Core ML does not say how it plans memory; counted as if no operation worked in place and no "
+        "reshape shared what it reads"
+    )
+    expanded = [
+        output.type.size or 0
+        for function in functions.values()
+        for operation in function.operations
+        if operation.type.startswith("constexpr_")
+        for output in operation.outputs
+    ]
+    if expanded:
+        yield (
+            f"weights: compressed ones are counted as stored; where Core ML expands them, as it loads the model or as "
+            f"it predicts, they take {sum(expanded):,} bytes"
+        )

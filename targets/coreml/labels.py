@@ -73,6 +73,9 @@ class Labels:
                     self.parameters[given] = parameter
         self.labels = {id(operation): tuple(self.constants(operation)) for operation in self.operations}
 
+    def __iter__(self) -> Iterator[Label]:
+        return (label for operation in self.operations for label in self.labels[id(operation)])
+
     def constants(self, operation: mil.Operation) -> Iterator[Label]:
         """Those that an operation holds."""
         if operation.type == "const":

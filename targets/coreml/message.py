@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from targets.base import Kind, Section
 from targets.wire import BYTES, VARINT, Field, fields, malformed
 
 
@@ -15,6 +16,12 @@ class Message:
         self.fields: dict[int, list[Field]] = {}
         for field in fields(data, start, end, where):
             self.fields.setdefault(field.number, []).append(field)
+
+    def unknown(self, known: Collection[int]) -> Iterator[Section]:
+        """The bytes of fields of other numbers than ``known``."""
+        for number in sorted(self.fields.keys() - set(known)):
+            for field in self.fields[number]:
+                yield Section(self.where, field.start, field.end, Kind.UNMAPPED)
 
     def all(self, number: int) -> Iterator[Field]:
         """Every length-delimited field of this number."""

@@ -228,6 +228,7 @@ class _Reader:
     def blob(self, kind: Type, blob: Message) -> Constant:
         """A constant in a weight file, of which ``offset`` names the description."""
         path = str(PurePosixPath(self.where).parent / blob.text(1).removeprefix("@model_path/"))
+        require(path != self.where, path, "it uses itself as a weight file")
         if path not in self.files:
             fix = "copy the whole folder"
             raise UserError(f"it uses '{blob.text(1)}', which is not in the package", where=self.where, fix=fix)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from compile.errors import UserError
-from targets.base import Files
+from targets.base import Files, Section
 from targets.coreml import mil
 from targets.coreml.message import Message
 
@@ -30,6 +30,8 @@ KINDS: Mapping[int, str] = {
     2006: "audioFeaturePrint", 3000: "serializedModel",
 }
 # fmt: on
+PIPELINES = ("pipeline", "pipelineClassifier", "pipelineRegressor")
+_FIELDS = (1, 2, 10)  # of Model, besides the one that says what it is: version, description, whether it can be updated
 _NOTES = {1: "description", 2: "version", 3: "author", 4: "license"}
 _FIX = "the package is corrupt: write it anew"
 
@@ -43,12 +45,14 @@ class Specification:
         body: the message that this kind of model consists of.
         metadata: user-defined, and description, author, licence and version where given.
         asides: byte ranges that are metadata.
+        strangers: bytes of fields that this form does not have.
     """
 
     kind: str
     body: Message
     metadata: Mapping[str, str]
     asides: tuple[tuple[int, int], ...]
+    strangers: tuple[Section, ...]
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,10 @@ def root(files: Files) -> str:
     Raises:
         UserError: there is none.
     """
-    if len(files) == 1 and (only := next(iter(files))).endswith(".mlmodel") and "/" not in only:
-        return only
+    if len(files) == 1:
+        only = PurePosixPath(next(iter(files)))
+        if only.suffix == ".mlmodel" and not any(parent.suffix == ".mlpackage" for parent in only.parents):
+            return str(only)
     path = manifest(files)
     if path is None:
         where = min(files, default="the package").split("/")[0]
@@ -114,18 +120,22 @@ def specification(data: bytes, where: str, start: int = 0, end: int | None = Non
         UserError: it is not well-formed, or of no known kind.
     """
     model = Message(data, start, len(data) if end is None else end, where)
-    found = [(kind, model.message(number)) for number, kind in KINDS.items() if number in model.fields]
-    kind, body = found[0] if len(found) == 1 else ("", None)
+    found = [number for number in KINDS if number in model.fields]
+    number = found[0] if len(found) == 1 else 0
+    body = model.message(number)
     if body is None:
         what = "it holds several models at once" if found else "it holds no model of a known kind"
         raise UserError(what, where=where, fix="the file is corrupt, or of another format")
+    kind = KINDS[number]
     metadata: dict[str, str] = {}
     asides = [(field.start, field.end) for field in body.all(4)] if kind == "mlProgram" else []
     for description in model.messages(2):
         for field in description.all(100):
             asides.append((field.start, field.end))
             metadata.update(_notes(Message(data, field.value, field.end, where)))
-    return Specification(kind, body, dict(sorted(metadata.items())), tuple(asides))
+    return Specification(
+        kind, body, dict(sorted(metadata.items())), tuple(asides), tuple(model.unknown((*_FIELDS, number)))
+    )
 
 
 def _notes(message: Message) -> Iterator[tuple[str, str]]:
