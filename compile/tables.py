@@ -28,7 +28,7 @@ def table(data: object, known: Mapping[str, tuple[type, ...]], where: str) -> di
         raise UserError("is not a table", where=where)
     for key, value in data.items():
         if key not in known:
-            raise UserError(f"unknown key '{key}'", where=where, fix=choose(key, known))
+            raise UserError(f"unknown key {key!r}", where=where, fix=choose(key, known))
         if not isinstance(value, known[key]) or isinstance(value, bool) != (bool in known[key]):
             wanted = " or ".join(_WORDS[kind] for kind in known[key])
             raise UserError(f"'{key}' is {type(value).__name__} {value!r}", where=where, fix=f"write {wanted}")
