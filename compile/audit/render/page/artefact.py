@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compile.audit.render.page.bytemap import bytemap
-from compile.audit.render.page.changes import changes
+from compile.audit.render.page.changes import MINUS, changes
 from compile.audit.render.page.markup import Markup, elide, join, tag
 from compile.audit.render.page.overview import both, pill, verdict
 from compile.audit.render.page.timeline import timeline
@@ -77,7 +77,7 @@ def _findings(row: Row) -> Markup:
     items = (
         tag(
             "li",
-            tag("b", f"−{short_size(finding.saves)}" if finding.saves else "–", class_="saves"),  # noqa: RUF001
+            tag("b", f"{MINUS}{short_size(finding.saves)}" if finding.saves else "", class_="saves"),
             tag(
                 "div",
                 tag("p", tag("code", finding.rule), " ", finding.what),

@@ -36,19 +36,12 @@ def _artefact(row: Row, warns: Mapping[str, float | None]) -> Markup:
 
 def _bar(check: Check, warn: float | None) -> Markup:
     name = f"{check.subject} · {check.budget}" if check.budget else check.subject
-    word = f"{SIGNS[check.status]} {_WORDS[check.status]}"
-    head = tag(
-        "p",
-        tag("b", elide(name, 60)),
-        tag("span", _figures(check), class_="figures"),
-        tag("span", word, class_=f"word {check.status.value}"),
-        class_="head",
-    )
-    detail = check.detail if check.status is not Status.PASS else ""
-    says = tag("p", _sentence(detail), class_="detail") if detail else ""
+    head = tag("p", tag("b", elide(name, 60)), tag("span", _figures(check), class_="figures"), class_="head")
+    word = tag("b", f"{SIGNS[check.status]} {_WORDS[check.status]}", class_=check.status.value)
+    detail = f": {check.detail}" if check.detail and check.status is not Status.PASS else ""
     ask = tag("p", check.message, class_="ask") if check.message and check.status is not Status.PASS else ""
     origin = tag("p", f"set by {check.origin}", class_="origin")
-    return join((head, _track(check, warn), says, ask, origin))
+    return join((head, _track(check, warn), tag("p", word, detail, class_="detail"), ask, origin))
 
 
 def _figures(check: Check) -> str:
@@ -83,7 +76,3 @@ def _track(check: Check, warn: float | None) -> Markup:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}%"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

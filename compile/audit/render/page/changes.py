@@ -9,6 +9,7 @@ from compile.audit.render.page.markup import Markup, elide, join, tag
 from compile.audit.render.page.switch import switch
 from compile.units import short_size
 
+MINUS = "\N{MINUS SIGN}"
 _MOST = 24  # rows of a view
 
 
@@ -43,13 +44,13 @@ def _cells(old: int | None, new: int | None) -> tuple[Markup, ...]:
     sizes = tuple(tag("td", unknown if size is None else f"{size:,}") for size in (old, new))
     if old is None or new is None:
         return (*sizes, tag("td", unknown), tag("td", unknown))
-    share = f"{100 * (new - old) / old:+.2f}".replace("-", "−") if old else unknown
+    share = f"{100 * (new - old) / old:+.2f}".replace("-", MINUS) if old else unknown
     return (*sizes, tag("td", signed(new - old), class_=_direction(new - old)), tag("td", share))
 
 
 def signed(size: int) -> str:
     """``+1,234``, ``−1,234``, ``0``."""
-    return f"{size:+,}".replace("-", "−") if size else "0"
+    return f"{size:+,}".replace("-", MINUS) if size else "0"
 
 
 def _direction(change: int) -> str:

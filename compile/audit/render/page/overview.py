@@ -22,7 +22,6 @@ def overview(report: Report) -> Markup:
         tag("p", "phiz audit", class_="brand"),
         tag("h1", elide(report.name)),
         tag("p", pill(status), " ", tag("span", _sentence(report)), class_="verdict"),
-        _links(report),
         tag("section", tag("h2", "Sizes", id="sizes"), _table(report), aria_labelledby="sizes"),
         tag("section", tag("h2", "Budget", id="budget"), bars(report), aria_labelledby="budget"),
     )
@@ -68,16 +67,6 @@ def _sentence(report: Report) -> str:
     if others:
         said.append(counted(others, "other reason") + " to fail")
     return ", ".join(said)
-
-
-def _links(report: Report) -> Markup:
-    if len(report.rows) < 2:
-        return Markup("")
-    links = (
-        tag("li", tag("a", _sign(row), " ", elide(row.target, 40), href=f"#a{number}"))
-        for number, row in enumerate(report.rows, 1)
-    )
-    return tag("nav", tag("ul", *links), aria_label="Artefacts")
 
 
 def _sign(row: Row) -> Markup:

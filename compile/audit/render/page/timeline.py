@@ -36,14 +36,18 @@ def timeline(dissection: Dissection, arena: Plan | None, key: str) -> Markup:
         style=f"--n:{len(found)}",
     )
     table = _table(dissection, found)
-    return tag("section", heading, tag("p", _summary(arena, found)), drawn, table, aria_labelledby=f"{key}-time")
+    return tag(
+        "section", heading, tag("p", _summary(dissection, arena, found)), drawn, table, aria_labelledby=f"{key}-time"
+    )
 
 
-def _summary(arena: Plan, found: Sequence[Column]) -> str:
+def _summary(dissection: Dissection, arena: Plan, found: Sequence[Column]) -> str:
     peak = max(found, key=lambda column: (column.live, -column.step))
     rounding = f"; with {arena.alignment}-byte alignment no arena can be below {arena.bound:,}" if arena.bound else ""
     size = "is as small" if arena.size == arena.bound else f"takes {arena.size / (arena.bound or 1):.3f} of that"
-    return f"Most is alive at step {peak.step:,}: {format_size(peak.live)}{rounding}. The arena planned here {size}."
+    name = f" ({elide(_step(dissection, peak.step), 60)})" if _step(dissection, peak.step) else ""
+    most = f"Most is alive at step {peak.step:,}{name}: {format_size(peak.live)}"
+    return f"{most}{rounding}. The arena planned here {size}."
 
 
 def _panel(name: str, content: Markup, scale: float) -> Markup:
@@ -57,11 +61,8 @@ def _panel(name: str, content: Markup, scale: float) -> Markup:
 
 
 def _ticks(most: float) -> list[int]:
-    """Three to six round numbers of bytes from 0 on."""
-    step = 1
-    while most / step > 5:
-        step *= 5 if str(step)[0] == "2" and most / step <= 25 else 2
-        step = next(one * 10 ** (len(str(step)) - 1) for one in (1, 2, 5, 10) if one >= int(str(step)[0]))
+    """Round numbers from 0 to ``most``, at most six."""
+    step = next(one * 10**power for power in range(20) for one in (1, 2, 5) if most <= 5 * one * 10**power)
     return list(range(0, int(most) + 1, step))
 
 
@@ -116,7 +117,7 @@ def hue(index: int) -> int:
 
 def _lines(arena: Plan, scale: float) -> Iterator[Markup]:
     same = arena.size == arena.bound
-    upper = "arena, as small as its lower bound" if same else "arena"
+    upper = "arena = lower bound" if same else "arena"
     yield _line("arena", f"{upper} {short_size(arena.size)}", arena.size / scale)
     if not same:
         yield _line("bound", f"lower bound {short_size(arena.bound)}", arena.bound / scale)
@@ -158,15 +159,14 @@ def _place(index: int, tensor: Lifetime, offset: int, steps: int, scale: float) 
 
 
 def _axis(dissection: Dissection, found: Sequence[Column]) -> Markup:
-    if len(found) <= _NAMES and found[-1].last < _NAMES:
-        names = (
-            tag("span", tag("b", str(column.step)), " ", elide(_step(dissection, column.step), 28), class_="step")
-            for column in found
-        )
-        return tag("div", *names, class_="axis named", aria_hidden="true")
-    last = found[-1].last
-    marks = (tag("span", f"{tick:,}", style=f"left:{100 * tick / (last + 1):.2f}%") for tick in _ticks(last))
-    return tag("div", *marks, tag("em", "step"), class_="axis", aria_hidden="true")
+    """Numbers of steps, and below them their names where there are few."""
+    steps = found[-1].last + 1
+    marks = (tag("span", f"{tick:,}", style=f"left:{100 * (tick + 0.5) / steps:.2f}%") for tick in _ticks(steps - 1))
+    numbers = tag("div", *marks, class_="axis", aria_hidden="true")
+    if steps > _NAMES or not any(dissection.steps):
+        return numbers
+    names = (tag("span", elide(_step(dissection, step), 26)) for step in range(steps))
+    return join((numbers, tag("div", *names, class_="names", aria_hidden="true")))
 
 
 def _step(dissection: Dissection, step: int) -> str:
