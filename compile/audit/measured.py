@@ -1,20 +1,50 @@
-"""How much memory a model takes in its own runtime: measured in fresh processes, each with a limit of time."""
+"""How much memory a model takes in its own runtime: measured in fresh processes, each with a limit of time.
+
+The model is not trusted: its runtime may crash, hang, or ask for more memory than there is. That ends the process it
+runs in, and is an answer.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compile.audit.folder import resolve
+from compile.audit.formats import Format
+from compile.audit.process import FIRST, IMPORTED, LAST, LOADED, RUNTIMES
+
+PROCESSES, INFERENCES = 5, 100
+SECONDS = 120.0  # for one process
+_ROOT = Path(__file__).parents[2]
+_CHILD = "compile.audit.process"
+_DOING = {IMPORTED: "it was loaded", LOADED: "it ran for the first time", FIRST: "it ran again and again"}
+_WHY_NOT = {
+    "coreml": "Core ML runs on macOS and iOS only; measure there with Xcode's Instruments",
+    "safetensors": "no runtime executes a file of weights",
+}
+_EXTRAS = {"tflite": "install LiteRT: pip install 'phiz[tflite]'"}
 
 
 @dataclass(frozen=True)
 class Measured:
     """Growth of a process that loads and runs a model, over the same process with only the runtime imported.
 
+    It is growth of resident memory: what the model and the runtime allocate, inputs and outputs, the pages of the
+    model's file that are mapped, and those of the runtime's own libraries that it touched for the first time.
+
     Attributes:
         runtime: its name and version.
         loaded: bytes after the model was loaded; as all of these, the median of several processes.
         first: after the first inference.
-        last: after the hundredth.
-        spread: between the least and the most that any process took after the hundredth, in bytes.
+        last: after the last of ``INFERENCES``.
+        code: how much of ``last`` are pages of libraries: paid once, however many models an app has.
+        spread: between the least and the most that any process took at last, in bytes.
         processes: how many were measured.
     """
 
@@ -22,5 +52,95 @@ class Measured:
     loaded: int
     first: int
     last: int
+    code: int
     spread: int
     processes: int
+
+
+def measure(path: Path, known: Format, *, seconds: float = SECONDS) -> Measured | str:
+    """Run the artefact at ``path``, of the format ``known``, in fresh processes.
+
+    Args:
+        path: of the artefact.
+        known: its format.
+        seconds: for each process.
+
+    Returns:
+        What was measured; or why it was not, as one sentence without a full stop.
+    """
+    runtime = RUNTIMES.get(known.name)
+    if runtime is None:
+        return _WHY_NOT.get(known.name, f"nothing here executes {known.title}")
+    if not Path("/proc/self/smaps").exists():
+        return "memory is measured on Linux only"
+    if not runtime.installed:
+        return f"its runtime is not installed; {_EXTRAS.get(known.name, f'install {next(iter(runtime.modules))}')}"
+    runs = []
+    for _ in range(PROCESSES):
+        steps = _run(path, known.name, seconds)
+        if isinstance(steps, str):
+            return steps
+        runs.append(steps)
+    last = [_growth(steps, LAST) for steps in runs]
+    return Measured(
+        runtime=str(runs[0][IMPORTED]["runtime"]),
+        loaded=_median([_growth(steps, LOADED) for steps in runs]),
+        first=_median([_growth(steps, FIRST) for steps in runs]),
+        last=_median(last),
+        code=_median([_growth(steps, LAST, "code") for steps in runs]),
+        spread=max(last) - min(last),
+        processes=len(runs),
+    )
+
+
+def _run(path: Path, name: str, seconds: float) -> dict[str, Any] | str:
+    """What one process told, by step; or why it did not come to its end."""
+    import subprocess
+
+    command = [sys.executable, "-W", "ignore", "-m", _CHILD, name, str(resolve(path)), str(INFERENCES)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    try:
+        done = subprocess.run(  # in our own folder: whoever audits may have a folder called `compile`, too
+            command,
+            cwd=_ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        return f"{_stage(_steps(late.stdout or b''))}, and did not end within {seconds:g} s"
+    steps = _steps(done.stdout)
+    if "error" in steps:
+        return f"{_stage(steps)}: {steps['error']['error']}"
+    if LAST not in steps:
+        return f"{_stage(steps)}: its runtime died, {_death(done.returncode)}"
+    return steps
+
+
+def _steps(lines: bytes) -> dict[str, Any]:
+    """By step; an error under ``error``."""
+    told = [json.loads(line) for line in lines.decode().splitlines(keepends=True) if line.endswith("\n")]
+    return {line.get("step", "error"): line for line in told}
+
+
+def _stage(steps: Mapping[str, Any]) -> str:
+    """How far it came."""
+    reached = next((step for step in (FIRST, LOADED, IMPORTED) if step in steps), None)
+    return f"it was not measured: {_DOING[reached]}" if reached else "it was not measured: its runtime was imported"
+
+
+def _death(code: int) -> str:
+    """Of which signal, or with which exit code."""
+    names = {number.value: number.name for number in signal.Signals}
+    return f"by {names.get(-code, f'signal {-code}')}" if code < 0 else f"with exit code {code}"
+
+
+def _growth(steps: Mapping[str, Any], step: str, kind: str = "resident") -> int:
+    return int(steps[step][kind]) - int(steps[IMPORTED][kind])
+
+
+def _median(sizes: list[int]) -> int:
+    return sorted(sizes)[len(sizes) // 2]
