@@ -37,7 +37,8 @@ def cover(file: str, data: bytes, spans: Iterable[Section]) -> tuple[Section, ..
             raise UserError(
                 f"two parts of it overlap at byte {span.start}", where=file, fix="the file is corrupt: write it anew"
             )
-        _append(sections, _gap(file, data, position, span.start))
+        if position < span.start:
+            _append(sections, _gap(file, data, position, span.start))
         _append(sections, span)
         position, previous = span.end, (span.start, span.end)
     _append(sections, _gap(file, data, position, len(data)))
@@ -73,6 +74,6 @@ def _append(sections: list[Section], section: Section) -> None:
         and section.resident is None
         and (last.kind, last.layer, last.dtype, last.operator) == label
     ):
-        sections[-1] = replace(last, end=section.end)
+        sections[-1] = Section(last.file, last.start, section.end, *label[:3], operator=last.operator)
     else:
         sections.append(section)
