@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 
 from compile.errors import UserError
 from targets.base import Dissection, Files, Kind, Section
 from targets.sections import cover
+from targets.tflite.attached import attached
 from targets.tflite.constants import PARAMETERS, constants
 from targets.tflite.flatbuffer import FlatBuffer, Record, References, Vector
 from targets.tflite.lifetimes import ALIGNMENT, lifetimes
@@ -30,7 +33,7 @@ def dissect(files: Files) -> Dissection:
     if data[4:8] != IDENTIFIER:
         raise UserError("not a TFLite file: its identifier is missing", where=name, fix="the file is of another format")
     network = Network(FlatBuffer(data, name))
-    known, unknown = lifetimes(network)
+    known, unknown = lifetimes(network.graphs[0])
     return Dissection(
         sizes={name: len(data)},
         sections=cover(name, data, _Labels(network).spans()),
@@ -54,12 +57,23 @@ class _Labels:
             self.labels.update({node.record: (node.layer, node.operator) for node in graph.nodes})
             self.labels.update({tensor.record: (tensor.layer, tensor.operator) for tensor in graph.tensors})
         self.done: set[Record] = set()
+        self.tails: list[Section] = []
 
     def spans(self) -> Iterator[Section]:
         """Everything in the file."""
-        yield Section(self.where, 0, 8, Kind.GRAPH)
-        yield from self.buffers()
-        yield from self.structure(self.network.root, Kind.GRAPH, ("", ""))
+        firm = [
+            Section(self.where, 0, 8, Kind.GRAPH),
+            *attached(self.where, self.network.flatbuffer.data),
+            *self.buffers(),
+            *self.structure(self.network.root, Kind.GRAPH, ("", "")),
+        ]
+        yield from firm
+        # Where a table's last field ends is not always known, and what its vtable says may be another table's length.
+        starts = sorted(span.start for span in firm)
+        for tail in self.tails:
+            following = bisect_left(starts, tail.start)
+            free = starts[following] if following < len(starts) else tail.end
+            yield replace(tail, end=max(tail.start, min(tail.end, free)))
 
     def buffers(self) -> Iterator[Section]:
         """The contents of buffers, named after what uses them."""
@@ -82,7 +96,9 @@ class _Labels:
         self.done.add(record)
         layer, operator = label = self.labels.get(record, label)
         yield Section(self.where, *record.vtable, Kind.GRAPH)
-        yield Section(self.where, record.start, record.end, kind, layer, operator=operator)
+        whole = Section(self.where, record.start, record.stated, kind, layer, operator=operator)
+        yield replace(whole, end=record.end)
+        self.tails.append(replace(whole, start=record.end))
         for field, value in record.fields.items():
             inner = Kind.METADATA if (record.table, field) in _METADATA else kind
             if isinstance(value, Record):

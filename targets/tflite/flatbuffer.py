@@ -10,9 +10,10 @@ bytes of its own, which bounds the work: a file that makes more of them than it 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
 
 from targets.tflite.tables import TABLES, UNIONS, WIDTHS
 from targets.wire import malformed
@@ -53,11 +54,22 @@ class References:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A table: its inline part ``[start, end)``, its vtable (often shared), and the fields that are present."""
+    """A table: its inline part, its vtable, and the fields that are present.
+
+    Attributes:
+        table: its type.
+        start: where it begins.
+        end: one past the last byte that a field is known to take.
+        stated: one past its last byte as the vtable says. Some writers share a vtable among tables of other lengths, so
+            that this may be too far, or too near.
+        vtable: ``(start, end)`` of it.
+        fields: by name.
+    """
 
     table: str
     start: int
     end: int
+    stated: int
     vtable: tuple[int, int]
     fields: Mapping[str, Value]
 
@@ -116,23 +128,22 @@ class FlatBuffer:
         if length < 4 or length % 2 or size < 4:
             raise malformed(self.where, vtable if vtable >= 0 else start)
         self.within(vtable, vtable + length)
-        self.within(start, start + size)
-        record = Record(table, start, start + size, (vtable, vtable + length), dict(self.slots(table, start, vtable)))
+        entries = self.values(Vector("u16", vtable, vtable + 4, (length - 4) // 2, vtable + length))
+        widths = chain((WIDTHS.get(kind, 4) for _, kind in _slots(table)), repeat(1))  # of what is unknown: at least 1
+        end = start + max(4, 0, *(offset + width for offset, width in zip(entries, widths, strict=False) if offset))
+        self.within(start, end)
+        stated = min(start + size, len(self.data))
+        record = Record(table, start, end, stated, (vtable, vtable + length), dict(self.slots(table, start, entries)))
         self.known[table, start] = record
         return record
 
-    def slots(self, table: str, start: int, vtable: int) -> Iterator[tuple[str, Value]]:
+    def slots(self, table: str, start: int, entries: Sequence[int]) -> Iterator[tuple[str, Value]]:
         """The fields that a table holds, by name."""
-        length, size = self.scalar("u16", vtable), self.scalar("u16", vtable + 2)
         variant = 0  # of the union whose value comes next
-        for index, (name, kind) in enumerate(_slots(table)):
-            entry = vtable + 4 + 2 * index
-            offset = self.scalar("u16", entry) if entry < vtable + length else 0
+        for offset, (name, kind) in zip(entries, _slots(table), strict=False):
             if offset == 0:
                 variant = 0
                 continue
-            if offset + WIDTHS.get(kind, 4) > size:
-                raise malformed(self.where, entry)
             value = self.value(kind, start + offset, variant)
             variant = value if isinstance(value, int) else 0
             yield name, value

@@ -1,39 +1,124 @@
-"""How long the activations of a ``.tflite`` file live."""
+"""How long the activations of a ``.tflite`` file live, by the rules of LiteRT's arena.
+
+Source: LiteRT's ``arena_planner.cc`` and the in-place flags of its kernels; tests hold both against the addresses that
+its interpreter gives to tensors. What it does, and so what is counted:
+
+- An input is never overwritten. An output and a variable are kept, and so is a result that nobody reads.
+- A reshape shares its input's memory, and an operator of ``_IN_PLACE`` takes over that of an input which nobody else
+  reads; neither where the input is one of the graph's, or the result is.
+- What only constants decide is computed when the model is loaded, and kept.
+- An operator with float activations and integer weights quantises its input as it runs: for that step, a byte for
+  each element.
+
+Further scratch memory depends on who executes the file, and is not counted: LiteRT's builtin kernels unfold the input
+of a convolution and widen sums, XNNPACK, which it prefers to them, does neither.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 from targets.base import Lifetime
-from targets.tflite.network import ABSENT, Network
+from targets.tflite.network import ABSENT, Graph, Node
 
 ALIGNMENT = 64  # bytes; what LiteRT's arena gives every tensor
 
+# Operators that change the shape, or what the bits are called.
+_ALIASES = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "BITCAST"))
+# Operator -> how many of its first inputs may lie where its first output does.
+_IN_PLACE = {"ADD": 2, "SUB": 2, "MUL": 2, "DIV": 2, "SOFTMAX": 1, "DYNAMIC_UPDATE_SLICE": 1}
+_SCALAR = 4  # bytes, up to which nothing is done in place
+# Operators whose results are kept where they read constants alone; others may then be computed from the former.
+_FOLDED = frozenset(
+    ("BROADCAST_ARGS", "CONCATENATION", "GATHER", "MUL", "RANGE", "REDUCE_PROD", "RESHAPE", "STRIDED_SLICE", "TILE")
+)
+_UNPACKED = frozenset(("DEQUANTIZE", "DENSIFY"))
+_OF_SHAPES = frozenset(("SHAPE", "RANK"))  # kept whatever they read
+_UNFORESEEN = frozenset(("WHERE", "UNIQUE"))  # as large as the elements that they read make it, whatever the file says
+_HYBRID = frozenset(("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL"))
+_INTEGERS = frozenset(("int8", "uint8", "int4", "int2"))
 
-def lifetimes(network: Network) -> tuple[list[Lifetime], list[str]]:
-    """Lifetimes of the main subgraph's activations, and the names of those whose size is unknown."""
-    graph = network.graphs[0]
+
+def lifetimes(graph: Graph) -> tuple[list[Lifetime], list[str]]:
+    """Lifetimes of a graph's activations, and the names of those whose size is unknown."""
     final = max(len(graph.nodes) - 1, 0)
-    alive: dict[int, tuple[int, int]] = {}
-
-    def touch(indices: tuple[int, ...], first: int, last: int) -> None:
-        for index in indices:
-            before = alive.get(index, (first, last))
-            alive[index] = (min(before[0], first), max(before[1], last))
-
-    touch(graph.inputs, 0, final)
+    variables = [index for index, tensor in enumerate(graph.tensors) if tensor.variable]
+    kept = _kept(graph)
+    homes = _homes(graph, variables)
+    first = dict.fromkeys((*graph.inputs, *variables, *sorted(kept)), 0)
+    last: dict[int, int] = {}  # what nobody reads is never freed
     for step, node in enumerate(graph.nodes):
-        touch((*node.inputs, *node.outputs, *node.intermediates), step, step)
-        # LiteRT dequantises a constant once and keeps the result for as long as the model is loaded.
-        if node.operator == "DEQUANTIZE" and all(graph.tensors[i].constant for i in node.inputs if i != ABSENT):
-            touch(node.outputs, 0, final)
-    touch(graph.outputs, final, final)
+        for index in node.outputs:
+            if _lives_apart(graph, index, homes.get(index, index), kept):
+                first.setdefault(index, step)
+        for index in node.inputs:
+            last[homes.get(index, index)] = step
+    last.update(dict.fromkeys((*graph.inputs, *graph.outputs, *variables, *kept), final))
+    unforeseen = {index for node in graph.nodes if node.operator in _UNFORESEEN for index in node.outputs}
     found, unknown = [], []
-    for index, (first, last) in sorted(alive.items()):
+    for index in sorted({*first, *homes} - {ABSENT}):
         tensor = graph.tensors[index]
-        if index == ABSENT or tensor.constant:
+        if tensor.constant:
             continue
-        if tensor.size is None:
+        if tensor.size is None or index in unforeseen:
             unknown.append(f"the size of activation '{tensor.layer}'")
-        else:
-            span = (0, final) if tensor.variable else (first, last)
-            found.append(Lifetime(tensor.layer, tensor.size, *span))
-    return found, unknown
+        elif index in first:
+            found.append(Lifetime(tensor.layer, tensor.size, first[index], last.get(index, final)))
+    return [*found, *_copies(graph)], unknown
+
+
+def _kept(graph: Graph) -> set[int]:
+    """The tensors that are computed when the model is loaded."""
+    fixed = {index for index, tensor in enumerate(graph.tensors) if tensor.constant} | {ABSENT}
+    kept: set[int] = set()
+    for node in graph.nodes:
+        of_constants = fixed.issuperset(node.inputs)
+        if node.operator in _OF_SHAPES or (of_constants and node.operator in _FOLDED):
+            fixed.update(node.outputs)
+            kept.update(node.outputs)
+        elif of_constants and node.operator in _UNPACKED:
+            kept.update(node.outputs)
+    return kept - {ABSENT}
+
+
+def _homes(graph: Graph, variables: list[int]) -> dict[int, int]:
+    """For each tensor that shares the memory of another, which; decided in order, before anything is kept."""
+    uses = Counter([*graph.inputs, *graph.outputs, *variables])
+    uses.update(index for node in graph.nodes for index in node.inputs)
+    inputs, outputs = set(graph.inputs), set(graph.outputs)
+    homes: dict[int, int] = {}
+
+    def may_share(index: int, result: int, node: Node) -> bool:
+        source = graph.tensors[index]
+        if source.constant or source.variable or index in inputs or result in outputs:
+            return False
+        if node.operator in _ALIASES:
+            return True
+        size = graph.tensors[result].size
+        return size is not None and source.size == size > _SCALAR and uses[index] == 1
+
+    for node in graph.nodes:
+        reach = 1 if node.operator in _ALIASES else _IN_PLACE.get(node.operator, 0)
+        result = next(iter(node.outputs), ABSENT)
+        for index in node.inputs[:reach] if result != ABSENT else ():
+            if index != ABSENT and may_share(index, result, node):
+                home = homes.get(index, index)
+                if node.operator in _ALIASES or uses[home] == 1:
+                    homes[result] = home
+                break
+    return homes
+
+
+def _lives_apart(graph: Graph, index: int, home: int, kept: set[int]) -> bool:
+    """Whether a tensor has memory of its own, be it because what it was to share is elsewhere or of another size."""
+    return index == home or home in kept or graph.tensors[index].size != graph.tensors[home].size
+
+
+def _copies(graph: Graph) -> Iterator[Lifetime]:
+    """The inputs that operators quantise as they run."""
+    for step, node in enumerate(graph.nodes):
+        if node.operator in _HYBRID and len(node.inputs) > 1 and ABSENT not in node.inputs[:2]:
+            source, weights = (graph.tensors[index] for index in node.inputs[:2])
+            if source.dtype == "float32" and weights.dtype in _INTEGERS and source.size is not None:
+                yield Lifetime(f"{node.layer} input as int8", source.size // 4, step, step)
