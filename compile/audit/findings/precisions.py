@@ -1,0 +1,80 @@
+"""One weight, stored in two precisions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from typing import TYPE_CHECKING
+
+from compile.audit.findings.evidence import Evidence, elements, plain, stored
+from compile.audit.findings.finding import Case, Finding, finding
+from compile.units import short_size
+from targets.base import Constant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_FLOATS = ("float64", "float32", "float16")
+_INTEGERS = ("int8", "uint8", "int16", "uint16")
+_PAIRS = 500  # compared at most
+_UNEXPLAINED = 0.05  # of a float weight's variance; int8 leaves 0.0001, int4 0.01, a stranger nearly all
+_CHANNEL = 8  # elements that a channel has at least: fewer are explained by any scale and zero point
+
+
+def same_weight_two_dtypes(evidence: Evidence) -> tuple[Finding, ...]:
+    """A weight that is there as float32 and as float16, or as float and as integers; the wider one is to be won.
+
+    Floats must be equal once rounded to the narrower dtype. Integers must give the float values by one scale and zero
+    point, or one for each channel of some axis, but for what rounding leaves.
+    """
+    by_count: dict[int, list[Constant]] = defaultdict(list)
+    for constant in evidence.weights:
+        if plain(constant) and evidence.is_read(constant) and constant.dtype in _FLOATS + _INTEGERS:
+            by_count[elements(constant)].append(constant)
+    pairs = islice((pair for group in by_count.values() for pair in _candidates(group)), _PAIRS)
+    found: dict[str, Case] = {}
+    for wide, narrow in pairs:
+        if wide.name not in found and _same(evidence, wide, narrow):
+            text = f"'{wide.name}' of {short_size(stored(wide))} is the {wide.dtype} of '{narrow.name}', {narrow.dtype}"
+            found[wide.name] = Case(text, stored(wide), wide.name)
+    fix = "keep one of the two, and convert it where the other is read"
+    return finding("same-weight-two-dtypes", found.values(), fix, evidence.worth)
+
+
+def _candidates(group: Sequence[Constant]) -> Iterator[tuple[Constant, Constant]]:
+    """(wider float, narrower) of one element count."""
+    for wide, narrow in product(group, group):
+        if wide.dtype in _FLOATS and stored(narrow) < stored(wide):
+            yield wide, narrow
+
+
+def _same(evidence: Evidence, wide: Constant, narrow: Constant) -> bool:
+    import numpy as np
+
+    one, other = evidence.values(wide), evidence.values(narrow)
+    if one is None or other is None or not np.isfinite(one).all() or one.min() == one.max():
+        return False
+    if narrow.dtype in _FLOATS:
+        with np.errstate(over="ignore"):
+            return np.array_equal(one.ravel().astype(other.dtype), other.ravel())
+    return any(_unexplained(one, other.reshape(one.shape), axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
+
+
+def _unexplained(values: NDArray[np.generic], integers: NDArray[np.generic], axis: int | None) -> float:
+    """The share of the variance of ``values`` that no affine function of ``integers``, one for each channel, gives."""
+    import numpy as np
+
+    def rows(array: NDArray[np.generic]) -> NDArray[np.float64]:
+        table = array.astype(np.float64)
+        table = table.reshape(1, -1) if axis is None else np.moveaxis(table, axis, 0).reshape(array.shape[axis], -1)
+        centred: NDArray[np.float64] = table - table.mean(1, keepdims=True)
+        return centred
+
+    y, x = rows(values), rows(integers)
+    if y.shape[1] < _CHANNEL:
+        return 1.0
+    covariance, variance, total = (y * x).sum(1), (x * x).sum(1), (y * y).sum(1)
+    explained = np.divide(covariance**2, variance, out=np.zeros_like(variance), where=variance > 0)
+    return float(1 - explained.sum() / total.sum()) if total.sum() > 0 else 1.0
