@@ -57,14 +57,13 @@ def difference(row: Row, old: Old) -> Difference:
     alike = old.target.partition(":")[0] == row.target.partition(":")[0]
     stale = old.stale if alike else f"{old.stale}; {_OTHER_FORMAT}".removeprefix("; ")
     changes = {}
-    if row.dissection is not None and old.dissection is not None:
-        changes = {by: _changes(row.dissection, old.dissection, by) for by in (BY if alike else COMMON)}
+    if row.dissection is not None and old.shares:
+        changes = {by: _changes(row.dissection, old.shares[by], by) for by in (BY if alike else COMMON)}
     metrics = {name: (old.metrics.get(name), row.sizes.metric(name) if row.sizes else None) for name in METRICS}
     return Difference(old.name, row.path, metrics, changes, stale)
 
 
-def _changes(new: Dissection, old: Dissection, by: str) -> tuple[Change, ...]:
-    before = {share.label: share.size for share in breakdown(old, by)}
+def _changes(new: Dissection, before: Mapping[str, int], by: str) -> tuple[Change, ...]:
     after = {share.label: share.size for share in breakdown(new, by)}
     found = (Change(label, before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after}))
     return tuple(sorted((change for change in found if change.growth), key=lambda change: -abs(change.growth)))

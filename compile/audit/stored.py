@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from compile.audit import claims
+from compile.audit.breakdown import BY, breakdown
 from compile.audit.formats import Format, of_target
 from compile.audit.revision import Tree
 from compile.audit.sizes import METRICS, Sizes, sizes
@@ -20,6 +21,7 @@ from targets.base import Dissection, Files
 _MAX_BYTES = 64 * 2**20  # of a manifest or a report
 _ONLY = "only the sizes that {} gives are known"
 
+Shares = Mapping[str, Mapping[str, int]]
 Place = Callable[[str], Files]  # the artefact at a path within it: a file's bytes, or a package's; empty without any
 
 
@@ -32,7 +34,7 @@ class Old:
         target: that it is of, or its format.
         path: within the baseline.
         metrics: bytes by the names of ``sizes.METRICS``; absent or None where they are not known.
-        dissection: None where its bytes are not at hand.
+        shares: bytes by label, by each of ``breakdown.BY``; empty where its bytes are not at hand.
         stale: why the comparison may mislead; empty when nothing does.
     """
 
@@ -40,7 +42,7 @@ class Old:
     target: str
     path: str
     metrics: Mapping[str, int | None] = field(default_factory=dict)
-    dissection: Dissection | None = None
+    shares: Shares = field(default_factory=dict)
     stale: str = ""
 
 
@@ -54,6 +56,7 @@ class Stored:
         path: as above.
         files: empty where its bytes are not at hand.
         claimed: the metrics that somebody else gives.
+        told: the shares that somebody else gives.
         stale: as above.
     """
 
@@ -62,6 +65,7 @@ class Stored:
     path: str
     files: Files
     claimed: Mapping[str, int | None] = field(default_factory=dict)
+    told: Shares = field(default_factory=dict)
     stale: str = ""
 
     @property
@@ -82,7 +86,7 @@ class Stored:
 
     def read(self) -> Old:
         """What can be known of it."""
-        old = Old(self.name, self.target, self.path, self.claimed, stale=self.stale)
+        old = Old(self.name, self.target, self.path, self.claimed, self.told, self.stale)
         if not self.files:
             return old
         try:
@@ -90,7 +94,12 @@ class Stored:
         except UserError as error:
             size = {"file": self.files.size} if isinstance(self.files, Tree) else {}
             return replace(old, metrics=size | dict(self.claimed), stale=also(old.stale, str(error)))
-        return replace(old, metrics={name: found.metric(name) for name in METRICS}, dissection=dissection)
+        return replace(old, metrics={name: found.metric(name) for name in METRICS}, shares=shares(dissection))
+
+
+def shares(dissection: Dissection) -> Shares:
+    """Bytes by label, by each of ``breakdown.BY``."""
+    return {by: {share.label: share.size for share in breakdown(dissection, by)} for by in BY}
 
 
 def match(target: str, path: str, stored: Sequence[Stored]) -> Stored | None:
@@ -130,7 +139,6 @@ def of_json(data: bytes, place: Place, name: str, stale: str) -> tuple[tuple[Sto
     rows = found.get("rows") if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(rows, list) or not rows:
         raise UserError("it is neither a manifest nor the report of an audit", where=name)
-    stale = also(stale, f"the artefact is not at hand: {_ONLY.format('the report')}")
     model = found.get("name")
     return tuple(_reported(row, name, stale) for row in rows), model if isinstance(model, str) else ""
 
@@ -143,7 +151,7 @@ def also(first: str, second: str) -> str:
 def _claimed(place: Place, name: str, artefact: claims.Artefact, stale: str) -> Stored:
     """What a manifest says; and the artefact's bytes, if they are beside and unchanged."""
     claimed = {"file": sum(size for size, _ in artefact.files.values())}
-    only = Stored(name, artefact.target, artefact.path, {}, claimed, stale)
+    only = Stored(name, artefact.target, artefact.path, {}, claimed, stale=stale)
     try:
         files = place(artefact.path)
         if set(files) == set(artefact.files) and all(_digest(files[path]) == artefact.files[path] for path in files):
@@ -155,14 +163,27 @@ def _claimed(place: Place, name: str, artefact: claims.Artefact, stale: str) -> 
 
 
 def _reported(row: Any, name: str, stale: str) -> Stored:
-    """What the report of an audit says."""
+    """What the report of an audit says; its shares only if they are those of its file."""
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("target", "path")):
         raise UserError("it is not the report of an audit", where=name, fix="write it anew: phiz audit --format json")
-    told = row.get("sizes")
-    sizes_told = told if isinstance(told, dict) else {}
-    return Stored(
-        name, row["target"], row["path"], {}, {metric: _bytes(sizes_told.get(metric)) for metric in METRICS}, stale
-    )
+    sizes_told, by_told = (row.get(key) for key in ("sizes", "breakdown"))
+    claimed = {metric: _bytes(sizes_told.get(metric)) for metric in METRICS} if isinstance(sizes_told, dict) else {}
+    told = {by: _shares(by_told.get(by)) for by in BY} if isinstance(by_told, dict) else {}
+    if any(sum(labels.values()) != claimed.get("file") for labels in told.values()):
+        told = {}
+    if not told:
+        stale = also(stale, f"where its bytes are is not told: {_ONLY.format('the report')}")
+    return Stored(name, row["target"], row["path"], {}, claimed, told, stale)
+
+
+def _shares(entries: Any) -> dict[str, int]:
+    """Bytes by label; what is of another form is left out, so that the sum tells."""
+    found: dict[str, int] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        label, size = (entry.get("label"), _bytes(entry.get("bytes"))) if isinstance(entry, dict) else (None, None)
+        if isinstance(label, str) and size is not None:
+            found[label] = found.get(label, 0) + size
+    return found
 
 
 def _bytes(value: Any) -> int | None:
