@@ -9,7 +9,7 @@ from targets.base import Constant, Dissection, Files, Kind, Lifetime, Section
 from targets.coreml import mil
 from targets.coreml.labels import Labels
 from targets.coreml.layers import NETWORKS
-from targets.coreml.lifetimes import timeline
+from targets.coreml.lifetimes import arguments, timeline
 from targets.coreml.network import network
 from targets.coreml.specification import PIPELINES, Specification, manifest, root, specification
 from targets.coreml.storage import BITS, RECORD, record, require
@@ -167,15 +167,14 @@ def _notes(functions: Mapping[str, mil.Function]) -> Iterator[str]:
         "activations: Core ML does not say how it plans memory; counted as if no operation worked in place and no "
         "reshape shared what it reads"
     )
-    expanded = [
-        output.type.size or 0
-        for function in functions.values()
-        for operation in function.operations
-        if operation.type.startswith("constexpr_")
-        for output in operation.outputs
-    ]
+    expanded = 0
+    for function in functions.values():
+        constexpr = [operation for operation in function.operations if operation.type.startswith("constexpr_")]
+        others = (operation for operation in function.operations if not operation.type.startswith("constexpr_"))
+        read = {name for operation in others for name in arguments(operation)}
+        expanded += sum(o.type.size or 0 for operation in constexpr for o in operation.outputs if o.name in read)
     if expanded:
         yield (
-            f"weights: compressed ones are counted as stored; where Core ML expands them, as it loads the model or as "
-            f"it predicts, they take {sum(expanded):,} bytes"
+            "weights: compressed ones are counted as stored; where Core ML expands them, as it loads the model or as "
+            f"it predicts, they take {expanded:,} bytes"
         )

@@ -66,7 +66,7 @@ class Labels:
         self.parameters: dict[str, str] = {}  # value -> what its first reader takes it for
         for index in reversed(range(len(self.operations))):
             operation = self.operations[index]
-            own = self.uses.get(operation.name, ()) if operation.type.startswith("constexpr_") else (index,)
+            own = self.used(operation) if operation.type.startswith("constexpr_") else (index,)
             for parameter, given in _bindings(operation):
                 if isinstance(given, str):
                     self.uses[given] = tuple(sorted({*own, *self.uses.get(given, ())})[:_READERS])
@@ -101,10 +101,15 @@ class Labels:
         readers = tuple(dict.fromkeys(reader.name for reader in self.readers(operation)))
         yield Label(name, stored, kind, layer, operator, readers)
 
+    def used(self, operation: mil.Operation) -> tuple[int, ...]:
+        """Which operations read what ``operation`` gives, constexpr ones passed through."""
+        uses = {index for value in operation.outputs for index in self.uses.get(value.name, ())}
+        return tuple(sorted(uses)[:_READERS])
+
     def readers(self, operation: mil.Operation) -> list[mil.Operation]:
         """The operations that read what ``operation`` gives, if that is a constant; else itself."""
         if operation.type.startswith(("const", "constexpr_")):
-            return [self.operations[index] for index in self.uses.get(operation.name, ())]
+            return [self.operations[index] for index in self.used(operation)]
         return [operation]
 
     def owner(self, operation: mil.Operation) -> tuple[str, str]:

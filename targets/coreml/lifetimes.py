@@ -67,7 +67,8 @@ class _Steps:
         self.types = {value.name: value.type for value in self.function.inputs}
         self.consumers: dict[str, list[mil.Operation]] = {}
         for operation in self.operations:
-            self.types.update({value.name: value.type for value in operation.outputs})
+            if operation.type != "classify":  # which makes a label and a dictionary for the caller, no tensors
+                self.types.update({value.name: value.type for value in operation.outputs})
             for name in arguments(operation):
                 self.consumers.setdefault(name, []).append(operation)
         self.outputs = {name: None for name in self.function.outputs if name in self.types}  # the others are constants
@@ -98,7 +99,7 @@ class _Steps:
 
     def visit(self, operation: mil.Operation) -> None:
         names = [name for name in arguments(operation) if name in self.types]
-        outputs = [value.name for value in operation.outputs]
+        outputs = [value.name for value in operation.outputs if value.name in self.types]
         if operation.type == "dequantize" and len(names) == len(outputs) == 1:
             self.dequantized[outputs[0]] = names[0]
             return
@@ -132,7 +133,7 @@ class _Steps:
 
     def leaves(self, operation: mil.Operation) -> str:
         """The value that leaves an operation with one result, past a relu that it can absorb."""
-        if len(operation.outputs) != 1:
+        if len(operation.outputs) != 1 or operation.type == "classify":
             return ""
         name = operation.outputs[0].name
         relu = self.only_consumer(name, *_RELUS) if operation.type in _FUSES_RELU else None

@@ -149,7 +149,10 @@ class _Reader:
             for binding in argument.messages(1):
                 value = binding.message(2)
                 constant = self.constant(value) if value else None
-                bindings.append(binding.text(1) if constant is None else constant)
+                if constant is not None:
+                    bindings.append(constant)
+                elif value is None:  # a list or a dictionary is passed over
+                    bindings.append(binding.text(1))
             inputs[parameter] = tuple(bindings)
         return Operation(
             type=message.text(1),
