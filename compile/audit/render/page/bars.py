@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compile.audit.budget import Check, Status
-from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.figures import SIGNS
+from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.render.words import brief, share, sizes
 from compile.audit.report import Report, Row
 from compile.units import format_size, short_size
 
-SIGNS: Mapping[Status, str] = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.UNKNOWN: "?"}
 _WORDS: Mapping[Status, str] = {
     Status.PASS: "holds",
     Status.WARN: "nearly reached",
@@ -28,19 +29,21 @@ def bars(report: Report) -> Markup:
 
 
 def _artefact(row: Row, warns: Mapping[str, float | None]) -> Markup:
-    reasons = join(tag("p", tag("b", "✗ "), reason, class_="reason") for reason in row.reasons)
+    reasons = join(tag("p", tag("b", "✗ "), brief(reason, 1_000), class_="reason") for reason in row.reasons)
     limits = join(tag("li", _bar(check, warns.get(check.budget))) for check in row.checks)
     bars = tag("ul", limits) if limits else limits
-    return tag("div", tag("h3", elide(row.target, 60)), reasons, bars)
+    return tag("div", tag("h3", brief(row.target, 60)), reasons, bars)
 
 
 def _bar(check: Check, warn: float | None) -> Markup:
     name = f"{check.subject} · {check.budget}" if check.budget else check.subject
-    head = tag("p", tag("b", elide(name, 60)), tag("span", _figures(check), class_="figures"), class_="head")
+    head = tag("p", tag("b", brief(name, 60)), tag("span", _figures(check), class_="figures"), class_="head")
     word = tag("b", f"{SIGNS[check.status]} {_WORDS[check.status]}", class_=check.status.value)
-    detail = f": {check.detail}" if check.detail and check.status is not Status.PASS else ""
-    ask = tag("p", check.message, class_="ask") if check.message and check.status is not Status.PASS else ""
-    origin = tag("p", f"set by {check.origin}", class_="origin")
+    detail = f": {brief(check.detail, 1_000)}" if check.detail and check.status is not Status.PASS else ""
+    ask = (
+        tag("p", brief(check.message, 1_000), class_="ask") if check.message and check.status is not Status.PASS else ""
+    )
+    origin = tag("p", f"set by {brief(check.origin)}", class_="origin")
     return join((head, _track(check, warn), tag("p", word, detail, class_="detail"), ask, origin))
 
 
@@ -49,11 +52,9 @@ def _figures(check: Check) -> str:
         return "not known" if check.limit is None else f"not known, of {short_size(check.limit)}"
     if check.limit is None:
         return short_size(check.measured)
-    share = f" · {100 * check.measured / check.limit:.1f} %" if check.limit else ""
-    found, limit = short_size(check.measured), short_size(check.limit)
-    if found == limit and check.measured != check.limit:  # rounding hides what it is about
-        found, limit = f"{check.measured:,}", f"{check.limit:,} bytes"
-    return f"{found} of {limit}{share}"
+    part = f" · {share(check.measured, check.limit)}" if check.limit and check.measured > 0 else ""
+    found, limit = sizes(check.measured, check.limit)
+    return f"{found} of {limit}{part}"
 
 
 def _track(check: Check, warn: float | None) -> Markup:
@@ -62,7 +63,7 @@ def _track(check: Check, warn: float | None) -> Markup:
     if check.measured is None or check.limit is None:
         return tag("div", class_="track void", role="img", aria_label=label)
     scale = 1.06 * max(check.measured, check.limit, 1)
-    within, over = min(check.measured, check.limit) / scale, max(0, check.measured - check.limit) / scale
+    within, over = max(0, min(check.measured, check.limit)) / scale, max(0, check.measured - check.limit) / scale
     at = check.limit / scale
     parts = [tag("i", class_=f"fill {check.status.value}", style=f"width:{_percent(within)}")]
     if over:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compile.audit.breakdown import BY, Share, breakdown, top
-from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
 from compile.audit.render.page.treemap import Rect, squarify
+from compile.audit.render.words import brief, share
 from compile.units import counted, short_size
 from targets.base import Dissection, Kind, Section
 
@@ -124,7 +125,7 @@ def _draw(found: Mapping[str, Sequence[Cell]], by: str, whole: int) -> Iterator[
         high = max(place.height - _HEAD, 1.0)
         yield tag(
             "div",
-            tag("b", tag("span", elide(label, 60)), tag("span", short_size(size)), class_="name"),
+            tag("b", tag("span", brief(label, 60)), tag("span", short_size(size)), class_="name"),
             tag(
                 "div",
                 *(
@@ -135,18 +136,19 @@ def _draw(found: Mapping[str, Sequence[Cell]], by: str, whole: int) -> Iterator[
             ),
             class_="group",
             style=_inset(place, _WIDE, _HIGH),
-            data_label=f"{elide(label, 60)}, {short_size(size)}",
+            data_label=f"{brief(label, 60)}, {short_size(size)}",
         )
 
 
 def _cell(cell: Cell, group: str, by: str, whole: int, style: str) -> Markup:
     facts = dict.fromkeys(fact for fact in (cell.operator, cell.kind, cell.dtype) if fact)
     named = cell.label if by != "layer" else group
-    title = f"{elide(named)}\n{' · '.join(facts)}\n{counted(cell.size, 'byte')} · {percent(cell.size, whole)}"
+    parts = " · ".join(brief(fact, 60) for fact in facts)
+    title = f"{brief(named, 96)}\n{parts}\n{counted(cell.size, 'byte')} · {share(cell.size, whole)}"
     label = cell.dtype if by == "layer" and cell.kind == Kind.WEIGHTS.value and cell.dtype else cell.label
     return tag(
         "div",
-        tag("span", elide(label, 40)),
+        tag("span", tag("bdi", brief(label, 60))),
         tag("small", short_size(cell.size)),
         class_=f"cell c{cell.tint(by)}",
         style=style,
@@ -172,7 +174,7 @@ def _legend(found: Mapping[str, Sequence[Cell]], by: str, whole: int) -> Markup:
         name = cell.kind if by != "dtype" else "other" if tint == OTHER else cell.dtype
         sizes[tint, name] = sizes.get((tint, name), 0) + cell.size
     entries = (
-        tag("li", tag("i", class_=f"c{tint}"), f"{name} ", tag("span", percent(size, whole)))
+        tag("li", tag("i", class_=f"c{tint}"), f"{name} ", tag("span", share(size, whole)))
         for (tint, name), size in sorted(sizes.items(), key=lambda entry: -entry[1])
     )
     return tag("ul", *entries, class_="legend")
@@ -183,18 +185,12 @@ def table(name: str, shares: Iterable[Share], whole: int) -> Markup:
     rows = (
         tag(
             "tr",
-            tag("th", elide(share.label), scope="row"),
-            tag("td", f"{share.size:,}"),
-            tag("td", percent(share.size, whole)),
+            tag("th", brief(entry.label, 96), scope="row"),
+            tag("td", f"{entry.size:,}"),
+            tag("td", share(entry.size, whole)),
         )
-        for share in shares
+        for entry in shares
     )
     heads = (tag("th", head, scope="col") for head in (name, "Bytes", "Share"))
-    total = tag("tfoot", tag("tr", tag("th", "Sum", scope="row"), tag("td", f"{whole:,}"), tag("td", percent(1, 1))))
+    total = tag("tfoot", tag("tr", tag("th", "Sum", scope="row"), tag("td", f"{whole:,}"), tag("td", share(1, 1))))
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), total)
-
-
-def percent(part: int, whole: int) -> str:
-    """One digit behind the point; what is there is never called nothing."""
-    share = 100 * part / whole if whole else 0.0
-    return "< 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"

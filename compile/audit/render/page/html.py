@@ -7,8 +7,9 @@ import hashlib
 from importlib.resources import files
 
 from compile.audit.render.page.artefact import artefact
-from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.overview import overview
+from compile.audit.render.words import brief
 from compile.audit.report import Report
 
 
@@ -30,7 +31,7 @@ def render(report: Report) -> bytes:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{_word(report)}: {elide(report.name)}, phiz audit"),
+        tag("title", f"{_word(report)}: {brief(report.name, 96)}, phiz audit"),
         tag("style", Markup(style)),
     )
     body = tag(

@@ -44,11 +44,3 @@ def tag(name: str, /, *children: str, **attributes: str | int | bool | None) -> 
         said.append(f" {key}" if value is True else f' {key}="{text(str(value))}"')
     opening = f"<{name}{''.join(said)}>"
     return Markup(opening) if name in _VOID and not children else Markup(f"{opening}{join(children)}</{name}>")
-
-
-def elide(name: str, most: int = 96) -> str:
-    """``name``, its middle left out where it has more than ``most`` characters: both ends of a path tell most."""
-    if len(name) <= most:
-        return name
-    tail = most * 2 // 3
-    return f"{name[: most - tail - 1]}…{name[-tail:]}"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 from compile.audit.budget import Status
-from compile.audit.render.page.bars import SIGNS, bars
-from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.bars import bars
+from compile.audit.render.page.figures import pill, sign, size, verdict
+from compile.audit.render.page.markup import Markup, tag
+from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
-from compile.audit.sizes import Sizes
-from compile.units import counted, short_size
-
-UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+from compile.units import counted, format_size
 
 
 def overview(report: Report) -> Markup:
@@ -20,33 +17,10 @@ def overview(report: Report) -> Markup:
     return tag(
         "header",
         tag("p", "phiz audit", class_="brand"),
-        tag("h1", elide(report.name)),
+        tag("h1", brief(report.name, 96)),
         tag("p", pill(status), " ", tag("span", _sentence(report)), class_="verdict"),
-        tag("section", tag("h2", "Sizes", id="sizes"), _table(report), aria_labelledby="sizes"),
+        tag("section", tag("h2", "Sizes", id="sizes"), _table(report), _library(report), aria_labelledby="sizes"),
         tag("section", tag("h2", "Budget", id="budget"), bars(report), aria_labelledby="budget"),
-    )
-
-
-def verdict(rows: tuple[Row, ...]) -> Status:
-    """The worst of all."""
-    if any(row.reasons for row in rows):
-        return Status.FAIL
-    found = [check.status for row in rows for check in row.checks]
-    return next((status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN) if status in found), Status.PASS)
-
-
-_WORDS = {
-    Status.PASS: "Pass",
-    Status.WARN: "Pass, with a warning",
-    Status.FAIL: "Fail",
-    Status.UNKNOWN: "Fail: unknown",
-}
-
-
-def pill(status: Status) -> Markup:
-    """The verdict as a sign and a word; never colour alone."""
-    return tag(
-        "strong", tag("span", SIGNS[status], aria_hidden="true"), " ", _WORDS[status], class_=f"pill {status.value}"
     )
 
 
@@ -69,46 +43,16 @@ def _sentence(report: Report) -> str:
     return ", ".join(said)
 
 
-def _sign(row: Row) -> Markup:
-    status = verdict((row,))
-    sign = tag("span", SIGNS[status], class_=f"sign {status.value}", aria_hidden="true")
-    return join((sign, tag("span", f"{_WORDS[status]}: ", class_="unseen")))
-
-
-def _of(size: Callable[[Sizes], int | None], at_least: bool = False) -> Callable[[Row], Iterator[Markup]]:
-    def cell(row: Row) -> Iterator[Markup]:
-        found = None if row.sizes is None else size(row.sizes)
-        if row.sizes is None or found is None:
-            yield tag("span", UNKNOWN, title="not known")
-            return
-        least = "≥ " if at_least and row.sizes.unknown else ""
-        yield from both(found, least)
-
-    return cell
-
-
-def both(size: int, prefix: str = "") -> Iterator[Markup]:
-    """A size for people, and the exact one below it."""
-    yield tag("b", f"{prefix}{short_size(size)}")
-    yield tag("small", f"{size:,}")
-
-
-_COLUMNS: tuple[tuple[str, Callable[[Row], Iterator[Markup]]], ...] = (
-    ("File", _of(lambda sizes: sizes.file)),
-    ("Download", _of(lambda sizes: sizes.download)),
-    ("Weights", _of(lambda sizes: sizes.weights)),
-    ("Activations", _of(lambda sizes: sizes.activations, at_least=True)),
-    ("Footprint", _of(lambda sizes: sizes.footprint, at_least=True)),
-)
+_COLUMNS = ("file", "download", "weights", "activations", "footprint")
 
 
 def _table(report: Report) -> Markup:
-    heads = (tag("th", name, scope="col") for name, _ in _COLUMNS)
+    heads = (tag("th", name.capitalize(), scope="col") for name in _COLUMNS)
     rows = (
         tag(
             "tr",
-            tag("th", _sign(row), " ", _name(row, number), tag("small", elide(row.path, 60)), scope="row"),
-            *(tag("td", *cell(row), data_name=name) for name, cell in _COLUMNS),
+            tag("th", sign(row), " ", _name(row, number), tag("small", brief(row.path, 60)), scope="row"),
+            *(tag("td", *size(row.sizes, name), data_name=name.capitalize()) for name in _COLUMNS),
         )
         for number, row in enumerate(report.rows, 1)
     )
@@ -117,4 +61,12 @@ def _table(report: Report) -> Markup:
 
 
 def _name(row: Row, number: int) -> Markup:
-    return tag("a", elide(row.target, 40), href=f"#a{number}")
+    return tag("a", brief(row.target, 40), href=f"#a{number}")
+
+
+def _library(report: Report) -> Markup:
+    if report.library is None:
+        return Markup("")
+    name = f" ({brief(report.library.name, 60)})" if report.library.name else ""
+    what = f"The runtime's library{name} takes {format_size(report.library.size)} more, once for all models."
+    return tag("p", what, class_="note library")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from compile.audit.render.page.columns import Band, Column, columns, stack
-from compile.audit.render.page.markup import Markup, elide, join, tag
+from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.render.words import brief, share, sizes
 from compile.memory import Plan
 from compile.units import counted, format_size, short_size
 from targets.base import Dissection, Lifetime
@@ -44,8 +45,9 @@ def timeline(dissection: Dissection, arena: Plan | None, key: str) -> Markup:
 def _summary(dissection: Dissection, arena: Plan, found: Sequence[Column]) -> str:
     peak = max(found, key=lambda column: (column.live, -column.step))
     rounding = f"; with {arena.alignment}-byte alignment no arena can be below {arena.bound:,}" if arena.bound else ""
-    size = "is as small" if arena.size == arena.bound else f"takes {arena.size / (arena.bound or 1):.3f} of that"
-    name = f" ({elide(_step(dissection, peak.step), 60)})" if _step(dissection, peak.step) else ""
+    more = arena.size - arena.bound
+    size = f"takes {counted(more, 'byte')} more, {share(more, arena.bound)}" if more else "is as small"
+    name = f" ({brief(_step(dissection, peak.step), 60)})" if _step(dissection, peak.step) else ""
     most = f"Most is alive at step {peak.step:,}{name}: {format_size(peak.live)}"
     return f"{most}{rounding}. The arena planned here {size}."
 
@@ -95,7 +97,7 @@ def _band(band: Band, lifetimes: Sequence[Lifetime], scale: float) -> Markup:
         name, tint = "[others]", _HUES
     else:
         tensor = lifetimes[band.index]
-        name, tint = f"{elide(tensor.tensor)}\n{counted(tensor.size, 'byte')}", hue(band.index)
+        name, tint = f"{brief(tensor.tensor, 96)}\n{counted(tensor.size, 'byte')}", hue(band.index)
     return tag("path", tag("title", name), d=outline, class_=f"c{tint}")
 
 
@@ -118,9 +120,10 @@ def hue(index: int) -> int:
 def _lines(arena: Plan, scale: float) -> Iterator[Markup]:
     same = arena.size == arena.bound
     upper = "arena = lower bound" if same else "arena"
-    yield _line("arena", f"{upper} {short_size(arena.size)}", arena.size / scale)
+    size, bound = sizes(arena.size, arena.bound)
+    yield _line("arena", f"{upper} {size}", arena.size / scale)
     if not same:
-        yield _line("bound", f"lower bound {short_size(arena.bound)}", arena.bound / scale)
+        yield _line("bound", f"lower bound {bound}", arena.bound / scale)
 
 
 def _line(kind: str, name: str, at: float) -> Markup:
@@ -147,10 +150,10 @@ def _place(index: int, tensor: Lifetime, offset: int, steps: int, scale: float) 
         100 * tensor.first / steps,
     )
     when = f"step {tensor.first:,}" if tensor.first == tensor.last else f"steps {tensor.first:,} to {tensor.last:,}"
-    title = f"{elide(tensor.tensor)}\n{counted(tensor.size, 'byte')} at {offset:,}\n{when}"
+    title = f"{brief(tensor.tensor, 96)}\n{counted(tensor.size, 'byte')} at {offset:,}\n{when}"
     return tag(
         "div",
-        tag("span", elide(tensor.tensor, 40)),
+        tag("span", tag("bdi", brief(tensor.tensor, 40))),
         tag("small", short_size(tensor.size)),
         class_=f"cell c{hue(index)}",
         style=f"inset:{' '.join(f'{max(edge, 0.0):.2f}%' for edge in edges)}",
@@ -165,7 +168,7 @@ def _axis(dissection: Dissection, found: Sequence[Column]) -> Markup:
     numbers = tag("div", *marks, class_="axis", aria_hidden="true")
     if steps > _NAMES or not any(dissection.steps):
         return numbers
-    names = (tag("span", elide(_step(dissection, step), 26)) for step in range(steps))
+    names = (tag("span", brief(_step(dissection, step), 26)) for step in range(steps))
     return join((numbers, tag("div", *names, class_="names", aria_hidden="true")))
 
 
@@ -180,7 +183,7 @@ def _table(dissection: Dissection, found: Sequence[Column]) -> Markup:
         tag(
             "tr",
             tag("td", f"{column.step:,}" if column.first == column.last else f"{column.first:,} to {column.last:,}"),
-            tag("th", elide(_step(dissection, column.step), 60), scope="row"),
+            tag("th", brief(_step(dissection, column.step), 60), scope="row"),
             tag("td", f"{column.live:,}"),
             tag("td", _alive(dissection.lifetimes, column, shown)),
         )
@@ -194,7 +197,7 @@ def _table(dissection: Dissection, found: Sequence[Column]) -> Markup:
 def _alive(lifetimes: Sequence[Lifetime], column: Column, shown: Sequence[int]) -> str:
     alive = [lifetimes[i] for i in shown if lifetimes[i].first <= column.step <= lifetimes[i].last]
     largest = sorted(alive, key=lambda tensor: (-tensor.size, tensor.tensor))[:4]
-    said = [f"{elide(tensor.tensor, 40)} {tensor.size:,}" for tensor in largest]
+    said = [f"{brief(tensor.tensor, 40)} {tensor.size:,}" for tensor in largest]
     if column.count > len(largest):
         said.append(f"[{column.count - len(largest):,} others]")
     return ", ".join(said)

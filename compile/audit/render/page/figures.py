@@ -1,0 +1,57 @@
+"""What several parts of the page show alike: verdicts and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from compile.audit.budget import Status
+from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.report import Row
+from compile.audit.sizes import Sizes
+from compile.units import short_size
+
+UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+SIGNS: Mapping[Status, str] = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.UNKNOWN: "?"}
+_WORDS = {
+    Status.PASS: "Pass",
+    Status.WARN: "Pass, with a warning",
+    Status.FAIL: "Fail",
+    Status.UNKNOWN: "Fail: unknown",
+}
+
+
+def verdict(rows: tuple[Row, ...]) -> Status:
+    """The worst of all."""
+    if any(row.reasons for row in rows):
+        return Status.FAIL
+    found = [check.status for row in rows for check in row.checks]
+    return next((status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN) if status in found), Status.PASS)
+
+
+def pill(status: Status) -> Markup:
+    """The verdict as a sign and a word; never colour alone."""
+    return tag(
+        "strong", tag("span", SIGNS[status], aria_hidden="true"), " ", _WORDS[status], class_=f"pill {status.value}"
+    )
+
+
+def sign(row: Row) -> Markup:
+    """The verdict on one artefact as a sign, with the word for those who do not see it."""
+    status = verdict((row,))
+    shown = tag("span", SIGNS[status], class_=f"sign {status.value}", aria_hidden="true")
+    return join((shown, tag("span", f"{_WORDS[status]}: ", class_="unseen")))
+
+
+def size(sizes: Sizes | None, metric: str) -> Iterator[Markup]:
+    """A metric for people, and the exact one below it; ``≥`` before what is known to be too low."""
+    found: int | None = getattr(sizes, metric, None)
+    if sizes is None or found is None:
+        yield tag("span", UNKNOWN, title="not known")
+    else:
+        yield from both(found, "≥ " if sizes.metric(metric) is None else "")
+
+
+def both(size: int, prefix: str = "") -> Iterator[Markup]:
+    """A size for people, and the exact one below it."""
+    yield tag("b", f"{prefix}{short_size(size)}")
+    yield tag("small", f"{size:,}")
