@@ -30,12 +30,14 @@ class Baseline:
         stored: the artefacts; those of a revision without a path are looked for row by row.
         model: the name that its manifest gives; empty where there is none.
         text: of a revision without a path; else empty.
+        folder: that the artefacts are in; empty where that is no folder of this machine.
     """
 
     name: str
     stored: tuple[Stored, ...] = ()
     model: str = ""
     text: str = ""
+    folder: str = ""
     _revisions: dict[str, Revision] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, row: Row) -> Old | None:
@@ -90,7 +92,8 @@ def read(spec: str, folder: Path) -> Baseline:
         if not resolve(path).exists():
             raise UserError("there is no such file or folder to compare with", where=spec, fix=_FIX)
         root, last = (path.parent, path.name) if _is_one(path.name) else (path, claims.MANIFEST)
-        return _named(spec, lambda name: Folder(root, names_of(resolve(root), name)), last)
+        found = _named(spec, lambda name: Folder(root, names_of(resolve(root), name)), last)
+        return replace(found, folder=str(root))
     text, separator, then = spec.removeprefix(GIT).partition(":")
     if not separator:
         return Baseline(spec, text=revision.checked(text))
@@ -135,5 +138,5 @@ def _named(name: str, place: Place, last: str, stale: str = "") -> Baseline:
 def _model(row: Row) -> str:
     """The name that the manifest beside ``row`` gives its model; empty without one."""
     with suppress(UserError):
-        return claims.read(Path(row.folder)).name
+        return claims.read(Path(row.folder)).name if row.folder else ""
     return ""

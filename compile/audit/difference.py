@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,15 @@ def difference(row: Row, old: Old) -> Difference:
         changes = {by: _changes(row.dissection, old.shares[by], by) for by in (BY if alike else COMMON)}
     metrics = {name: (old.metrics.get(name), row.sizes.metric(name) if row.sizes else None) for name in METRICS}
     return Difference(old.name, row.path, metrics, changes, stale)
+
+
+def top(changes: Sequence[Change], count: int) -> tuple[Change, ...]:
+    """The first ``count`` changes, and the rest as one, ``[K others]``; one alone keeps its name."""
+    if len(changes) <= count + 1:
+        return tuple(changes)
+    rest = changes[count:]
+    others = Change(f"[{len(rest):,} others]", sum(change.old for change in rest), sum(change.new for change in rest))
+    return (*changes[:count], others)
 
 
 def _changes(new: Dissection, before: Mapping[str, int], by: str) -> tuple[Change, ...]:

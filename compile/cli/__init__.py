@@ -55,6 +55,7 @@ def _run() -> None:
     from compile.cli.bake import bake
     from compile.cli.build import build
     from compile.cli.demo import demo
+    from compile.cli.diff import diff
     from compile.cli.distill import distill
     from compile.cli.doctor import doctor
     from compile.cli.label import label
@@ -75,6 +76,7 @@ def _run() -> None:
         ("distill", distill, "A student learns the labels."),
         ("compile", build, "A network becomes audited artefacts."),
         ("audit", audit, "Check artefacts against a budget."),
+        ("diff", diff, "What grew between two artefacts."),
         ("bake", bake, "Audio becomes curves."),
         ("doctor", doctor, "What this machine has, and what it lacks."),
     ):

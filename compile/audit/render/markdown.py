@@ -9,7 +9,7 @@ from html import escape
 from compile.audit.breakdown import breakdown, top
 from compile.audit.render.limits import nearest, origins
 from compile.audit.render.remarks import Level, Remark, of_row, remarks
-from compile.audit.render.words import brief, share, signed
+from compile.audit.render.words import brief, share
 from compile.audit.report import Report, Row
 from compile.units import counted, short_size
 
@@ -17,7 +17,7 @@ ROWS = 12  # of a table of layers
 FINDINGS = 50
 _UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 _SIGN = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.NOTE: "💡"}
-_MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$:!])|([@#])|(?<=www)(\.)")
+_MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$!]|:(?=//)|(?<=www)\.)|([@#])")
 
 
 def render(report: Report) -> bytes:
@@ -40,8 +40,8 @@ def plain(text: str) -> str:
     """``text`` without meaning to Markdown, HTML, or GitHub, which would mention ``@people`` and link ``#1``."""
 
     def escaped(match: re.Match[str]) -> str:
-        sign, reference, dot = match.groups()
-        return f"{reference}&#8203;" if reference else rf"\{sign or dot}"
+        sign, reference = match.groups()
+        return f"{reference}&#8203;" if reference else rf"\{sign}"
 
     return _MEANING.sub(escaped, text)
 
@@ -73,7 +73,7 @@ def _table(report: Report) -> str:
         (_artefact(row), *(column[index] for column in shown.values()), "❌ fail" if row.failures else "✅ pass")
         for index, row in enumerate(report.rows)
     ]
-    return _grid(("artefact", *shown, "verdict"), rows)
+    return grid(("artefact", *shown, "verdict"), rows)
 
 
 def _artefact(row: Row) -> str:
@@ -102,19 +102,19 @@ def _growth(row: Row) -> Iterator[str]:
         return
     target, old = plain(brief(row.target, 60)), plain(brief(found.old))
     metrics = [
-        (name, f"{before:,}", f"{after:,}", signed(after - before))
+        (name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
         for name, (before, after) in found.metrics.items()
         if before is not None and after is not None
     ]
     stale = f"\n\n{_SIGN[Level.WARNING]} {plain(brief(found.stale, 1_000))}" if found.stale else ""
     yield f"### {target} against {old}{stale}"
-    yield _grid(("bytes", "before", "after", "change"), metrics)
+    yield grid(("bytes", "before", "after", "change"), metrics)
     changes = [
-        (plain(brief(change.label, 120)), f"{change.old:,}", f"{change.new:,}", signed(change.new - change.old))
+        (plain(brief(change.label, 120)), f"{change.old:,}", f"{change.new:,}", f"{change.growth:+,}")
         for change in found.changes.get("layer", ())[:ROWS]
     ]
     if changes:
-        yield _folded("What changed, by layer", _grid(("layer", "before", "after", "change"), changes))
+        yield _folded("What changed, by layer", grid(("layer", "before", "after", "change"), changes))
 
 
 def _findings(report: Report) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _bytes(report: Report) -> Iterator[str]:
         for by in ("section", "layer"):
             shares = top(breakdown(row.dissection, by), ROWS)
             lines = [(plain(brief(s.label, 120)), f"{s.size:,}", share(s.size, row.sizes.file)) for s in shares]
-            blocks.append(_grid((by, "bytes", "share"), lines))
+            blocks.append(grid((by, "bytes", "share"), lines))
         yield _folded(f"Bytes of {escape(brief(row.target, 60))}", "\n\n".join(blocks))
 
 
@@ -143,7 +143,7 @@ def _limits(report: Report) -> Iterator[str]:
     yield plain(origins(report))
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; all but the first column to the right."""
     rule = [":--", *["--:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
