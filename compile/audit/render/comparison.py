@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from compile.audit.difference import Difference, top
 from compile.audit.render.markdown import grid, plain
-from compile.audit.render.words import brief, signed
+from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
 from compile.units import counted
 
@@ -86,7 +86,7 @@ def _total(report: Report) -> Iterator[str]:
     old, new = (sum(size or 0 for size in sizes) for sizes in zip(*files, strict=True))
     if len(files) > 1 and not any(None in sizes for sizes in files):
         share = f", {_share(old, new)}" if new != old else ""
-        yield f"all {len(files)} artefacts: {signed(new - old)}{share}; now {counted(new, 'byte')}"
+        yield f"all {len(files)} artefacts: {new - old:+,} bytes{share}; now {counted(new, 'byte')}"
 
 
 def _line(label: str, old: int | None, new: int | None) -> Line:
