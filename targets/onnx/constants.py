@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import PurePosixPath
@@ -26,6 +26,8 @@ LITERALS: Mapping[str, str] = {
 LISTS = frozenset(("floats", "ints", "strings"))
 VARINTS = frozenset(("int32_data", "int64_data", "uint64_data", "i", "ints"))
 
+Place = tuple[str, int, int]  # file, first byte, one past the last
+
 _BITS = dict(TYPES.values())
 _EXTERNAL = 1  # TensorProto.data_location
 _FIX = "the file is corrupt: write it anew"
@@ -43,12 +45,14 @@ class Description:
         shape: in elements.
         size: bytes that they take in memory; None for strings and unknown types.
         outside: (file, start, end) where they lie in another file.
+        prepacked: the same of copies in the order that onnxruntime's kernels read.
     """
 
     dtype: str
     shape: tuple[int, ...]
     size: int | None
-    outside: tuple[str, int, int] | None
+    outside: Place | None = None
+    prepacked: tuple[Place, ...] = ()
 
 
 def described(tensor: Message, layer: str, files: Files) -> Description:
@@ -63,8 +67,11 @@ def described(tensor: Message, layer: str, files: Files) -> Description:
     if min(shape, default=0) < 0 or prod(size for size in shape if size) > _MOST:
         raise UserError(f"its shape {list(shape)} is impossible", where=where, fix=_FIX)
     size = (prod(shape) * bits + 7) // 8 if bits else None
-    external = tensor.integer("data_location") == _EXTERNAL
-    return Description(dtype, shape, size, _outside(tensor, size, files, where) if external else None)
+    if tensor.integer("data_location") != _EXTERNAL:
+        return Description(dtype, shape, size)
+    entries = {entry.text("key"): entry.text("value") for entry in tensor.messages("external_data")}
+    outside = _outside(tensor, entries, size, files, where)
+    return Description(dtype, shape, size, outside, tuple(_prepacked(entries, outside[0], where)))
 
 
 def complete(tensor: Message, told: Description, held: Sequence[Item], layer: str) -> bool:
@@ -97,8 +104,7 @@ def amount(item: Item, data: bytes, dtype: str) -> tuple[int, int]:
     return count, count * width
 
 
-def _outside(tensor: Message, size: int | None, files: Files, where: str) -> tuple[str, int, int]:
-    entries = {entry.text("key"): entry.text("value") for entry in tensor.messages("external_data")}
+def _outside(tensor: Message, entries: Mapping[str, str], size: int | None, files: Files, where: str) -> Place:
     file = _inside(entries.get("location", ""), tensor.where, where)
     try:
         end = len(files[file])
@@ -116,6 +122,15 @@ def _outside(tensor: Message, size: int | None, files: Files, where: str) -> tup
             fix=_FIX,
         )
     return file, offset, offset + length
+
+
+def _prepacked(entries: Mapping[str, str], file: str, where: str) -> Iterator[Place]:
+    """Onnxruntime writes ``kernel+hash|offset;length;checksum|...`` under the keys ``prepacked_0``, and so on."""
+    for key, value in entries.items():
+        if key.startswith("prepacked_"):
+            for buffer in value.split("|")[1:]:
+                offset, length, *_ = (_number(text, where) for text in (*buffer.split(";"), "0"))
+                yield file, offset, offset + length
 
 
 def _inside(location: str, name: str, where: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from targets.base import Constant, Files, Kind, Section
-from targets.onnx.constants import LISTS, LITERALS, STORES, VARINTS, amount, complete, described
+from targets.onnx.constants import LISTS, LITERALS, STORES, VARINTS, Place, amount, complete, described
 from targets.onnx.proto import MODEL_NOTES, NOTES, Item, Message
 from targets.onnx.readers import Readers, layer_in
 
@@ -108,8 +108,8 @@ class Labels:
                 yield from self._elements(tensor, item, owner, told.dtype)
             else:
                 yield from self._item(tensor, item, owner)
-        if told.outside is not None:
-            yield Section(*told.outside, owner.kind, owner.layer, told.dtype, operator=owner.operator)
+        for file, start, end in (*((told.outside,) if told.outside else ()), *told.prepacked):
+            yield Section(file, start, end, owner.kind, owner.layer, told.dtype, operator=owner.operator)
         if not complete(tensor, told, held, owner.layer):
             self.absent.append(owner.layer)
             return
@@ -145,7 +145,7 @@ class Labels:
         owner: _Owner,
         dtype: str,
         shape: tuple[int, ...],
-        places: Sequence[tuple[str, int, int]],
+        places: Sequence[Place],
         packed: str,
     ) -> None:
         repeats = self._names.get(name, 0)
