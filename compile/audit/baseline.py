@@ -30,6 +30,7 @@ class Baseline:
         stored: the artefacts; those of a revision without a path are looked for row by row.
         model: the name that its manifest gives; empty where there is none.
         text: of a revision without a path; else empty.
+        build: it is all that a manifest or a report tells of, and not one artefact.
         folder: that the artefacts are in; empty where that is no folder of this machine.
     """
 
@@ -37,6 +38,7 @@ class Baseline:
     stored: tuple[Stored, ...] = ()
     model: str = ""
     text: str = ""
+    build: bool = False
     folder: str = ""
     _revisions: dict[str, Revision] = field(default_factory=dict, repr=False, compare=False)
 
@@ -131,7 +133,7 @@ def _named(name: str, place: Place, last: str, stale: str = "") -> Baseline:
     if not files:
         raise UserError(f"there is nothing to compare with: no '{last}'", where=name, fix=_FIX)
     if last.endswith(".json"):
-        return Baseline(name, *of_json(files[last], place, name, stale))
+        return Baseline(name, *of_json(files[last], place, name, stale), build=True)
     return Baseline(name, (Stored(name, by_suffix(Path(last)).name, last, files, stale=stale),))
 
 

@@ -19,7 +19,9 @@ _ZERO: dict[str, int | None] = dict.fromkeys(METRICS, 0)
 
 
 def compare(new: str, old: str, folder: Path) -> Report:
-    """A row for each artefact of ``new``, with its difference from that of ``old``; and one for each that is gone.
+    """A row for each artefact of ``new``, with its difference from that of ``old``.
+
+    Of two builds, what one of them lacks is a row, too: all of it is new, or gone.
 
     Args:
         new: what ``baseline.read`` takes, with bytes; a revision needs its path.
@@ -27,36 +29,41 @@ def compare(new: str, old: str, folder: Path) -> Report:
         folder: that relative paths start from.
 
     Raises:
-        UserError: one of them is nothing that can be compared, or the bytes of a new artefact are not at hand.
+        UserError: one of them is nothing that can be compared, they have nothing to be compared, or the bytes of a new
+            artefact are not at hand.
     """
     fresh = read(new, folder)
     if fresh.text:
-        raise UserError("which artefact of that revision?", where=new, fix=f"name it: {new}:build/student.onnx")
+        raise UserError("the path is missing", where=new, fix=f"name what to compare, for example {new}:build")
     if new.startswith(GIT) and old.startswith(GIT) and ":" not in old.removeprefix(GIT):
         old = f"{old}:{new.removeprefix(GIT).partition(':')[2]}"
     past = read(old, folder)
-    rows, met = [], set()
-    for stored in fresh.stored:
-        row = _row(stored, fresh.folder)
-        found = _counterpart(row, fresh, past)
-        met.add((found.target, found.path))
-        rows.append(replace(row, difference=difference(row, found)))
-    gone = [stored for stored in past.stored if (stored.target, stored.path) not in met]
-    return Report(fresh.model or new, (*rows, *(_removed(stored.read()) for stored in gone)))
+    builds = fresh.build and (past.build or bool(past.text))
+    pairs = [(stored, _counterpart(stored, fresh, past)) for stored in fresh.stored]
+    met = {(was.target, was.path) for _, was in pairs if was is not None}
+    rows = [_row(stored, fresh, was or _none(stored, past)) for stored, was in pairs if was or builds]
+    if builds:
+        lost = [stored for stored in past.stored if (stored.target, stored.path) not in met]
+        rows += [_removed(stored.read()) for stored in lost]
+    if not rows:
+        raise UserError(f"it has no counterpart of what is in {old}", where=new, fix="name two artefacts")
+    return Report(fresh.model or new, tuple(rows))
 
 
-def _row(stored: Stored, folder: str) -> Row:
+def _counterpart(stored: Stored, fresh: Baseline, past: Baseline) -> Old | None:
+    """What to compare with: artefacts named one against the other are, whatever they are."""
+    found = past.of(Row(stored.target, stored.path, None, folder=fresh.folder))
+    return past.stored[0].read() if found is None and len(fresh.stored) == len(past.stored) == 1 else found
+
+
+def _none(stored: Stored, past: Baseline) -> Old:
+    return Old(past.name, stored.target, "", _ZERO, {by: {} for by in BY})
+
+
+def _row(stored: Stored, fresh: Baseline, was: Old) -> Row:
     sizes, arena, dissection = stored.examine()
-    return Row(stored.target, stored.path, sizes, dissection=dissection, arena=arena, folder=folder)
-
-
-def _counterpart(row: Row, fresh: Baseline, past: Baseline) -> Old:
-    """What ``row`` is compared with: artefacts named one against the other are, whatever they are."""
-    if (found := past.of(row)) is not None:
-        return found
-    if len(fresh.stored) == len(past.stored) == 1:
-        return past.stored[0].read()
-    return Old(past.name, row.target, "", _ZERO, {by: {} for by in BY})
+    row = Row(stored.target, stored.path, sizes, dissection=dissection, arena=arena, folder=fresh.folder)
+    return replace(row, difference=difference(row, was))
 
 
 def _removed(was: Old) -> Row:

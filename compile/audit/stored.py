@@ -171,7 +171,9 @@ def _reported(row: Any, name: str, stale: str) -> Stored:
     told = {by: _shares(by_told.get(by)) for by in BY} if isinstance(by_told, dict) else {}
     if any(sum(labels.values()) != claimed.get("file") for labels in told.values()):
         told = {}
-    if not told:
+    if not claimed:
+        stale = also(stale, "the report tells no sizes; write it anew")
+    elif not told:
         stale = also(stale, f"where its bytes are is not told: {_ONLY.format('the report')}")
     return Stored(name, row["target"], row["path"], {}, claimed, told, stale)
 
