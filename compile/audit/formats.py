@@ -10,6 +10,7 @@ from typing import cast
 
 from compile.errors import UserError
 from targets.base import Dissection, Files
+from targets.catalogue import FORMS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ FORMATS = (
     Format("tflite", "TFLite", ".tflite", "targets.tflite.dissect"),
     Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect"),
     Format("mlmodel", "Core ML model file", ".mlmodel", "targets.coreml.dissect"),
+    Format("safetensors", "safetensors", ".safetensors", "compile.audit.safetensors"),
 )
 
 
@@ -58,3 +60,8 @@ def by_suffix(path: Path) -> Format:
 def of_target(name: str) -> Format | None:
     """The format of what a target, or a form of it, writes."""
     return next((known for known in FORMATS if known.name == name.partition(":")[0]), None)
+
+
+def names() -> tuple[str, ...]:
+    """What a row's target can be: every format, and every form of a target."""
+    return (*(known.name for known in FORMATS), *(form.name for form in FORMS))
