@@ -153,7 +153,7 @@ def _place(index: int, tensor: Lifetime, offset: int, steps: int, scale: float) 
     title = f"{brief(tensor.tensor, 96)}\n{counted(tensor.size, 'byte')} at {offset:,}\n{when}"
     return tag(
         "div",
-        tag("span", tag("bdi", brief(tensor.tensor, 40))),
+        tag("span", tag("bdi", brief(tensor.tensor, 40)), class_="end"),
         tag("small", short_size(tensor.size)),
         class_=f"cell c{hue(index)}",
         style=f"inset:{' '.join(f'{max(edge, 0.0):.2f}%' for edge in edges)}",
