@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from compile.audit.findings.channels import zeros
-from compile.audit.findings.evidence import Evidence, stored
+from compile.audit.findings.evidence import Evidence, plain, stored
 from compile.audit.findings.finding import Case, Finding, finding
 from compile.units import short_size
 
@@ -23,7 +23,7 @@ class _Cause:
     fix: str
 
 
-_ALIKE = _Cause("all its elements are alike", "store one element and broadcast it")
+_ALIKE = _Cause("all its elements are alike", "store one element, and broadcast it in the graph")
 _ZEROS = _Cause("most of it is zero", "store it sparsely or in a smaller dtype, or compute it in the graph")
 _REPEATS = _Cause(
     "it repeats itself", "store what repeats once, or in fewer bits an element, or compute it in the graph"
@@ -33,7 +33,7 @@ _REPEATS = _Cause(
 def compressible(evidence: Evidence) -> tuple[Finding, ...]:
     """Weights that deflate to less than half, by cause; those with zero channels have a finding of their own."""
     cases: dict[_Cause, list[Case]] = defaultdict(list)
-    for constant in evidence.weights:
+    for constant in filter(plain, evidence.weights):
         data = evidence.content(constant)
         if compresses(data) and not zeros(constant, data)[0]:
             left = _deflated(data, 6)

@@ -39,7 +39,7 @@ def _groups(evidence: Evidence) -> Iterator[list[Constant]]:
     """Constants that are alike, two or more each; only what agrees in size is read."""
     alike: dict[object, list[Constant]] = defaultdict(list)
     for constant in evidence.constants:
-        if evidence.is_read(constant):
+        if evidence.is_read(constant) and not _is_attribute(evidence, constant):
             key = (constant.kind, constant.dtype, constant.shape, constant.packed, stored(constant))
             alike[key].append(constant)
     for group in alike.values():
@@ -47,6 +47,11 @@ def _groups(evidence: Evidence) -> Iterator[list[Constant]]:
         for constant in group if len(group) > 1 else ():
             equal[evidence.content(constant)].append(constant)
         yield from (copies for copies in equal.values() if len(copies) > 1)
+
+
+def _is_attribute(evidence: Evidence, constant: Constant) -> bool:
+    """A tensor inside the node that reads it, which ONNX calls by that node's name: no other node can."""
+    return evidence.suffix == ".onnx" and constant.name in constant.readers
 
 
 def _case(copies: list[Constant]) -> Case:

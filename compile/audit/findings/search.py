@@ -15,12 +15,14 @@ from compile.audit.findings.names import long_names
 from compile.audit.findings.padding import padding
 from compile.audit.findings.precisions import same_weight_two_dtypes
 from compile.audit.findings.storage import wasteful_storage
+from compile.audit.findings.transposes import transposed_copies
 from compile.audit.findings.unused import unused_tensors
 from targets.base import Dissection, Files
 
 RULES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     unused_tensors,
     duplicate_tensors,
+    transposed_copies,
     same_weight_two_dtypes,
     wrong_dtype,
     wasteful_storage,
