@@ -20,7 +20,7 @@ from compile.errors import UserError
 
 _SECONDS = 60.0  # for one question to git
 _PATH = 4096  # characters
-_REVISION = re.compile(r"[^\s:\-][^\s:]*")  # no option, and no `revision:path`
+_REVISION = re.compile(r"[^\s\0:\-][^\s\0:]*")  # no option, and no `revision:path`
 _POINTER = re.compile(  # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-\S+ \S+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 WEIGHTS = np.random.default_rng(1).integers(-127, 128, (64, 128), np.int8)  # 8,192 bytes
 Build = Callable[..., Path]
@@ -45,17 +49,63 @@ def tflite() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def onnx_model() -> bytes:
+def dense() -> Callable[..., bytes]:
+    """Writes one float Gemm from [1, 128] to [1, rows], a model of 512 bytes a row and little else."""
+
+    def write(rows: int = 64, name: str = "w", external: str = "") -> bytes:
+        weights = numpy_helper.from_array(np.resize(WEIGHTS, (rows, 128)).astype(np.float32), name)
+        if external:
+            set_external_data(weights, external)
+            weights.ClearField("raw_data")
+        graph = helper.make_graph(
+            [helper.make_node("Gemm", ["x", name], ["y"], name="dense", transB=1)],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 128))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, rows))],
+            [weights],
+        )
+        model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        return bytes(model.SerializeToString())
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def onnx_model(dense: Callable[..., bytes]) -> bytes:
     """One float Gemm from [1, 128] to [1, 64]: 768 bytes of activations, 32,768 of weights."""
-    graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w"], ["y"], name="dense", transB=1)],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 128))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 64))],
-        [numpy_helper.from_array(WEIGHTS.astype(np.float32), "w")],
-    )
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    return bytes(model.SerializeToString())
+    return dense()
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository, and git in it."""
+
+    root: Path
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.root, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, files: Mapping[str, bytes]) -> str:
+        """Write ``files`` and commit everything; the name of the commit."""
+        for name, data in files.items():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_bytes(data)
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--message", "next")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """An empty repository on the branch ``main``, apart from the settings of whoever runs the tests."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    place = Repository(tmp_path / "repository")
+    place.root.mkdir()
+    place.git("init", "--quiet", "--initial-branch=main")
+    return place
 
 
 @pytest.fixture
