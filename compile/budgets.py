@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from compile.audit.budget import SECTIONS, Amount, Budget, Limit
-from compile.audit.formats import FORMATS
+from compile.audit.formats import names
 from compile.audit.sizes import METRICS
 from compile.errors import UserError
 from compile.tables import TABLE, TEXT, choose, strings, table, tables
 from compile.units import parse_share, parse_size
-from targets.catalogue import FORMS
 
 _LIMITS: Mapping[str, tuple[type, ...]] = {**dict.fromkeys(METRICS, TEXT), "growth": (str, dict), "section": TABLE}
 _BUDGET: Mapping[str, tuple[type, ...]] = {
@@ -65,7 +64,7 @@ def _budget(name: str, data: object, place: _Place) -> Budget:
     entries = table(data, _BUDGET, str(place))
     files = entries.get("files", [])
     targets = tables(entries.get("target", {}), str(place.beneath("target")))
-    known = dict.fromkeys((*(entry.name for entry in FORMATS), *(form.name for form in FORMS)))
+    known = names()
     for target in targets:
         if target not in known:
             raise UserError(f"unknown target '{target}'", where=str(place), fix=choose(target, known))

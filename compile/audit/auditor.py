@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from compile.audit.baseline import Baseline
 
 _NO_BASELINE = 'there is no baseline: give --baseline, or write into the budget: baseline = "git:origin/main"'
+_NO_BUDGET = "no budget of the configuration names it"
+_NO_BROTLI = "the Python package brotli is not installed; run: pip install brotli"
+_NOT_RUN = "nothing was run; give --measure"
 _NOT_IN_BASELINE = "the baseline has no such artefact"
 
 
@@ -146,13 +149,29 @@ class Auditor:
     def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...]) -> Row:
         """What the bytes of one artefact say."""
         dissection = known.dissect(files)
-        measured, arena = sizes(dissection, files)
+        found, arena = sizes(dissection, files)
         asked = next((budget.dtype for budget in budgets if budget.dtype), "")
         findings = search(dissection, files, asked)
-        return replace(row, sizes=measured, findings=findings, dissection=dissection, arena=arena)
+        missing = {} if found.brotli is not None else {"brotli": _NO_BROTLI}
+        row = replace(row, sizes=found, findings=findings, dissection=dissection, arena=arena, missing=missing)
+        return self._measured(row, known)
+
+    def _measured(self, row: Row, known: Format) -> Row:
+        """What running it takes, if that was asked for."""
+        if not self.measure:
+            return replace(row, missing={**row.missing, "measured": _NOT_RUN})
+        from compile.audit.measured import measure
+
+        found = measure(Path(row.folder, row.path), known)
+        if isinstance(found, str):
+            return replace(row, missing={**row.missing, "measured": found}, notes=(*row.notes, found))
+        return replace(row, measured=found, sizes=row.sizes and replace(row.sizes, measured=found.last))
 
     def _judged(self, row: Row, budgets: tuple[Budget, ...]) -> Row:
         """What the budgets say of it, each over its own baseline; the first baseline is the one that is shown."""
+        given = [budget for budget in self.scope.budgets if not budget.empty]
+        if given and not any(budget in given for budget in budgets):
+            row = replace(row, notes=(*row.notes, _NO_BUDGET))
         compared = [(budget, self._compared(row, budget.baseline)) for budget in budgets]
         checks = tuple(check for budget, against in compared for check in judge(budget, against))
         shown = [self._compared(row, ""), *(against for _, against in compared)]
@@ -186,10 +205,13 @@ def _report(subjects: Sequence[_Subject]) -> Report:
     if len(subjects) == 1:
         return Report(subjects[0].name, tuple(rows), tuple(budgets))
     base = common([Path(row.folder) for row in rows])
-    rows = [
-        replace(row, path=Path(relpath(Path(row.folder, row.path), base)).as_posix(), folder=str(base)) for row in rows
+    paths = [Path(relpath(Path(row.folder, row.path), base)).as_posix() for row in rows]
+    unique = len({row.target for row in rows}) == len(rows)
+    told = [
+        replace(row, path=path, folder=str(base), alias="" if unique else path)
+        for row, path in zip(rows, paths, strict=True)
     ]
-    return Report(counted(len(rows), "artefact"), tuple(rows), tuple(budgets))
+    return Report(counted(len(rows), "artefact"), tuple(told), tuple(budgets))
 
 
 def _strangers(row: Row, artefact: claims.Artefact, files: Folder) -> Iterator[str]:

@@ -36,6 +36,7 @@ class Row:
         folder: that ``path`` is relative to, as the user named it; for annotations, never for what is kept.
         measured: in its own runtime; None where it was not asked for, or could not be.
         missing: why a metric, or ``growth``, is not known, and what to do about it, by name.
+        alias: what people tell it by in a report where several are of one target; empty where the target does.
     """
 
     target: str
@@ -53,6 +54,12 @@ class Row:
     folder: str = ""
     measured: Measured | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    alias: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people tell it by."""
+        return self.alias or self.target
 
     def why(self, metric: str) -> str:
         """Why a metric, or ``growth``, is not known, and what to do about it."""
@@ -85,8 +92,8 @@ class Report:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Every reason, with its target in front."""
-        return tuple(f"{row.target}: {failure}" for row in self.rows for failure in row.failures)
+        """Every reason, with its row's label in front."""
+        return tuple(f"{row.label}: {failure}" for row in self.rows for failure in row.failures)
 
     @property
     def exit_code(self) -> int:

@@ -55,8 +55,6 @@ class Sizes:
 
 def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
     """The sizes of a dissected artefact whose bytes are ``files``, and the arena that its activations were given."""
-    import brotli
-
     arena = plan(dissection.lifetimes, dissection.alignment)
     check(arena, dissection.lifetimes)
     constants = (section for section in dissection.sections if section.kind in RESIDENT)
@@ -67,6 +65,14 @@ def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
         activations=arena.size,
         bound=arena.bound,
         unknown=dissection.unknown,
-        brotli=sum(len(brotli.compress(files[name], quality=BROTLI)) for name in dissection.sizes),
+        brotli=_brotli(dissection, files),
     )
     return found, arena
+
+
+def _brotli(dissection: Dissection, files: Files) -> int | None:
+    try:
+        import brotli
+    except ImportError:  # where an interpreter has no wheel of it, the other sizes are known all the same
+        return None
+    return sum(len(brotli.compress(files[name], quality=BROTLI)) for name in dissection.sizes)

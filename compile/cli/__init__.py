@@ -58,6 +58,7 @@ def _run() -> None:
     from compile.cli.diff import diff
     from compile.cli.distill import distill
     from compile.cli.doctor import doctor
+    from compile.cli.init import init
     from compile.cli.label import label
     from compile.cli.version import options
 
@@ -77,6 +78,7 @@ def _run() -> None:
         ("compile", build, "A network becomes audited artefacts."),
         ("audit", audit, "Check artefacts against a budget."),
         ("diff", diff, "What grew between two artefacts."),
+        ("init", init, "Write a first phiz.toml with budgets."),
         ("bake", bake, "Audio becomes curves."),
         ("doctor", doctor, "What this machine has, and what it lacks."),
     ):
