@@ -13,6 +13,7 @@ from targets.base import Constant, Kind
 ASKED = {
     "int4": ("int4", "uint4"),
     "int8": ("int8", "uint8"),
+    "uint8": ("int8", "uint8"),
     "int16": ("int16", "uint16"),
     "float16": ("float16",),
     "bfloat16": ("bfloat16",),
