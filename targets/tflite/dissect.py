@@ -13,7 +13,7 @@ from targets.sections import cover
 from targets.tflite.attached import attached
 from targets.tflite.constants import PARAMETERS, constants
 from targets.tflite.flatbuffer import FlatBuffer, Record, References, Vector
-from targets.tflite.lifetimes import ALIGNMENT, lifetimes
+from targets.tflite.lifetimes import ALIGNMENT, lifetimes, unfolded
 from targets.tflite.network import Network
 from targets.tflite.tables import IDENTIFIER
 
@@ -43,6 +43,7 @@ def dissect(files: Files) -> Dissection:
         constants=tuple(constants(network)),
         steps=tuple(node.layer for node in network.graphs[0].nodes),
         alignment=ALIGNMENT,
+        notes=tuple(_notes(network)),
     )
 
 
@@ -142,6 +143,13 @@ def _elsewhere(network: Network) -> Iterator[str]:
             yield f"the activations of subgraph {index} '{graph.name}'"
     for group in network.root.records("external_buffer_groups"):
         yield f"the weights in '{network.text(group, 'name')}'"
+
+
+def _notes(network: Network) -> Iterator[str]:
+    """What LiteRT may take beyond the activations."""
+    layer, most = max(unfolded(network.graphs[0]), key=lambda entry: entry[1], default=("", 0))
+    if most:
+        yield f"without XNNPACK, '{layer}' takes {most:,} bytes of scratch memory more, which are not counted"
 
 
 def _metadata(network: Network) -> dict[str, str]:

@@ -11,13 +11,15 @@ its interpreter gives to tensors. What it does, and so what is counted:
   each element.
 
 Further scratch memory depends on who executes the file, and is not counted: LiteRT's builtin kernels unfold the input
-of a convolution and widen sums, XNNPACK, which it prefers to them, does neither.
+of a convolution and widen sums, XNNPACK, which it prefers to them, does neither. :func:`unfolded` says how much the
+former is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import prod
 
 from targets.base import Lifetime
 from targets.tflite.network import ABSENT, Graph, Node
@@ -45,12 +47,12 @@ def lifetimes(graph: Graph) -> tuple[list[Lifetime], list[str]]:
     final = max(len(graph.nodes) - 1, 0)
     variables = [index for index, tensor in enumerate(graph.tensors) if tensor.variable]
     kept = _kept(graph)
-    homes = _homes(graph, variables)
+    homes = _homes(graph, {*graph.inputs, *variables, *kept})
     first = dict.fromkeys((*graph.inputs, *variables, *sorted(kept)), 0)
     last: dict[int, int] = {}  # what nobody reads is never freed
     for step, node in enumerate(graph.nodes):
         for index in node.outputs:
-            if _lives_apart(graph, index, homes.get(index, index), kept):
+            if index not in homes:
                 first.setdefault(index, step)
         for index in node.inputs:
             last[homes.get(index, index)] = step
@@ -82,37 +84,29 @@ def _kept(graph: Graph) -> set[int]:
     return kept - {ABSENT}
 
 
-def _homes(graph: Graph, variables: list[int]) -> dict[int, int]:
-    """For each tensor that shares the memory of another, which; decided in order, before anything is kept."""
-    uses = Counter([*graph.inputs, *graph.outputs, *variables])
+def _homes(graph: Graph, own: set[int]) -> dict[int, int]:
+    """For each tensor that shares the memory of another, which; ``own`` are those that share theirs with none."""
+    uses = Counter([*graph.inputs, *graph.outputs])
     uses.update(index for node in graph.nodes for index in node.inputs)
-    inputs, outputs = set(graph.inputs), set(graph.outputs)
+    outputs = set(graph.outputs)
     homes: dict[int, int] = {}
 
     def may_share(index: int, result: int, node: Node) -> bool:
-        source = graph.tensors[index]
-        if source.constant or source.variable or index in inputs or result in outputs:
+        source, size = graph.tensors[index], graph.tensors[result].size
+        if index == ABSENT or source.constant or index in own or result in outputs or source.size != size:
             return False
-        if node.operator in _ALIASES:
-            return True
-        size = graph.tensors[result].size
-        return size is not None and source.size == size > _SCALAR and uses[index] == 1
+        return node.operator in _ALIASES or (size is not None and size > _SCALAR and uses[index] == 1)
 
     for node in graph.nodes:
         reach = 1 if node.operator in _ALIASES else _IN_PLACE.get(node.operator, 0)
         result = next(iter(node.outputs), ABSENT)
-        for index in node.inputs[:reach] if result != ABSENT else ():
-            if index != ABSENT and may_share(index, result, node):
-                home = homes.get(index, index)
-                if node.operator in _ALIASES or uses[home] == 1:
-                    homes[result] = home
-                break
+        if reach == 0 or result == ABSENT:
+            continue
+        index = next((index for index in node.inputs[:reach] if may_share(index, result, node)), ABSENT)
+        home = homes.get(index, index)
+        if index != ABSENT and (node.operator in _ALIASES or uses[home] == 1):
+            homes[result] = home
     return homes
-
-
-def _lives_apart(graph: Graph, index: int, home: int, kept: set[int]) -> bool:
-    """Whether a tensor has memory of its own, be it because what it was to share is elsewhere or of another size."""
-    return index == home or home in kept or graph.tensors[index].size != graph.tensors[home].size
 
 
 def _copies(graph: Graph) -> Iterator[Lifetime]:
@@ -122,3 +116,18 @@ def _copies(graph: Graph) -> Iterator[Lifetime]:
             source, weights = (graph.tensors[index] for index in node.inputs[:2])
             if source.dtype == "float32" and weights.dtype in _INTEGERS and source.size is not None:
                 yield Lifetime(f"{node.layer} input as int8", source.size // 4, step, step)
+
+
+def unfolded(graph: Graph) -> Iterator[tuple[str, int]]:
+    """What LiteRT's builtin kernels take to unfold inputs of convolutions: the layer and bytes, for each that they do.
+
+    One row for each output position, with every input that it sees. Source: ``conv.cc`` of LiteRT.
+    """
+    for node in graph.nodes:
+        if node.operator == "CONV_2D" and node.outputs and ABSENT not in (*node.inputs[:2], node.outputs[0]):
+            operands = [graph.tensors[index] for index in (*node.inputs[:2], node.outputs[0])]
+            if len(operands) == 3 and all(len(tensor.shape) == 4 and tensor.size for tensor in operands):
+                source, weights, result = operands
+                width = 1 if weights.dtype in _INTEGERS else (source.size or 0) // prod(source.shape)
+                if weights.shape[1:3] != (1, 1) or source.shape[1:3] != result.shape[1:3]:
+                    yield node.layer, prod(result.shape[:3]) * prod(weights.shape[1:]) * width
