@@ -28,7 +28,7 @@ def render(report: Report) -> bytes:
 def _of_level(level: Level, found: list[Remark]) -> Iterator[str]:
     shown = found if len(found) <= MOST else found[: MOST - 1]
     for remark in shown:
-        title = f"{brief(remark.row.target, 60)}: {remark.title}"
+        title = f"{brief(remark.row.label, 60)}: {remark.title}"
         yield _command(level, remark.sentence, file=place(remark.row), title=title)
     if len(shown) < len(found):
         rest = f"and {len(found) - len(shown)} more: see the summary of the job, or run phiz audit"

@@ -88,7 +88,7 @@ def _size(row: Row, metric: str) -> str:
 def _listed(said: Iterator[Remark]) -> Iterator[str]:
     """One list."""
     lines = [
-        f"- {_SIGN[remark.level]} **{plain(brief(remark.row.target, 60))}**: {plain(remark.sentence)}"
+        f"- {_SIGN[remark.level]} **{plain(brief(remark.row.label, 60))}**: {plain(remark.sentence)}"
         for remark in said
     ]
     if lines:
@@ -100,7 +100,7 @@ def _growth(row: Row) -> Iterator[str]:
     found = row.difference
     if found is None:
         return
-    target, old = plain(brief(row.target, 60)), plain(brief(found.old))
+    target, old = plain(brief(row.label, 60)), plain(brief(found.old))
     metrics = [
         (name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
         for name, (before, after) in found.metrics.items()
@@ -133,7 +133,7 @@ def _bytes(report: Report) -> Iterator[str]:
             shares = top(breakdown(row.dissection, by), ROWS)
             lines = [(plain(brief(s.label, 120)), f"{s.size:,}", share(s.size, row.sizes.file)) for s in shares]
             blocks.append(grid((by, "bytes", "share"), lines))
-        yield _folded(f"Bytes of {escape(brief(row.target, 60))}", "\n\n".join(blocks))
+        yield _folded(f"Bytes of {escape(brief(row.label, 60))}", "\n\n".join(blocks))
 
 
 def _limits(report: Report) -> Iterator[str]:

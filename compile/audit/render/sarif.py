@@ -48,11 +48,14 @@ ABOUT = {
     ),
     "unused-tensors": ("Tensors that nothing reads", "No operator reads them, and they are no output."),
     "duplicate-tensors": ("Tensors stored more than once", "Constants of one dtype and value may share their bytes."),
+    "transposed-copies": ("One weight stored twice, once transposed", "Readers may transpose one copy as they read."),
     "same-weight-two-dtypes": ("One weight in two dtypes", "The narrower copy often serves both readers."),
     "dtype": ("Weights not in the dtype asked for", "A layer left in a wider dtype takes a multiple of its bytes."),
     "wasteful-storage": ("Storage wider than the values", "The format has a denser form of the same values."),
+    "zero-channels": ("Channels of zeros", "They compute a constant, or read what does not count."),
     "compressible": ("Weights that compress away", "Values of little entropy fit a narrower dtype, or can be pruned."),
     "metadata-share": ("Much metadata", "Descriptions, names and embedded files are shipped with every copy."),
+    "long-names": ("Long names", "Names inside the graph are read by nobody once it runs."),
     "padding": ("Long runs of padding", "More than alignment needs."),
 }
 
@@ -95,7 +98,7 @@ def _result(remark: Remark, rules: list[str]) -> dict[str, Any]:
         "ruleId": remark.rule,
         "ruleIndex": rules.index(remark.rule),
         "level": remark.level.value,
-        "message": {"text": _message(f"{brief(remark.row.target, 60)}: {remark.sentence}.")},
+        "message": {"text": _message(f"{brief(remark.row.label, 60)}: {remark.sentence}.")},
         "locations": [{"physicalLocation": location}],
         "partialFingerprints": {"phiz/v1": hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()},
     }

@@ -32,7 +32,7 @@ def _artefact(row: Row, warns: Mapping[str, float | None]) -> Markup:
     reasons = join(tag("p", tag("b", "✗ "), brief(reason, 1_000), class_="reason") for reason in row.reasons)
     limits = join(tag("li", _bar(check, warns.get(check.budget))) for check in row.checks)
     bars = tag("ul", limits) if limits else limits
-    return tag("div", tag("h3", brief(row.target, 60)), reasons, bars)
+    return tag("div", tag("h3", brief(row.label, 60)), reasons, bars)
 
 
 def _bar(check: Check, warn: float | None) -> Markup:

@@ -61,7 +61,7 @@ def _table(report: Report) -> Markup:
 
 
 def _name(row: Row, number: int) -> Markup:
-    return tag("a", brief(row.target, 40), href=f"#a{number}")
+    return tag("a", brief(row.label, 40), href=f"#a{number}")
 
 
 def _library(report: Report) -> Markup:
