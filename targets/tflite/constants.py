@@ -24,7 +24,7 @@ def constants(network: Network) -> Iterator[Constant]:
         taken.add(name)
         return name
 
-    used: set[Record] = {network.buffer(entry) for entry in network.root.records("metadata")}
+    used: set[Record] = set(network.notes())
     for graph in network.graphs:
         for index, tensor in enumerate(graph.tensors):
             places = tuple((where, start, end) for start, end in network.contents(tensor.buffer))

@@ -101,6 +101,12 @@ class Network:
             raise malformed(self.flatbuffer.where, user.start)
         return self.buffers[index]
 
+    def notes(self) -> dict[Record, str]:
+        """Buffers that hold metadata, by its name; what older converters wrote has none."""
+        listed = self.flatbuffer.values(self.root.vector("metadata_buffer"))
+        found = {self.buffers[index]: "metadata" for index in listed if 0 <= index < len(self.buffers)}
+        return found | {self.buffer(entry): self.text(entry, "name") for entry in self.root.records("metadata")}
+
     def text(self, record: Record, field: str) -> str:
         """A string of a table; empty when absent."""
         return self.flatbuffer.text(record.vector(field))
