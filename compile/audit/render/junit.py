@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from compile.audit.budget import Check, Status
-from compile.audit.render.remarks import Level, of_row
+from compile.audit.render.remarks import of_row
 from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
 from compile.audit.sizes import METRICS
@@ -42,9 +42,9 @@ def render(report: Report) -> bytes:
 
 
 def _cases(row: Row) -> Iterator[_Case]:
-    found = [remark for remark in of_row(row) if not remark.rule.startswith("budget-")]
-    reasons = tuple(("artefact", remark.text) for remark in found if remark.level == Level.ERROR)
-    findings = [remark.sentence for remark in found if remark.level != Level.ERROR]
+    found = list(of_row(row))
+    reasons = tuple(("artefact", remark.text) for remark in found if remark.rule == "artefact")
+    findings = [remark.sentence for remark in found if not remark.gate]
     yield _Case("artefact", reasons, "\n".join([*findings, *(brief(note, 4_000) for note in row.notes)]))
     for check in row.checks:
         yield _of_check(check)

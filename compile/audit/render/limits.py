@@ -16,7 +16,7 @@ class Nearest:
     """Of all artefacts that a limit covers, the one that is closest to it or furthest beyond.
 
     Attributes:
-        name: of the limit, with its budget in front: ``mobile: file``.
+        name: of the limit, with its budget in front: ``mobile file``.
         target: of the artefact.
         check: what was found there.
     """
@@ -41,8 +41,8 @@ def nearest(report: Report) -> tuple[Nearest, ...]:
     found: dict[tuple[str, str, str], Nearest] = {}
     for row in report.rows:
         for check in row.checks:
-            budget = f"{brief(check.budget, 60)}: " if check.budget else ""
-            candidate = Nearest(f"{budget}{brief(check.subject, 60)}", row.target, check)
+            budget = f"{brief(check.budget, 60)} " if check.budget else ""
+            candidate = Nearest(f"{budget}{brief(check.subject, 60)}", row.label, check)
             key = (check.budget, check.subject, check.origin)
             if key not in found or _load(check) > _load(found[key].check):
                 found[key] = candidate

@@ -51,6 +51,11 @@ class Remark:
     key: str = ""
 
     @property
+    def gate(self) -> bool:
+        """It is about a limit, or about the artefact as such; else a finding."""
+        return self.rule == "artefact" or self.rule.startswith("budget-")
+
+    @property
     def sentence(self) -> str:
         """``what — 1.20 kB (1,204 bytes) to be won: how``; for a limit, with whom to ask and where it is set."""
         won = f" — {format_size(self.saves)} to be won" if self.saves else ""

@@ -1,111 +1,163 @@
-"""A report for people: the table first, then what fails, then where the limit is set."""
+"""A report for people: the table first, then what to do, then where the bytes are, at last where the limit is set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from compile.audit.breakdown import breakdown
+from compile.audit.render.growth import growth
+from compile.audit.render.limits import nearest, origins
+from compile.audit.render.remarks import Level, Remark, remarks
+from compile.audit.render.table import heading, plain_table, size_table
+from compile.audit.render.words import brief, share
 from compile.audit.report import Report, Row
-from compile.audit.sizes import Sizes
 from compile.units import format_size, short_size
 from targets.catalogue import TARGETS
 
-WIDE = 100  # columns that the whole table fits
-_UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+TOP = 10  # rows of a table of bytes
+FINDINGS = 8
+_LABEL = 36  # columns of a label
+_CELL = 20  # columns of bytes and their share
+_COMMON = ("section", "dtype")  # artefacts of different formats have these labels in common
+_SIGN = {Level.ERROR: ("✗", "red"), Level.WARNING: ("!", "yellow"), Level.NOTE: ("-", "")}
 
 
-def show(report: Report, console: Console) -> None:
-    """Print ``report``; on less than 100 columns without the share of the least size and the download."""
-    console.print(_table(report, console.width >= WIDE))
-    for failure in report.failures:
-        console.print(f"✗ {failure}", style="red", markup=False, soft_wrap=True)
+def show(report: Report, console: Console, by: str = "section", top: int = TOP) -> None:
+    """Print ``report``; names in it cannot do anything to the terminal or the log.
+
+    Args:
+        report: to print.
+        console: where; columns that do not fit its width are left out.
+        by: what to add bytes up by, one of ``breakdown.BY``; empty for no such table.
+        top: rows of it; the others are added up in one more.
+    """
+    size_table(report, console)
+    said = remarks(report)
+    _problems([remark for remark in said if remark.gate], console)
+    for line in _notes(report):
+        _say(console, "  ", line)
+    _memory(report, console)
+    _findings([remark for remark in said if not remark.gate], console)
+    growth(report, console, by or "layer", top)
+    if by:
+        _bytes(report, by, top, console)
+    _limits(report, console)
+
+
+def _problems(said: Sequence[Remark], console: Console) -> None:
+    """What fails and what is close to it; then whom to ask, once."""
+    for remark in said:
+        sign, style = _SIGN[remark.level]
+        _say(console, f"{sign} ", f"{brief(remark.row.label, 60)}: {remark.text}", style)
+    for fix in dict.fromkeys(remark.fix for remark in said if remark.fix):
+        _say(console, "→ ", fix)
+
+
+def _notes(report: Report) -> Iterator[str]:
     for row in report.rows:
+        name = brief(row.label, 60)
         if row.parity.status.startswith("not run"):
-            console.print(f"  {row.target}: parity {row.parity.status}", markup=False, soft_wrap=True)
+            yield f"{name}: parity {brief(row.parity.status)}"
         elif row.parity.evaluated_with:
             titles = {target.name: target.title for target in TARGETS}
             own = titles.get(row.target.partition(":")[0], "its runtime")
-            evaluated = f"evaluated with {row.parity.evaluated_with}; {own} itself {row.parity.runtime}"
-            console.print(f"  {row.target}: {evaluated}", markup=False, soft_wrap=True)
-    console.print(_limit(report), markup=False, soft_wrap=True)
+            yield f"{name}: evaluated with {brief(row.parity.evaluated_with)}; {own} itself {brief(row.parity.runtime)}"
+        for note in row.notes:
+            yield f"{name}: {brief(note, 1_000)}"
 
 
-def _table(report: Report, wide: bool) -> Table:
-    gap = 2 if wide else 1
-    table = Table(title=Text(report.name), title_justify="left", box=None, padding=(0, gap, 0, 0), show_edge=False)
-    columns = [column for column in _COLUMNS if wide or not column.extra]
-    for column in columns:
-        table.add_column(column.heading, justify=column.justify, no_wrap=column.heading == "target")
-    for row in report.rows:
-        table.add_row(*(column.cell(row) for column in columns))
-    return table
+def _memory(report: Report, console: Console) -> None:
+    """What was measured, and what the runtime itself takes."""
+    measured = [(row, row.measured) for row in report.rows if row.measured]
+    if measured:
+        console.print()
+        heading("measured: growth of a fresh process", console)
+        table = plain_table()
+        table.add_column("target", header_style="dim", no_wrap=True)
+        for name in ("after loading", "1st run", "100th run", "libraries", "spread"):
+            table.add_column(name, justify="right", header_style="dim", no_wrap=True)
+        table.add_column("median of", header_style="dim", no_wrap=True)
+        for row, found in measured:
+            sizes = (found.loaded, found.first, found.last, found.code, found.spread)
+            of = f"{found.processes} in {brief(found.runtime, 30)}"
+            table.add_row(Text(brief(row.label, 24)), *(Text(short_size(size)) for size in sizes), Text(of))
+        console.print(table)
+    if report.library:
+        name = f", {brief(report.library.name)}" if report.library.name else ""
+        _say(console, "  ", f"the runtime's library takes {format_size(report.library.size)} more{name}")
 
 
-@dataclass(frozen=True)
-class _Column:
-    """``extra`` columns are left out where there is no room."""
-
-    heading: str
-    cell: Callable[[Row], Text]
-    justify: Literal["left", "right"] = "right"
-    extra: bool = False
-
-
-def _size(size: int, prefix: str = "") -> Text:
-    """For people above, exact below."""
-    return Text(f"{prefix}{short_size(size)}\n{size:,}")
-
-
-def _number(value: float | None, form: str) -> Text:
-    return Text(_UNKNOWN if value is None else form.format(value))
-
-
-def _measured(size: Callable[[Sizes], int]) -> Callable[[Row], Text]:
-    return lambda row: Text(_UNKNOWN) if row.sizes is None else _size(size(row.sizes))
+def _bytes(report: Report, by: str, top: int, console: Console) -> None:
+    """Bytes and their share: artefacts side by side where labels are alike, else one after the other."""
+    rows = [row for row in report.rows if row.dissection and row.sizes]
+    together = max(1, (console.width - _LABEL) // _CELL) if by in _COMMON else 1
+    remaining = iter(rows)
+    while group := list(islice(remaining, together)):
+        console.print()
+        heading(f"bytes by {by}", console)
+        table = plain_table()
+        table.add_column("", header_style="dim", no_wrap=True)
+        for row in group:
+            table.add_column(Text(brief(row.label, 24)), justify="right", header_style="dim", no_wrap=True)
+            table.add_column("", justify="right", style="dim", no_wrap=True)
+        for label, cells in _shares(group, by, top):
+            table.add_row(Text(label), *map(Text, cells))
+        console.print(table)
 
 
-def _activations(row: Row) -> Text:
-    if row.sizes is None:
-        return Text(_UNKNOWN)
-    return _size(row.sizes.activations, _at_least(row.sizes)) + Text(f"\n/ {row.sizes.bound:,}")
+def _shares(rows: Sequence[Row], by: str, top: int) -> Iterator[tuple[str, list[str]]]:
+    """A label, and for each artefact its bytes and their share; the largest anywhere come first."""
+    found = [{s.label: s.size for s in breakdown(row.dissection, by)} for row in rows if row.dissection]
+    labels = sorted({label for sizes in found for label in sizes}, key=lambda label: (-_most(found, label), label))
+    shown = labels if len(labels) <= top + 1 else labels[:top]
+    for label in shown:
+        yield brief(label, _LABEL), _cells([sizes.get(label, 0) for sizes in found], found)
+    if rest := labels[len(shown) :]:
+        sums = [sum(sizes.get(label, 0) for label in rest) for sizes in found]
+        yield f"[{len(rest)} others]", _cells(sums, found)
 
 
-def _footprint(row: Row) -> Text:
-    return Text(_UNKNOWN) if row.sizes is None else _size(row.sizes.footprint, _at_least(row.sizes))
+def _most(found: Sequence[dict[str, int]], label: str) -> int:
+    return max(sizes.get(label, 0) for sizes in found)
 
 
-def _at_least(sizes: Sizes) -> str:
-    return "≥ " if sizes.unknown else ""
+def _cells(sizes: Sequence[int], wholes: Sequence[dict[str, int]]) -> list[str]:
+    pairs = zip(sizes, wholes, strict=True)
+    return [cell for size, whole in pairs for cell in (f"{size:,}", share(size, sum(whole.values())) if size else "")]
 
 
-def _verdict(row: Row) -> Text:
-    return Text("fail", style="bold red") if row.failures else Text("pass", style="green")
+def _findings(said: Sequence[Remark], console: Console) -> None:
+    if not said:
+        return
+    console.print()
+    heading("to be won", console)
+    for remark in said[:FINDINGS]:
+        _say(console, "- ", f"{brief(remark.row.label, 60)}: {remark.sentence}")
+    if len(said) > FINDINGS:
+        console.print(f"  and {len(said) - FINDINGS} more: phiz audit --format json", style="dim")
 
 
-_COLUMNS = (
-    _Column("target", lambda row: Text(row.target), "left"),
-    _Column("file", _measured(lambda size: size.file)),
-    _Column("/ least", lambda row: _number(row.ratio, "{:.3f}"), extra=True),
-    _Column("download", _measured(lambda size: size.download), extra=True),
-    _Column("weights", _measured(lambda size: size.weights)),
-    _Column("activations\n/ bound", _activations),
-    _Column("footprint", _footprint),
-    _Column("SQNR", lambda row: _number(row.parity.sqnr_db, "{:.1f} dB")),
-    _Column("steps", lambda row: _number(row.parity.steps, "{:.2f}")),
-    _Column("verdict", _verdict, "left"),
-)
+def _limits(report: Report, console: Console) -> None:
+    """How near each limit is; the last line says where they are set."""
+    console.print()
+    for limit in nearest(report):
+        style = "red" if limit.check.failed else ""
+        console.print(Text(limit.text, style=style), soft_wrap=True)
+    console.print(origins(report), markup=False, soft_wrap=True)
 
 
-def _limit(report: Report) -> str:
-    said = [
-        f"limits: {', '.join(f'{limit.name} {format_size(limit.most.bytes or 0)}' for limit in budget.limits)}; "
-        f"set by {budget.origin}"
-        for budget in report.budgets
-        if budget.limits
-    ]
-    return "\n".join(said) or "no limit is set; give one with --cap, for example --cap 3.4MB"
+def _say(console: Console, sign: str, text: str, style: str = "") -> None:
+    """A sentence: on a terminal wrapped and indented, in a log one line, to be searched for."""
+    if console.is_terminal:
+        gap = " " * (len(sign) + 2)
+        text = textwrap.fill(
+            f"{sign}{text}", console.width, subsequent_indent=gap, break_long_words=False, break_on_hyphens=False
+        )
+        console.print(text, style=style, markup=False, highlight=False)
+    else:
+        console.print(f"{sign}{text}", style=style, markup=False, highlight=False, soft_wrap=True)

@@ -15,13 +15,13 @@ def harmless(text: str) -> str:
     r"""``text`` on one line, without what a terminal, a log or a parser obeys.
 
     Control and format characters, line and paragraph separators, lone surrogates and code points that are no
-    characters are written as Python escapes (``\x1b``, ``\u202e``). So is the first sign of ``##`` and of a leading
-    ``::``, by which the logs of CI services recognise commands.
+    characters are written as Python escapes (``\x1b``, ``\u202e``). So is the first sign of ``##``, and of ``::`` where a
+    word begins and a line may: by these the logs of CI services recognise commands.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
     text = re.sub("#(?=#)", r"\\x23", text)
-    return text.replace("::", r"\x3a:", 1) if text.lstrip().startswith("::") else text
+    return re.sub(r"(?<!\S)::", r"\\x3a:", text)
 
 
 def brief(text: str, most: int = 240) -> str:
@@ -31,19 +31,20 @@ def brief(text: str, most: int = 240) -> str:
     text = harmless(text)
     if len(text) <= most:
         return text
-    head = most // 2
-    return f"{text[:head]}…{text[head + 1 - most :]}"
+    head, tail = most // 2, (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - tail :]}"
 
 
 def share(part: int, whole: int) -> str:
-    """``98.2 %``; never 0.0 % of what is there, nor 100.0 % of what is not all."""
+    """``98.2 %``; what is not quite nothing, or not quite all, never looks like it."""
     if not whole:
         return "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
-    if 0 < part < whole / 2000:
+    shown = f"{100 * part / whole:.1f} %"
+    if shown == "0.0 %" and part:
         return "< 0.1 %"
-    if whole - whole / 2000 < part < whole:
-        return "> 99.9 %"
-    return f"{100 * part / whole:.1f} %"
+    if shown == "100.0 %" and part != whole:
+        return "> 99.9 %" if part < whole else "> 100.0 %"
+    return shown
 
 
 def sizes(*values: int) -> tuple[str, ...]:

@@ -1,0 +1,128 @@
+"""The table of sizes: an artefact a row, and the columns that have something to say and fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from compile.audit.budget import Status
+from compile.audit.render.words import brief
+from compile.audit.report import Report, Row
+from compile.units import short_size
+
+UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+
+
+def heading(text: str | Text, console: Console) -> None:
+    """A line above a table; unlike a table's own title it is not broken where the table ends."""
+    console.print(Text(text, style="bold") if isinstance(text, str) else text, soft_wrap=True)
+
+
+def plain_table(gap: int = 2) -> Table:
+    """Without lines: columns are told apart by space alone."""
+    return Table(box=None, padding=(0, gap, 0, 0), show_edge=False)
+
+
+def size_table(report: Report, console: Console) -> None:
+    """Print the sizes of every row; what no row has is left out, and what is least needed where there is no room."""
+    heading(_title(report), console)
+    console.print(_fitting(report, console))
+
+
+def _fitting(report: Report, console: Console) -> Table:
+    columns = [column for column in _COLUMNS if column.always or any(_has(column, row) for row in report.rows)]
+    spare = sorted((column for column in columns if column.rank), key=lambda column: column.rank)
+    for gap in (2, 1):
+        table = _table(report, columns, gap)
+        if _fits(table, console):
+            return table
+    for column in spare:
+        columns.remove(column)
+        table = _table(report, columns, 1)
+        if _fits(table, console):
+            break
+    return table
+
+
+@dataclass(frozen=True)
+class _Column:
+    """``rank``: the columns with the lowest give way first; 0: never. ``always``: even where no row has anything."""
+
+    heading: str
+    cell: Callable[[Row], Text]
+    justify: Literal["left", "right"] = "right"
+    rank: int = 0
+    always: bool = False
+
+
+def _table(report: Report, columns: list[_Column], gap: int) -> Table:
+    table = plain_table(gap)
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, no_wrap=True, header_style="dim")
+    for row in report.rows:
+        table.add_row(*(column.cell(row) for column in columns))
+    return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    return console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width
+
+
+def _has(column: _Column, row: Row) -> bool:
+    return column.cell(row).plain != UNKNOWN
+
+
+def _title(report: Report) -> Text:
+    """What was audited, and the verdict in words."""
+    failing = sum(bool(row.failures) for row in report.rows)
+    name = Text(brief(report.name, 60), style="bold")
+    if failing:
+        verb = "fails" if failing == 1 else "fail"
+        whose = f"{failing} of {len(report.rows)} artefacts {verb}" if len(report.rows) > 1 else "it fails"
+        return name + Text(f": {whose}", style="bold red")
+    return name
+
+
+def _size(metric: str, beside: str = "") -> Callable[[Row], Text]:
+    """For people above, exact below, and below that what it is to be compared with."""
+
+    def cell(row: Row) -> Text:
+        size = getattr(row.sizes, metric) if row.sizes else None
+        if row.sizes is None or size is None:
+            return Text(UNKNOWN)
+        least = "≥ " if row.sizes.metric(metric) is None else ""
+        text = Text(f"{least}{short_size(size)}") + Text(f"\n{size:,}", style="dim")
+        other = getattr(row.sizes, beside) if beside else None
+        return text if other is None else text + Text(f"\n/ {other:,}", style="dim")
+
+    return cell
+
+
+def _number(value: float | None, form: str) -> Text:
+    return Text(UNKNOWN if value is None else form.format(value))
+
+
+def _verdict(row: Row) -> Text:
+    if row.failures:
+        return Text("fail", style="bold red")
+    warned = any(check.status == Status.WARN for check in row.checks)
+    return Text("warn", style="yellow") if warned else Text("pass", style="green")
+
+
+_COLUMNS = (
+    _Column("target", lambda row: Text(brief(row.label, 24)), "left", always=True),
+    _Column("file", _size("file"), always=True),
+    _Column("/ least", lambda row: _number(row.ratio, "{:.3f}"), rank=1),
+    _Column("download\n/ brotli", _size("download", "brotli"), rank=3),
+    _Column("weights", _size("weights"), always=True),
+    _Column("activations\n/ bound", _size("activations", "bound"), always=True),
+    _Column("footprint", _size("footprint"), always=True),
+    _Column("SQNR", lambda row: _number(row.parity.sqnr_db, "{:.1f} dB"), rank=4),
+    _Column("steps", lambda row: _number(row.parity.steps, "{:.2f}"), rank=2),
+    _Column("verdict", _verdict, "left", always=True),
+)
