@@ -79,9 +79,7 @@ class _Labels:
     def buffers(self) -> Iterator[Section]:
         """The contents of buffers, named after what uses them."""
         network = self.network
-        labels: dict[Record, tuple[Kind, str, str, str]] = {}
-        for entry in network.root.records("metadata"):
-            labels[network.buffer(entry)] = (Kind.METADATA, network.text(entry, "name"), "", "")
+        labels = {buffer: (Kind.METADATA, name, "", "") for buffer, name in network.notes().items()}
         for graph in network.graphs:
             for tensor in graph.tensors:
                 labels.setdefault(tensor.buffer, (Kind.WEIGHTS, tensor.layer, tensor.dtype, tensor.operator))

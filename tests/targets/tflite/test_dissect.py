@@ -206,6 +206,17 @@ def test_metadata_is_read_and_labelled(sample: Dissection) -> None:
     assert b'{"phiz.sample_rate":"16000"}' in labelled
 
 
+def test_the_metadata_of_old_converters_is_labelled_too() -> None:
+    made = model()
+    index = len(made.buffers)
+    made.metadata, made.metadataBuffer = None, [index]
+    made.buffers.append(buffer(b"written in 2019 "))
+    dissection = dissect({"m": pack(made)})
+    found = [s for s in dissection.sections if s.kind is Kind.METADATA and s.layer == "metadata"]
+    assert [section.end - section.start for section in found] == [16]
+    assert f"buffer {index} (unused)" not in {constant.name for constant in dissection.constants}
+
+
 def test_operators_and_names_are_the_graph(sample: Dissection) -> None:
     layers = {section.layer for section in sample.sections if section.kind is Kind.GRAPH}
     assert {"op 0 CONV_2D", "op 1 RESHAPE", "op 2 FULLY_CONNECTED", "controls"} <= layers
