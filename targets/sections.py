@@ -6,11 +6,14 @@ bytes that nobody could explain.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from compile.errors import UserError
 from targets.base import Kind, Section
+
+_PIECE = 1 << 20  # bytes
 
 
 def cover(file: str, data: bytes, spans: Iterable[Section]) -> tuple[Section, ...]:
@@ -57,8 +60,17 @@ def around(inner: Iterable[Section], outer: Section) -> Iterator[Section]:
         yield replace(outer, start=position)
 
 
+def pieces(data: bytes, start: int, end: int) -> Iterator[bytes]:
+    """``data[start:end]`` piece by piece; what was seen of a memory map is let go, so that memory stays flat."""
+    forget = getattr(data, "madvise", None)  # of a memory map
+    for at in range(start, end, _PIECE):
+        yield data[at : min(at + _PIECE, end)]
+        if forget is not None:
+            forget(mmap.MADV_DONTNEED, at // mmap.PAGESIZE * mmap.PAGESIZE, _PIECE)
+
+
 def _gap(file: str, data: bytes, start: int, end: int) -> Section:
-    empty = data.count(0, start, end) == end - start
+    empty = all(piece.count(0) == len(piece) for piece in pieces(data, start, end))
     return Section(file, start, end, Kind.PADDING if empty else Kind.UNMAPPED)
 
 

@@ -24,6 +24,7 @@ from compile.audit.scope import Scope, common
 from compile.audit.sizes import sizes
 from compile.errors import UserError
 from compile.units import counted
+from targets.sections import pieces
 
 if TYPE_CHECKING:
     from compile.audit.baseline import Baseline
@@ -180,11 +181,11 @@ class Auditor:
 
     def _compared(self, row: Row, spec: str) -> Row:
         """``row`` with its difference from a baseline of the configuration, unless the flag names another."""
-        from compile.audit import baseline
-
         spec, folder = (self.baseline, Path()) if self.baseline else (spec, self.scope.folder)
         if not spec:
             return replace(row, missing={**row.missing, "growth": _NO_BASELINE})
+        from compile.audit import baseline
+
         if spec not in self._baselines:
             self._baselines[spec] = baseline.read(spec, folder)
         try:
@@ -238,5 +239,12 @@ def _differences(files: Mapping[str, bytes], artefact: claims.Artefact) -> Itera
         size, digest = artefact.files[name]
         if len(data) != size:
             yield f"'{name}' has {len(data):,} bytes, the manifest says {size:,}"
-        elif hashlib.sha256(data).hexdigest() != digest:
+        elif _digest(data) != digest:
             yield f"'{name}' is not the file of the manifest: its SHA-256 differs"
+
+
+def _digest(data: bytes) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces(data, 0, len(data)):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from compile.memory import Plan, check, plan
 from targets.base import Dissection, Files, Kind
+from targets.sections import pieces
 
 DEFLATE, BROTLI = 6, 6  # levels, as servers compress; the same always, or sizes could not be compared
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
@@ -60,7 +62,7 @@ def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
     constants = (section for section in dissection.sections if section.kind in RESIDENT)
     found = Sizes(
         file=sum(dissection.sizes.values()),
-        download=sum(len(zlib.compress(files[name], DEFLATE)) for name in dissection.sizes),
+        download=sum(_deflated(files[name]) for name in dissection.sizes),
         weights=sum(s.end - s.start if s.resident is None else s.resident for s in constants),
         activations=arena.size,
         bound=arena.bound,
@@ -70,9 +72,20 @@ def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
     return found, arena
 
 
+def _deflated(data: bytes) -> int:
+    stream = zlib.compressobj(DEFLATE)
+    return _compressed(data, stream.compress, stream.flush)
+
+
 def _brotli(dissection: Dissection, files: Files) -> int | None:
     try:
         import brotli
     except ImportError:  # where an interpreter has no wheel of it, the other sizes are known all the same
         return None
-    return sum(len(brotli.compress(files[name], quality=BROTLI)) for name in dissection.sizes)
+    streams = {name: brotli.Compressor(quality=BROTLI) for name in dissection.sizes}
+    return sum(_compressed(files[name], stream.process, stream.finish) for name, stream in streams.items())
+
+
+def _compressed(data: bytes, compress: Callable[[bytes], bytes], finish: Callable[[], bytes]) -> int:
+    """Bytes of what a compressor gives for ``data``, of which nothing is kept."""
+    return sum(len(compress(piece)) for piece in pieces(data, 0, len(data))) + len(finish())

@@ -33,6 +33,7 @@ KINDS: Mapping[int, str] = {
 PIPELINES = ("pipeline", "pipelineClassifier", "pipelineRegressor")
 _FIELDS = (1, 2, 10)  # of Model, besides the one that says what it is: version, description, whether it can be updated
 _NOTES = {1: "description", 2: "version", 3: "author", 4: "license"}
+_MAX_MANIFEST = 1 << 20  # bytes
 _FIX = "the package is corrupt: write it anew"
 
 
@@ -99,14 +100,21 @@ def root(files: Files) -> str:
     if path is None:
         where = min(files, default="the package").split("/")[0]
         raise UserError("not a Core ML package: it has no Manifest.json", where=where, fix="give the .mlpackage folder")
+    data = files[path]
+    if len(data) > _MAX_MANIFEST:
+        raise UserError(f"{len(data):,} bytes are too many for a manifest", where=path, fix=_FIX)
     try:
-        entries = json.loads(files[path])
-        item = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
-        parts = PurePosixPath(item).parts
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        told = json.loads(bytes(data))
+        items = {key: PurePosixPath(entry["path"]) for key, entry in told["itemInfoEntries"].items()}
+        item = items[told["rootModelIdentifier"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError("malformed: it names no root model", where=path, fix=_FIX) from error
-    if ".." in parts or PurePosixPath(item).is_absolute():
-        raise UserError(f"it names '{item}', which is outside the package", where=path, fix=_FIX)
+    for named in items.values():
+        if ".." in named.parts or named.is_absolute():
+            raise UserError(f"it names '{named}', which is outside the package", where=path, fix=_FIX)
+    models = sorted({str(named) for named in items.values() if named.suffix == ".mlmodel"})
+    if len(models) > 1:
+        raise UserError(f"it names several models: {', '.join(models[:3])}", where=path, fix=_FIX)
     found = str(PurePosixPath(path).parent / "Data" / item)
     if found not in files:
         raise UserError(f"it names '{item}', which is not in the package", where=path, fix="copy the whole folder")

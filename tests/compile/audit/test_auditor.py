@@ -38,7 +38,7 @@ def test_a_build_without_limits_passes(build: Build, tflite: bytes) -> None:
     found = row(report, "tflite")
     assert found.sizes is not None
     assert found.sizes.file == len(tflite)
-    assert found.sizes.download == len(zlib.compress(tflite, 9)) < len(tflite)
+    assert found.sizes.download == len(zlib.compress(tflite, 6)) < len(tflite)
     assert found.sizes.weights == TFLITE_FOOTPRINT - 192
     assert (found.sizes.activations, found.sizes.bound) == (192, 192)
     assert found.sizes.footprint == TFLITE_FOOTPRINT
@@ -205,9 +205,8 @@ def test_paths_may_not_leave_the_folder(build: Build, tmp_path: Path, change: Ca
     (folder / "circle.tflite").symlink_to(folder / "circle.tflite")
     report = audit(folder)
     assert report.exit_code == 1
-    assert any(
-        "leads out of the folder" in reason or "no such path" in reason for reason in row(report, "tflite").failures
-    )
+    reasons = ("leads out of the folder", "no such path", "holds what is no text")
+    assert any(known in reason for reason in row(report, "tflite").failures for known in reasons)
     assert "secret" not in repr(report)
 
 
