@@ -51,9 +51,10 @@ def compare(new: str, old: str, folder: Path) -> Report:
 
 
 def _counterpart(stored: Stored, fresh: Baseline, past: Baseline) -> Old | None:
-    """What to compare with: artefacts named one against the other are, whatever they are."""
+    """What to compare with: two artefacts that are named are compared, whatever they are."""
     found = past.of(Row(stored.target, stored.path, None, folder=fresh.folder))
-    return past.stored[0].read() if found is None and len(fresh.stored) == len(past.stored) == 1 else found
+    named = not fresh.build and not past.build and len(past.stored) == 1
+    return past.stored[0].read() if found is None and named else found
 
 
 def _none(stored: Stored, past: Baseline) -> Old:
