@@ -15,8 +15,8 @@ def harmless(text: str) -> str:
     r"""``text`` on one line, without what a terminal, a log or a parser obeys.
 
     Control and format characters, line and paragraph separators, lone surrogates and code points that are no
-    characters are written as Python escapes (``\x1b``, ``\u202e``). So is the first sign of ``##``, and of ``::`` where a
-    word begins and a line may: by these the logs of CI services recognise commands.
+    characters are written as Python escapes (``\x1b``, ``\u202e``). So is the first sign of ``##``, and of ``::`` where
+    a word begins and a line may: by these the logs of CI services recognise commands.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
