@@ -33,7 +33,6 @@ _NO_BASELINE = 'there is no baseline: give --baseline, or write into the budget:
 _NO_BUDGET = "no budget of the configuration names it"
 _NO_BROTLI = "the Python package brotli is not installed; run: pip install brotli"
 _NOT_RUN = "nothing was run; give --measure"
-_NOT_IN_BASELINE = "the baseline has no such artefact"
 
 
 def audit(path: Path, budgets: tuple[Budget, ...] = (), *, baseline: str = "", measure: bool = False) -> Report:
@@ -110,10 +109,12 @@ class Auditor:
         try:
             return self._subject(path)
         except UserError as error:
-            target = by_suffix(path).name if path.suffix else path.name
+            if path.is_file():
+                by_suffix(path)  # what can never be audited is a mistake of the budget
+            known = next((known.name for known in FORMATS if known.suffix == path.suffix), path.name)
             budgets = self.scope.of(path)
             reason = str(error) if path.exists() else f"'{path.name}' is missing"
-            row = Row(target, path.name, None, reasons=(reason,), folder=str(path.parent))
+            row = Row(known, path.name, None, reasons=(reason,), folder=str(path.parent))
             return _Subject(path.name, (self._judged(row, budgets),), budgets)
 
     def _build(self, folder: Path) -> _Subject:
@@ -149,12 +150,14 @@ class Auditor:
 
     def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...]) -> Row:
         """What the bytes of one artefact say."""
+        known.check(Path(row.folder, row.path))
         dissection = known.dissect(files)
         found, arena = sizes(dissection, files)
         asked = next((budget.dtype for budget in budgets if budget.dtype), "")
         findings = search(dissection, files, asked)
         missing = {} if found.brotli is not None else {"brotli": _NO_BROTLI}
         row = replace(row, sizes=found, findings=findings, dissection=dissection, arena=arena, missing=missing)
+        row = replace(row, notes=(*row.notes, *dissection.notes))
         return self._measured(row, known)
 
     def _measured(self, row: Row, known: Format) -> Row:
@@ -169,31 +172,32 @@ class Auditor:
         return replace(row, measured=found, sizes=row.sizes and replace(row.sizes, measured=found.last))
 
     def _judged(self, row: Row, budgets: tuple[Budget, ...]) -> Row:
-        """What the budgets say of it, each over its own baseline; the first baseline is the one that is shown."""
+        """What the budgets say of it, each over its own baseline; the first difference is the one that is shown."""
         given = [budget for budget in self.scope.budgets if not budget.empty]
         if given and not any(budget in given for budget in budgets):
             row = replace(row, notes=(*row.notes, _NO_BUDGET))
-        compared = [(budget, self._compared(row, budget.baseline)) for budget in budgets]
-        checks = tuple(check for budget, against in compared for check in judge(budget, against))
-        shown = [self._compared(row, ""), *(against for _, against in compared)]
-        found = next((against for against in shown if against.difference), row)
-        return replace(row, checks=checks, difference=found.difference)
+        specs = [self.baseline or budget.baseline for budget in budgets]
+        compared = {spec: self._compared(row, spec) for spec in (self.baseline, *specs)}
+        checks = [check for spec, own in zip(specs, budgets, strict=True) for check in judge(own, compared[spec])]
+        asked = [against for spec, against in compared.items() if spec]
+        notes = (f"it is compared with nothing: {against.why('growth')}" for against in asked if not against.difference)
+        shown = next((against.difference for against in asked if against.difference), None)
+        return replace(row, checks=tuple(checks), difference=shown, notes=(*row.notes, *notes))
 
     def _compared(self, row: Row, spec: str) -> Row:
-        """``row`` with its difference from a baseline of the configuration, unless the flag names another."""
-        spec, folder = (self.baseline, Path()) if self.baseline else (spec, self.scope.folder)
+        """``row`` with its difference from a baseline; or why there is none."""
         if not spec:
             return replace(row, missing={**row.missing, "growth": _NO_BASELINE})
         from compile.audit import baseline
 
         if spec not in self._baselines:
-            self._baselines[spec] = baseline.read(spec, folder)
+            self._baselines[spec] = baseline.read(spec, Path() if self.baseline else self.scope.folder)
         try:
             old = self._baselines[spec].of(row)
         except UserError as error:
             return replace(row, missing={**row.missing, "growth": str(error)})
         if old is None:
-            return replace(row, missing={**row.missing, "growth": _NOT_IN_BASELINE})
+            return replace(row, missing={**row.missing, "growth": f"{spec} has no such artefact"})
         return replace(row, difference=difference(row, old))
 
 

@@ -66,7 +66,8 @@ class Row:
         if metric in self.missing or self.sizes is None or not self.sizes.unknown:
             return self.missing.get(metric, "it was not computed")
         others = f" and {len(self.sizes.unknown) - 1} more" if len(self.sizes.unknown) > 1 else ""
-        return f"{self.sizes.unknown[0]}{others}"
+        shapes = any(entry.startswith("the size of activation") for entry in self.sizes.unknown)
+        return f"{self.sizes.unknown[0]}{others}{'; give its inputs fixed shapes' if shapes else ''}"
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -139,13 +139,16 @@ def test_a_package_is_compared_file_by_file(build: Build, tflite: bytes) -> None
 
 @pytest.mark.parametrize("odd", ["link", "pipe"])
 def test_a_package_of_odd_files_fails_in_words(build: Build, odd: str) -> None:
-    folder = build(lambda m: m["artifacts"]["tflite"].update(path="student.pkg"))
-    (folder / "student.pkg").mkdir()
+    def package(manifest: dict[str, Any]) -> None:
+        manifest["artifacts"]["coreml"] = {**manifest["artifacts"]["tflite"], "path": "student.mlpackage"}
+
+    folder = build(package)
+    (folder / "student.mlpackage").mkdir()
     if odd == "link":
-        (folder / "student.pkg" / "a").symlink_to(folder / "nowhere")
+        (folder / "student.mlpackage" / "Manifest.json").symlink_to(folder / "nowhere")
     else:
-        os.mkfifo(folder / "student.pkg" / "a")
-    assert any("not a regular file" in reason for reason in row(audit(folder), "tflite").failures)
+        os.mkfifo(folder / "student.mlpackage" / "Manifest.json")
+    assert any("not a regular file" in reason for reason in row(audit(folder), "coreml").failures)
 
 
 def test_external_data_that_the_manifest_omits_is_found(build: Build) -> None:
@@ -181,7 +184,8 @@ def test_unknown_is_not_a_pass(tmp_path: Path) -> None:
     assert audit(path, (caps({"file": 10**6}),)).exit_code == 0
     report = audit(path, (caps({"footprint": 10**6}),))
     assert report.failures == (
-        "onnx: its footprint is not known, and unknown is not a pass: the size of activation 'x' and 1 more",
+        "onnx: its footprint is not known, and unknown is not a pass: the size of activation 'x' and 1 more; "
+        "give its inputs fixed shapes",
     )
 
 
