@@ -37,4 +37,4 @@ def top(shares: Sequence[Share], count: int) -> tuple[Share, ...]:
     if len(shares) <= count + 1:
         return tuple(shares)
     rest = shares[count:]
-    return (*shares[:count], Share(f"[{len(rest)} others]", sum(share.size for share in rest)))
+    return (*shares[:count], Share(f"[{len(rest):,} others]", sum(share.size for share in rest)))
