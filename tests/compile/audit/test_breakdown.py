@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def dissections(draw: st.DrawFn) -> Dissection:
     for file in ("m.onnx", "m.data"):
         ends = sorted(draw(st.sets(st.integers(1, 10_000), max_size=12)))
         sizes[file] = ends[-1] if ends else 0
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        for start, end in pairwise([0, *ends]):
             kind = draw(st.sampled_from(list(Kind)))
             section = Section(file, start, end, kind, draw(LABELS), draw(LABELS), operator=draw(LABELS))
             sections.append(section)
