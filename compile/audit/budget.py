@@ -100,10 +100,8 @@ class Budget:
         return not self.limits and not any(self.targets.values())
 
     def of_target(self, target: str) -> tuple[Limit, ...]:
-        """Its limits: those of ``coreml:ios18`` replace those of ``coreml``, which replace the general ones."""
-        own = {limit.name: limit for limit in self.limits}
-        for name in dict.fromkeys((target.partition(":")[0], target)):
-            own |= {limit.name: limit for limit in self.targets.get(name, ())}
+        """Its limits, where a target's own replace the general ones of their name; a form is a target of its own."""
+        own = {limit.name: limit for limit in (*self.limits, *self.targets.get(target, ()))}
         return tuple(own.values())
 
     def without(self, subjects: tuple[str, ...]) -> Budget:

@@ -183,7 +183,7 @@ def test_a_targets_limits_replace_those_with_their_name() -> None:
 
     assert of("tflite") == [("file", 1), ("download", 2), ("growth of file", 3)]
     assert of("coreml") == [("file", 10), ("download", 2), ("growth of file", 3)]
-    assert of("coreml:ios18") == [("file", 10), ("download", 20), ("growth of file", 3), ("graph section", 30)]
+    assert of("coreml:ios18") == [("file", 1), ("download", 20), ("growth of file", 3), ("graph section", 30)]
 
 
 def test_a_flag_takes_the_place_of_what_it_limits_and_of_nothing_else() -> None:
