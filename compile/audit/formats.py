@@ -22,12 +22,21 @@ class Format:
         title: as a person would call it.
         suffix: of the file or package.
         module: whose ``dissect(files)`` labels every byte.
+        folder: whether its artefacts are folders.
     """
 
     name: str
     title: str
     suffix: str
     module: str
+    folder: bool = False
+
+    def check(self, path: Path) -> None:
+        """Raise UserError where ``path`` is a folder and this format's artefacts are files, or the other way round."""
+        if path.is_dir() != self.folder:
+            are, found = ("folders", "file") if self.folder else ("files", "folder")
+            what = f"it is a {found}, and {self.title} artefacts ({self.suffix}) are {are}"
+            raise UserError(what, where=path.name, fix="name the artefact itself")
 
     def dissect(self, files: Files) -> Dissection:
         """Label every byte of an artefact; core phiz suffices."""
@@ -38,7 +47,7 @@ class Format:
 FORMATS = (
     Format("onnx", "ONNX", ".onnx", "targets.onnx.dissect"),
     Format("tflite", "TFLite", ".tflite", "targets.tflite.dissect"),
-    Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect"),
+    Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect", folder=True),
     Format("mlmodel", "Core ML model file", ".mlmodel", "targets.coreml.dissect"),
     Format("safetensors", "safetensors", ".safetensors", "compile.audit.safetensors"),
 )
