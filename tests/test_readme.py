@@ -28,7 +28,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for command in ("demo", "label", "distill", "compile", "audit", "bake", "doctor"):
+    for command in ("demo", "label", "distill", "compile", "audit", "diff", "init", "bake", "doctor"):
         assert f"phiz {command}" in README
 
 
@@ -38,6 +38,11 @@ def test_the_examples_are_what_phiz_reads() -> None:
     settings = load(ROOT / "examples/phiz.toml")
     assert [build.name for build in settings.builds] == ["mobile", "desktop"]
     assert settings.builds[0].footprint == 3_400_000
+    (budget,) = settings.budgets
+    assert [limit.name for limit in budget.of_target("tflite")] == [
+        *("file", "footprint", "growth of file", "metadata section", "unmapped section")
+    ]
+    assert [limit.most.bytes for limit in budget.of_target("tflite")[:2]] == [950_000, 3_400_000]
 
 
 def test_the_example_network_compiles(tmp_path: Path) -> None:
