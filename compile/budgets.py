@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compile.audit.budget import SECTIONS, Amount, Budget, Limit
+from compile.audit.findings.dtype import ASKED
 from compile.audit.formats import names
 from compile.audit.sizes import METRICS
 from compile.errors import UserError
@@ -23,7 +24,6 @@ _BUDGET: Mapping[str, tuple[type, ...]] = {
     "dtype": TEXT,
     "message": TEXT,
 }
-_DTYPES = ("int4", "int8", "uint8", "int16", "float16", "bfloat16", "float32")
 
 
 def read(data: object, path: str, prefix: str = "") -> tuple[Budget, ...]:
@@ -83,8 +83,10 @@ def _budget(name: str, data: object, place: _Place) -> Budget:
         dtype=entries.get("dtype", ""),
         origin=place.origin,
     )
-    if budget.dtype and budget.dtype not in _DTYPES:
-        raise UserError(f"unknown dtype '{budget.dtype}'", where=f"{place} dtype", fix=choose(budget.dtype, _DTYPES))
+    if budget.dtype and budget.dtype not in ASKED:
+        raise UserError(
+            f"unknown dtype '{budget.dtype}'", where=f"{place} dtype", fix=choose(budget.dtype, tuple(ASKED))
+        )
     if budget.empty:
         raise UserError("it limits nothing", where=str(place), fix='write for example: footprint = "3.4 MB"')
     return budget

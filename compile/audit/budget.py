@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from compile.audit.findings.dtype import complaint, unlike
+from compile.audit.findings.evidence import stored
 from compile.units import format_share, format_size, short_size
 from targets.base import Kind
 
@@ -97,7 +99,7 @@ class Budget:
     @property
     def empty(self) -> bool:
         """It limits nothing."""
-        return not self.limits and not any(self.targets.values())
+        return not self.limits and not any(self.targets.values()) and not self.dtype
 
     def of_target(self, target: str) -> tuple[Limit, ...]:
         """Its limits, where a target's own replace the general ones of their name; a form is a target of its own."""
@@ -176,6 +178,21 @@ def judge(budget: Budget, row: Row) -> Iterator[Check]:
         else:
             status, detail = Status.PASS, ""
         yield Check(budget.name, limit.name, status, found.size, most, detail, limit.origin, budget.message)
+    if budget.dtype:
+        yield _dtype(budget, row)
+
+
+def _dtype(budget: Budget, row: Row) -> Check:
+    """Bytes of weights in another dtype than ``budget`` asks for, of which there may be none."""
+    origin = f"{budget.origin} dtype"
+    if row.dissection is None or row.sizes is None or row.sizes.metric("weights") is None:
+        why = row.why("weights") if row.sizes else "its bytes could not be read; build it anew"
+        detail = f"the dtype of its weights is not known, and unknown is not a pass: {why}"
+        return Check(budget.name, "dtype", Status.UNKNOWN, None, 0, detail, origin, budget.message)
+    wrong = unlike(row.dissection.constants, budget.dtype)
+    status = Status.FAIL if wrong else Status.PASS
+    detail = complaint(wrong, budget.dtype) if wrong else ""
+    return Check(budget.name, "dtype", status, sum(map(stored, wrong)), 0, detail, origin, budget.message)
 
 
 @dataclass(frozen=True)

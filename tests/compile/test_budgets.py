@@ -100,7 +100,7 @@ def test_a_pyproject_without_phiz_is_no_configuration(tmp_path: Path) -> None:
         ("[budget]\nfile = '1 MB'", "[budget.file]", "is not a table"),
         ("budget = 3", "[budget]", "holds tables: [budget.NAME]"),
         ("[budget.a]", "[budget.a]", "it limits nothing"),
-        ("[budget.a]\ndtype = 'int8'\nfiles = ['x.onnx']", "[budget.a]", "it limits nothing"),
+        ("[budget.a]\nwarn = '95 %'\nfiles = ['x.onnx']", "[budget.a]", "it limits nothing"),
         (
             "[budget.a]\nfootprnt = '1 MB'",
             "[budget.a]",

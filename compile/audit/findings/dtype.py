@@ -37,36 +37,40 @@ def claimed(schemes: Iterable[str], instead: Mapping[str, str]) -> str:
 
 
 def wrong_dtype(evidence: Evidence) -> tuple[Finding, ...]:
-    """Weights in another dtype than was asked for."""
-    found = unlike(evidence.constants, evidence.asked)
-    return () if found is None else (found,)
+    """Weights in another dtype than was asked for; what is to be won are elements, of which scales take a little."""
+    asked = evidence.asked
+    wrong = unlike(evidence.constants, asked)
+    if not wrong:
+        return ()
+    saves = sum(max(stored(constant) - packed(constant, asked), 0) for constant in wrong)
+    names = tuple(constant.name for constant in wrong[:SHOWN])
+    fix = f"convert them to {asked}, or ask for another dtype"
+    return (Finding("dtype", complaint(wrong, asked), fix, saves, names),)
 
 
-def unlike(constants: Sequence[Constant], asked: str) -> Finding | None:
-    """What is wrong with the dtypes of ``constants``; None when nothing is, or nothing was asked.
+def unlike(constants: Sequence[Constant], asked: str) -> tuple[Constant, ...]:
+    """The weights among ``constants`` that are in another dtype, largest first; those that share their bytes once.
 
-    Exempt are biases: what has one dimension, or takes less than 256 bytes. The bytes to be won are those of the
-    elements; the scales that integers come with take a little of them.
+    Exempt are biases: what has one dimension, or takes less than 256 bytes.
 
     Args:
-        constants: of a dissection; those that share their bytes count once.
-        asked: one of ``ASKED``, or empty.
+        constants: of a dissection.
+        asked: one of ``ASKED``; nothing is unlike what is empty.
     """
     if not asked:
-        return None
+        return ()
     by_place = {constant.places: constant for constant in reversed(constants)}  # the first name wins
     wrong = [c for c in reversed(by_place.values()) if _is_weight(c) and c.dtype not in ASKED[asked]]
-    if not wrong:
-        return None
-    wrong.sort(key=stored, reverse=True)
-    saves = sum(max(stored(constant) - packed(constant, asked), 0) for constant in wrong)
+    return tuple(sorted(wrong, key=stored, reverse=True))
+
+
+def complaint(wrong: Sequence[Constant], asked: str) -> str:
+    """One sentence about weights that are :func:`unlike`."""
     dtypes = ", ".join(dict.fromkeys(constant.dtype for constant in wrong))
     names = [constant.name for constant in wrong]
     verb = "is" if len(wrong) == 1 else "are"
     size = short_size(sum(map(stored, wrong)))
-    what = f"{counted(len(wrong), 'weight')} of {size} should be {asked} but {verb} {dtypes}: {listed(names)}"
-    fix = f"convert them to {asked}, or ask for another dtype"
-    return Finding("dtype", what, fix, saves, tuple(names[:SHOWN]))
+    return f"{counted(len(wrong), 'weight')} of {size} should be {asked} but {verb} {dtypes}: {listed(names)}"
 
 
 def _is_weight(constant: Constant) -> bool:

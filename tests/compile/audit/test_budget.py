@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import pytest
@@ -12,7 +13,7 @@ from compile.audit.budget import Amount, Budget, Check, Limit, Status, caps, jud
 from compile.audit.difference import Difference
 from compile.audit.report import Row
 from compile.audit.sizes import METRICS, Sizes
-from targets.base import Dissection, Kind, Section
+from targets.base import Constant, Dissection, Kind, Section
 
 # 1,000 bytes: 700 of weights in two pieces, 100 of quantisation parameters, 150 of graph, 50 of metadata.
 SECTIONS = (
@@ -207,3 +208,34 @@ def test_a_check_says_whose_it_is() -> None:
 
 def test_every_metric_can_be_limited() -> None:
     assert [check.status for check in judge(caps(dict.fromkeys(METRICS, 10**9)), ROW)] == [Status.PASS] * len(METRICS)
+
+
+def test_a_dtype_holds_for_all_weights_or_says_which_are_otherwise() -> None:
+    """Two matrices, of 20 × 25 int8 and of 10 × 5 float32; the bias of the second does not count."""
+    constants = (
+        Constant("a", Kind.WEIGHTS, "int8", (20, 25), (("m.tflite", 150, 650),), ("dense",)),
+        Constant("b", Kind.WEIGHTS, "float32", (10, 10), (("m.tflite", 650, 1_050),), ("dense",)),
+        Constant("c", Kind.WEIGHTS, "float32", (100,), (("m.tflite", 1_050, 1_450),), ("dense",)),
+    )
+    mixed = Row(
+        "tflite", "m.tflite", SIZES, dissection=Dissection({"m.tflite": 1_450}, (), (), {}, constants=constants)
+    )
+    plain = Row(
+        "tflite", "m.tflite", SIZES, dissection=Dissection({"m.tflite": 1_450}, (), (), {}, constants=constants[:1])
+    )
+    budget = Budget("b", dtype="int8", origin="phiz.toml, [budget.b]", message="ask us")
+    assert not budget.empty
+    (check,) = judge(budget, mixed)
+    sentence = "1 weight of 400 B should be int8 but is float32: 'b'"
+    assert check == Check("b", "dtype", Status.FAIL, 400, 0, sentence, "phiz.toml, [budget.b] dtype", "ask us")
+    (check,) = judge(budget, plain)
+    assert (check.status, check.measured, check.detail) == (Status.PASS, 0, "")
+
+
+@pytest.mark.parametrize(
+    "row", [Row("tflite", "m.tflite", None), replace(ROW, sizes=replace(SIZES, unknown=("the weights in 'x'",)))]
+)
+def test_a_dtype_of_weights_that_nobody_read_is_unknown(row: Row) -> None:
+    (check,) = judge(Budget("b", dtype="int8"), row)
+    assert check.status is Status.UNKNOWN
+    assert "unknown is not a pass" in check.detail
