@@ -96,7 +96,8 @@ def inside(root: Path, name: str) -> Path:
     _check(name)
     pure = PurePosixPath(name)
     path = _resolved(root / pure, name)
-    if not name or ".." in pure.parts or not path.is_relative_to(resolve(root)):
+    outside = pure.is_absolute() or ".." in pure.parts or not path.is_relative_to(resolve(root))
+    if not name or outside:
         raise UserError(f"the path '{name}' leads out of the folder", fix="audit only what it holds")
     return root / pure
 
