@@ -26,7 +26,7 @@ def library(text: str) -> Library:
     """
     path = Path(text)
     place = resolve(path)
-    if place.exists():
+    if text and place.exists():
         return Library(
             path.name, sum((place.parent / name).stat().st_size for name in names_of(place.parent, place.name))
         )

@@ -23,7 +23,7 @@ PROCESSES, INFERENCES = 5, 100
 SECONDS = 120.0  # for one process
 _ROOT = Path(__file__).parents[2]
 _CHILD = "compile.audit.process"
-_DOING = {IMPORTED: "it was loaded", LOADED: "it ran for the first time", FIRST: "it ran again and again"}
+_WHILE = {IMPORTED: "while it was loaded", LOADED: "as it ran for the first time", FIRST: "as it ran again"}
 _WHY_NOT = {
     "coreml": "Core ML runs on macOS and iOS only; measure there with Xcode's Instruments",
     "safetensors": "no runtime executes a file of weights",
@@ -111,25 +111,34 @@ def _run(path: Path, name: str, seconds: float) -> dict[str, Any] | str:
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        return f"{_stage(_steps(late.stdout or b''))}, and did not end within {seconds:g} s"
+        return f"the time of {seconds:g} s was over {_when(_steps(late.stdout or b''))}"
     steps = _steps(done.stdout)
+    if "unfit" in steps:
+        return str(steps["unfit"])
     if "error" in steps:
-        return f"{_stage(steps)}: {steps['error']['error']}"
+        said = str(steps["error"])
+        for folder in {resolve(path).parent, path.parent.absolute()}:  # what we say is kept, and holds no path of ours
+            said = said.replace(f"{folder}{os.sep}", "")
+        return f"its runtime failed {_when(steps)}: {said}"
     if LAST not in steps:
-        return f"{_stage(steps)}: its runtime died, {_death(done.returncode)}"
+        return f"its runtime died {_when(steps)}, {_death(done.returncode)}"
     return steps
 
 
 def _steps(lines: bytes) -> dict[str, Any]:
-    """By step; an error under ``error``."""
-    told = [json.loads(line) for line in lines.decode().splitlines(keepends=True) if line.endswith("\n")]
-    return {line.get("step", "error"): line for line in told}
+    """Lines by step; at last why there is no more."""
+    steps: dict[str, Any] = {}
+    for line in lines.decode().splitlines(keepends=True):
+        if line.endswith("\n"):
+            told = json.loads(line)
+            steps |= {told["step"]: told} if "step" in told else told
+    return steps
 
 
-def _stage(steps: Mapping[str, Any]) -> str:
+def _when(steps: Mapping[str, Any]) -> str:
     """How far it came."""
-    reached = next((step for step in (FIRST, LOADED, IMPORTED) if step in steps), None)
-    return f"it was not measured: {_DOING[reached]}" if reached else "it was not measured: its runtime was imported"
+    reached = next((step for step in (FIRST, LOADED, IMPORTED) if step in steps), "")
+    return _WHILE.get(reached, "before it was loaded")
 
 
 def _death(code: int) -> str:

@@ -1,8 +1,8 @@
 """The process that a model is measured in: ``python -m compile.audit.process FORMAT PATH INFERENCES``.
 
 It imports the runtime, loads the model as an app would, by its path, and runs it on one thread. After each step it
-writes a line of JSON, ``{"step": …, "resident": bytes, "code": bytes}``, or at last ``{"error": …}``. Whatever the
-runtime prints goes nowhere; the model may end the process in any way.
+writes a line of JSON, ``{"step": …, "resident": bytes, "code": bytes}``, or at last ``{"error": …}`` or
+``{"unfit": …}``. Whatever the runtime prints goes nowhere; the model may end the process in any way.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _MAX_MEMORY = 8 * 2**30  # of addresses; a model that wants more fails instead o
 _MAX_INPUT = 2**30  # bytes
 
 Run = Callable[[], object]
+
+
+class UnfitInput(Exception):
+    """There is nothing that an input could be fed with."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,17 @@ def _values(name: str, shape: Sequence[int | str | None], kind: str) -> Any:
 
     sizes = [int(size) for size in shape if not isinstance(size, str) and size is not None]
     if len(sizes) < len(shape):
-        raise ValueError(f"its input '{name}' has the dynamic shape {list(shape)}; export it with a fixed one")
+        dynamic = ", ".join("?" if size is None else str(size) for size in shape)
+        raise UnfitInput(f"its input '{name}' has the dynamic shape [{dynamic}]; export it with a fixed one")
     plain = kind.removeprefix("tensor(").removesuffix(")")
     try:
         dtype = np.dtype(_DTYPES.get(plain, plain))
     except TypeError:
         dtype = np.dtype(object)
     if dtype.kind not in "fiub":
-        raise ValueError(f"its input '{name}' is of type {kind}, which cannot be made up")
+        raise UnfitInput(f"its input '{name}' is of type {kind}, which cannot be made up")
     if prod(sizes) * dtype.itemsize > _MAX_INPUT:
-        raise ValueError(f"its input '{name}' of shape {sizes} is larger than {_MAX_INPUT:,} bytes")
+        raise UnfitInput(f"its input '{name}' of shape {sizes} is larger than {_MAX_INPUT:,} bytes")
     if dtype.kind == "f":
         return np.random.default_rng(0).uniform(-1, 1, sizes).astype(dtype)
     return np.zeros(sizes, dtype)
@@ -163,6 +168,8 @@ def main(name: str, path: str, inferences: int) -> None:
             for _ in range(inferences - 1):
                 run()
             tell(LAST)
+        except UnfitInput as error:
+            print(json.dumps({"unfit": str(error)[:500]}), file=answers, flush=True)
         except Exception as error:  # runtimes raise types of their own, without a common base
             reason = " ".join(str(error).split()) or type(error).__name__
             print(json.dumps({"error": reason[:500]}), file=answers, flush=True)
