@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from compile.audit import claims
 from compile.audit.budget import Budget, caps, judge
 from compile.audit.difference import difference
+from compile.audit.findings.dtype import claimed
 from compile.audit.findings.search import search
 from compile.audit.folder import Folder, names_of, resolve
 from compile.audit.formats import FORMATS, Format, by_suffix, of_target
@@ -24,6 +25,7 @@ from compile.audit.scope import Scope, common
 from compile.audit.sizes import sizes
 from compile.errors import UserError
 from compile.units import counted
+from targets.catalogue import FORMS, TARGETS
 from targets.sections import pieces
 
 if TYPE_CHECKING:
@@ -141,19 +143,19 @@ class Auditor:
                 known = of_target(artefact.target)
                 if known is None:
                     raise UserError(f"unknown target '{artefact.target}'", where=artefact.path)
-                row = self._examined(row, known, files, budgets)
+                row = self._examined(row, known, files, budgets, _claimed(manifest, artefact))
                 reasons += _strangers(row, artefact, files)
         except UserError as error:
             reasons.append(str(error))
         ratio = row.sizes.file / artefact.minimum if row.sizes and artefact.minimum else None
         return self._judged(replace(row, ratio=ratio, parity=parity, reasons=tuple(reasons)), budgets)
 
-    def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...]) -> Row:
+    def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...], claim: str = "") -> Row:
         """What the bytes of one artefact say."""
         known.check(Path(row.folder, row.path))
         dissection = known.dissect(files)
         found, arena = sizes(dissection, files)
-        asked = next((budget.dtype for budget in budgets if budget.dtype), "")
+        asked = next((budget.dtype for budget in budgets if budget.dtype), claim)
         findings = search(dissection, files, asked)
         missing = {} if found.brotli is not None else {"brotli": _NO_BROTLI}
         row = replace(row, sizes=found, findings=findings, dissection=dissection, arena=arena, missing=missing)
@@ -217,6 +219,12 @@ def _report(subjects: Sequence[_Subject]) -> Report:
         for row, path in zip(rows, paths, strict=True)
     ]
     return Report(counted(len(rows), "artefact"), tuple(told), tuple(budgets))
+
+
+def _claimed(manifest: claims.Claims, artefact: claims.Artefact) -> str:
+    """The dtype that the manifest gives all weights of an artefact; empty where it gives them several."""
+    instead = next((target.instead for target in (*TARGETS, *FORMS) if target.name == artefact.target), {})
+    return claimed(manifest.schemes, instead)
 
 
 def _strangers(row: Row, artefact: claims.Artefact, files: Folder) -> Iterator[str]:

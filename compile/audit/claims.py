@@ -51,12 +51,13 @@ class Parity:
 
 @dataclass(frozen=True)
 class Claims:
-    """A manifest."""
+    """A manifest; ``schemes`` are those that the plan gives its nodes."""
 
     name: str
     artefacts: tuple[Artefact, ...]
     parity: Mapping[str, Parity]
     budget: Mapping[str, int | None]
+    schemes: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Claims:
@@ -103,6 +104,7 @@ class _Reader:
             raise self.wrong("artifacts", "at least one artefact")
         parity = self.table(top.get("parity", {}), "parity")
         budget = self.table(top.get("budget", {}), "budget")
+        schemes = self.table(top.get("schemes", {}), "schemes")
         if strange := sorted(budget.keys() - set(METRICS)):
             raise self.wrong(f"budget.{strange[0]}", f"one of {', '.join(METRICS)}")
         return Claims(
@@ -113,6 +115,7 @@ class _Reader:
                 metric: self.integer(budget.get(metric), f"budget.{metric}")
                 for metric in ("footprint", "file", *sorted(budget.keys() - {"footprint", "file"}))
             },
+            schemes=tuple(self.scheme(schemes[node], f"schemes.{node}") for node in sorted(schemes)),
         )
 
     def artefact(self, target: str, data: Any) -> Artefact:
@@ -125,6 +128,9 @@ class _Reader:
             {name: self.file(files[name], f"{key}.files.{name}") for name in files},
             self.integer(table.get("minimum_bytes"), f"{key}.minimum_bytes"),
         )
+
+    def scheme(self, data: Any, key: str) -> str:
+        return self.text(self.table(data, key).get("scheme"), f"{key}.scheme")
 
     def file(self, data: Any, key: str) -> tuple[int, str]:
         table = self.table(data, key)

@@ -337,3 +337,21 @@ def test_the_verdict_does_not_depend_on_hash_order(build: Build) -> None:
     }
     assert len(seen) == 1
     assert json.loads(seen.pop())["pass"] is True
+
+
+@pytest.mark.parametrize(
+    ("schemes", "asked"),
+    [({"dense": "w8a8", "relu": "w8"}, True), ({"dense": "w8a8", "conv": "float"}, False), ({}, False)],
+)
+def test_weights_are_in_the_dtype_that_the_manifest_gives_them_all(
+    build: Build, schemes: dict[str, str], asked: bool
+) -> None:
+    """The ONNX artefact is float32: without a budget that asks for int8, that is a finding and no failure."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["schemes"] = {node: {"scheme": scheme, "because": ""} for node, scheme in schemes.items()}
+
+    report = audit(build(change))
+    assert [finding.saves for finding in row(report, "onnx").findings if finding.rule == "dtype"] == [24_576] * asked
+    assert not [finding for finding in row(report, "tflite").findings if finding.rule == "dtype"]
+    assert report.exit_code == 0
