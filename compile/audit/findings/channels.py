@@ -9,7 +9,7 @@ from compile.audit.findings.finding import Case, Finding, finding
 from targets.base import Constant
 
 _SHARE = 1 / 8  # of the channels, at least; fewer may be structure, as the sine of frequency 0 is
-_FIX = "remove them: a zero output channel is constant, and nobody listens to a zero input channel"
+_FIX = "leave them out: what a zero output channel gives is constant, and a zero input channel changes nothing"
 _NO_CHANNELS = ("bool", "int32", "uint32", "int64", "uint64")  # masks, indices, shapes
 
 
