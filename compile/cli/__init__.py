@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
@@ -17,6 +18,20 @@ from compile.errors import PhizError, UserError
 _MACHINE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.EIO}
     | {errno.ENAMETOOLONG, errno.ELOOP}
+)
+
+
+# Name, its function and module, and what the help says; only those that are typed are imported.
+COMMANDS = (
+    ("demo", "demo", "The whole road on synthetic speech."),
+    ("label", "label", "A teacher labels speech."),
+    ("distill", "distill", "A student learns the labels."),
+    ("compile", "build", "A network becomes audited artefacts."),
+    ("audit", "audit", "Check artefacts against a budget."),
+    ("diff", "diff", "What grew between two artefacts."),
+    ("init", "init", "Write a first phiz.toml with budgets."),
+    ("bake", "bake", "Audio becomes curves."),
+    ("doctor", "doctor", "What this machine has, and what it lacks."),
 )
 
 
@@ -51,15 +66,6 @@ def _run() -> None:
     """Parse and call; the imports are here so that a signal during them ends as any other does."""
     import typer
 
-    from compile.cli.audit import audit
-    from compile.cli.bake import bake
-    from compile.cli.build import build
-    from compile.cli.demo import demo
-    from compile.cli.diff import diff
-    from compile.cli.distill import distill
-    from compile.cli.doctor import doctor
-    from compile.cli.init import init
-    from compile.cli.label import label
     from compile.cli.version import options
 
     app = typer.Typer(
@@ -71,20 +77,15 @@ def _run() -> None:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for name, command, summary in (
-        ("demo", demo, "The whole road on synthetic speech."),
-        ("label", label, "A teacher labels speech."),
-        ("distill", distill, "A student learns the labels."),
-        ("compile", build, "A network becomes audited artefacts."),
-        ("audit", audit, "Check artefacts against a budget."),
-        ("diff", diff, "What grew between two artefacts."),
-        ("init", init, "Write a first phiz.toml with budgets."),
-        ("bake", bake, "Audio becomes curves."),
-        ("doctor", doctor, "What this machine has, and what it lacks."),
-    ):
-        app.command(name, short_help=summary)(command)
+    for name, function, summary in COMMANDS:
+        module = import_module(f"compile.cli.{function}") if name in sys.argv[1:] else None
+        app.command(name, short_help=summary)(getattr(module, function, _not_asked_for))
     app.callback()(options)
     app()
+
+
+def _not_asked_for() -> None:
+    """Stands for a command of which only the name and what the help says are needed."""
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
@@ -11,6 +10,8 @@ import typer
 def show(wanted: bool) -> None:
     """Print the version and exit when it is wanted."""
     if wanted:
+        from importlib.metadata import version as installed  # slow, and seldom asked for
+
         print(f"phiz {installed('phiz')}")
         raise typer.Exit
 
