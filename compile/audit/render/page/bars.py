@@ -49,7 +49,7 @@ def _bar(check: Check, warn: float | None) -> Markup:
 
 def _figures(check: Check) -> str:
     if check.measured is None:
-        return "not known" if check.limit is None else f"not known, of {short_size(check.limit)}"
+        return "not known" if check.limit is None else f"not known; the limit is {short_size(check.limit)}"
     if check.limit is None:
         return short_size(check.measured)
     part = f" · {share(check.measured, check.limit)}" if check.limit and check.measured > 0 else ""

@@ -95,7 +95,7 @@ def _inset(rect: Rect, width: float, height: float) -> str:
         100 * (1 - (rect.y + rect.height) / height),
         100 * rect.x / width,
     )
-    return f"inset:{' '.join(f'{max(edge, 0.0):.2f}%' for edge in edges)}"
+    return f"inset:{' '.join(f'{max(round(edge, 2), 0.0) + 0.0:g}%' for edge in edges)}"
 
 
 def _legend(found: Sequence[Group], by: str, whole: int) -> Markup:

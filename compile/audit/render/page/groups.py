@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from compile.audit.breakdown import BY
 from targets.base import Dissection, Section
 
-_GROUPS, _CELLS = 30, 72  # drawn one by one in a view
+_GROUPS, _CELLS = 30, 60  # drawn one by one in a view
 _LEAST = 1 / 1500  # share of the whole below which a cell is no more than a speck
 
 

@@ -156,7 +156,7 @@ def _place(index: int, tensor: Lifetime, offset: int, steps: int, scale: float) 
         tag("span", tag("bdi", brief(tensor.tensor, 40)), class_="end"),
         tag("small", short_size(tensor.size)),
         class_=f"cell c{hue(index)}",
-        style=f"inset:{' '.join(f'{max(edge, 0.0):.2f}%' for edge in edges)}",
+        style=f"inset:{' '.join(f'{max(round(edge, 2), 0.0) + 0.0:g}%' for edge in edges)}",
         title=title,
     )
 
