@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from compile.audit.findings.search import search
 from targets.onnx.dissect import dissect
+from targets.tflite.dissect import dissect as dissect_tflite
 
 RNG = np.random.default_rng(31)
 WEIGHT = RNG.normal(size=(96, 96)).astype(np.float32)
@@ -140,3 +144,21 @@ def test_the_fix_wins_what_the_finding_says(case: str) -> None:
     (finding,) = (f for f in search(dissect({"m.onnx": old}), {"m.onnx": old}) if f.rule == rule)
     assert finding.saves - COST <= len(old) - len(new) <= finding.saves + 2 * COST
     assert rule not in {f.rule for f in search(dissect({"m.onnx": new}), {"m.onnx": new})}
+
+
+def renamed(tflite: bytes, name: str | None) -> bytes:
+    """With another name for the weight of its one operator, which is neither input nor output."""
+    model = schema.ModelT.InitFromPackedBuf(tflite)
+    model.subgraphs[0].tensors[1].name = name
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_tensor_of_tflite_needs_no_name(tflite: bytes) -> None:
+    old, new = renamed(tflite, "encoder/layers/0/" * 20), renamed(tflite, None)
+    (finding,) = search(dissect_tflite({"m.tflite": old}), {"m.tflite": old})
+    assert (finding.rule, finding.saves) == ("long-names", 4 + 340 + 1)  # length, letters, and a zero
+    assert 0 <= len(old) - len(new) - finding.saves < 16  # the string was padded, too
+    assert not search(dissect_tflite({"m.tflite": new}), {"m.tflite": new})
+    Interpreter(model_content=new).allocate_tensors()

@@ -395,7 +395,7 @@ def test_the_manifest_of_a_package_is_needed(draft: Draft, trained: Array) -> No
 )
 def test_padding(draft: Draft, trained: Array, before: int, run: int, saves: int) -> None:
     """A gap may reach the next multiple of 64, or of as much as the offset where it ends is a multiple of."""
-    draft.name = "m.tflite"
+    draft.name = "m.safetensors"
     draft.put(b"x" * before, Kind.GRAPH)
     draft.put(bytes(run), Kind.PADDING)
     draft.add("w", trained)
