@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compile.audit.difference import Change, Difference
-from compile.audit.render.page.figures import UNKNOWN
+from compile.audit.render.page.figures import MINUS, UNKNOWN, direction, signed
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
 from compile.audit.render.words import brief
 from compile.units import short_size
 
-MINUS = "\N{MINUS SIGN}"
 _MOST = 24  # rows of a view
 
 
@@ -47,16 +46,7 @@ def _cells(old: int | None, new: int | None) -> tuple[Markup, ...]:
     if old is None or new is None:
         return (*sizes, tag("td", UNKNOWN), tag("td", UNKNOWN))
     share = "0" if new == old else f"{100 * (new - old) / old:+.2f}".replace("-", MINUS) if old else UNKNOWN
-    return (*sizes, tag("td", signed(new - old), class_=_direction(new - old)), tag("td", share))
-
-
-def signed(size: int) -> str:
-    """``+1,234``, ``−1,234``, ``0``."""
-    return f"{size:+,}".replace("-", MINUS) if size else "0"
-
-
-def _direction(change: int) -> str:
-    return "grew" if change > 0 else "shrank" if change < 0 else ""
+    return (*sizes, tag("td", signed(new - old), class_=direction(new - old)), tag("td", share))
 
 
 def _bars(found: Sequence[Change]) -> Markup:
@@ -78,8 +68,8 @@ def _bar(change: Change, widest: int) -> Markup:
     return tag(
         "li",
         tag("span", brief(change.label, 60), tag("small", gone), class_="label"),
-        tag("span", tag("i", class_=_direction(grown), style=side), class_="lane", aria_hidden="true"),
-        tag("span", signed(grown), class_=f"change {_direction(grown)}"),
+        tag("span", tag("i", class_=direction(grown), style=side), class_="lane", aria_hidden="true"),
+        tag("span", signed(grown), class_=f"change {direction(grown)}"),
         tag("span", f"{short_size(change.old)} → {short_size(change.new)}", class_="from"),
         title=title,
     )

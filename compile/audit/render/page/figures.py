@@ -11,6 +11,7 @@ from compile.audit.sizes import Sizes
 from compile.units import short_size
 
 UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+MINUS = "\N{MINUS SIGN}"
 SIGNS: Mapping[Status, str] = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.UNKNOWN: "?"}
 _WORDS = {
     Status.PASS: "Pass",
@@ -20,16 +21,18 @@ _WORDS = {
 }
 
 
-def verdict(rows: tuple[Row, ...]) -> Status:
-    """The worst of all."""
+def verdict(rows: tuple[Row, ...]) -> Status | None:
+    """The worst of all; None where nothing was asked and nothing is wrong."""
     if any(row.reasons for row in rows):
         return Status.FAIL
     found = [check.status for row in rows for check in row.checks]
-    return next((status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN) if status in found), Status.PASS)
+    return next((status for status in (Status.FAIL, Status.UNKNOWN, Status.WARN, Status.PASS) if status in found), None)
 
 
-def pill(status: Status) -> Markup:
+def pill(status: Status | None) -> Markup:
     """The verdict as a sign and a word; never colour alone."""
+    if status is None:
+        return Markup("")
     return tag(
         "strong", tag("span", SIGNS[status], aria_hidden="true"), " ", _WORDS[status], class_=f"pill {status.value}"
     )
@@ -38,8 +41,10 @@ def pill(status: Status) -> Markup:
 def sign(row: Row) -> Markup:
     """The verdict on one artefact as a sign, with the word for those who do not see it."""
     status = verdict((row,))
+    if status is None:
+        return Markup("")
     shown = tag("span", SIGNS[status], class_=f"sign {status.value}", aria_hidden="true")
-    return join((shown, tag("span", f"{_WORDS[status]}: ", class_="unseen")))
+    return join((shown, tag("span", f"{_WORDS[status]}:", class_="unseen"), " "))
 
 
 def size(sizes: Sizes | None, metric: str) -> Iterator[Markup]:
@@ -55,3 +60,13 @@ def both(size: int, prefix: str = "") -> Iterator[Markup]:
     """A size for people, and the exact one below it."""
     yield tag("b", f"{prefix}{short_size(size)}")
     yield tag("small", f"{size:,}")
+
+
+def signed(size: int) -> str:
+    """``+1,234``, ``−1,234``, ``0``."""
+    return f"{size:+,}".replace("-", MINUS) if size else "0"
+
+
+def direction(change: int) -> str:
+    """The class of a change."""
+    return "grew" if change > 0 else "shrank" if change < 0 else ""

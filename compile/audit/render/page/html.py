@@ -31,7 +31,7 @@ def render(report: Report) -> bytes:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{_word(report)}: {brief(report.name, 96)}, phiz audit"),
+        tag("title", f"{brief(report.name, 96)}: {_word(report)}, phiz audit"),
         tag("style", Markup(style)),
     )
     body = tag(
@@ -51,7 +51,7 @@ def _own(name: str) -> str:
 
 
 def _word(report: Report) -> str:
-    return "Fail" if report.exit_code else "Pass"
+    return "fail" if report.exit_code else "pass" if any(row.checks for row in report.rows) else "sizes"
 
 
 _TERMS = (

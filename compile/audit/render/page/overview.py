@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compile.audit.budget import Status
 from compile.audit.render.page.bars import bars
-from compile.audit.render.page.figures import pill, sign, size, verdict
+from compile.audit.render.page.figures import direction, pill, sign, signed, size, verdict
 from compile.audit.render.page.markup import Markup, tag
 from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
@@ -20,8 +20,19 @@ def overview(report: Report) -> Markup:
         tag("h1", brief(report.name, 96)),
         tag("p", pill(status), " ", tag("span", _sentence(report)), class_="verdict"),
         tag("section", tag("h2", "Sizes", id="sizes"), _table(report), _library(report), aria_labelledby="sizes"),
-        tag("section", tag("h2", "Budget", id="budget"), bars(report), aria_labelledby="budget"),
+        _budget(report),
     )
+
+
+def _budget(report: Report) -> Markup:
+    """Nothing where files are compared and not judged."""
+    if (
+        not report.budgets
+        and any(row.difference for row in report.rows)
+        and not any(row.failures for row in report.rows)
+    ):
+        return Markup("")
+    return tag("section", tag("h2", "Budget", id="budget"), bars(report), aria_labelledby="budget")
 
 
 def _sentence(report: Report) -> str:
@@ -30,8 +41,10 @@ def _sentence(report: Report) -> str:
     warned = sum(check.status is Status.WARN for check in checks)
     others = sum(len(row.reasons) for row in report.rows)
     said = [counted(len(report.rows), "artefact")]
+    olds = dict.fromkeys(brief(row.difference.old, 96) for row in report.rows if row.difference)
+    said += [f"compared with {old}" for old in olds]
     if not checks:
-        said.append("no limit is set")
+        said += [] if olds else ["no limit is set"]
     elif failed:
         said.append(f"{failed:,} of {counted(len(checks), 'limit')} {'does' if failed == 1 else 'do'} not hold")
     else:
@@ -51,8 +64,8 @@ def _table(report: Report) -> Markup:
     rows = (
         tag(
             "tr",
-            tag("th", sign(row), " ", _name(row, number), tag("small", brief(row.path, 60)), scope="row"),
-            *(tag("td", *size(row.sizes, name), data_name=name.capitalize()) for name in _COLUMNS),
+            tag("th", sign(row), _name(row, number), tag("small", brief(row.path, 60)), scope="row"),
+            *(tag("td", *size(row.sizes, name), _change(row, name), data_name=name.capitalize()) for name in _COLUMNS),
         )
         for number, row in enumerate(report.rows, 1)
     )
@@ -62,6 +75,13 @@ def _table(report: Report) -> Markup:
 
 def _name(row: Row, number: int) -> Markup:
     return tag("a", brief(row.label, 40), href=f"#a{number}")
+
+
+def _change(row: Row, metric: str) -> Markup:
+    old, new = row.difference.metrics.get(metric, (None, None)) if row.difference else (None, None)
+    if old is None or new is None:
+        return Markup("")
+    return tag("small", signed(new - old), class_=direction(new - old), title=f"{old:,} before")
 
 
 def _library(report: Report) -> Markup:

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
@@ -23,6 +23,11 @@ from compile.audit.render.page.html import render
 from compile.audit.report import Report, Row
 from compile.units import short_size
 from targets.base import Dissection
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Made = Callable[[Sequence[str]], Dissection]
 VOID = {"meta", "input", "br"}
@@ -117,7 +122,7 @@ def check(page: bytes) -> Element:
 def test_it_is_well_formed_and_asks_nobody(report: Report) -> None:
     root = check(render(report))
     (title,), (heading,) = next(root.all("head")).all("title"), root.all("h1")
-    assert title.text == "Fail: student, phiz audit"
+    assert title.text == "student: fail, phiz audit"
     assert heading.text == "student"
     levels = [int(element.name[1]) for element in root.all() if re.fullmatch("h[1-6]", element.name)]
     assert levels[0] == 1
@@ -172,7 +177,9 @@ def test_the_table_has_the_reports_sizes(report: Report) -> None:
             strict=True,
         ):
             size = getattr(row.sizes, name)
-            assert cell == f"{prefix}{short_size(size)}{size:,}"
+            old, new = row.difference.metrics.get(name, (None, None)) if row.difference else (None, None)
+            change = "" if old is None or new is None else f"{new - old:+,}".replace("-", "\N{MINUS SIGN}")
+            assert cell == f"{prefix}{short_size(size)}{size:,}{change}"
 
 
 def test_bars_say_what_the_checks_say(report: Report) -> None:
@@ -263,6 +270,16 @@ def test_the_difference_is_shown(report: Report) -> None:
     assert "the baseline is stale" in next(root.all("p", "stale")).text
 
 
+def test_what_is_compared_and_not_judged_has_no_verdict(report: Report) -> None:
+    rows = (replace(report.rows[0], checks=()),)
+    root = check(render(Report("student", rows)))
+    assert next(next(root.all("head")).all("title")).text == "student: sizes, phiz audit"
+    assert not list(root.all("strong", "pill"))
+    assert "1 artefact, compared with git:main (1a2b3c4)" in next(root.all("header")).text
+    assert "No limit is set" not in root.text
+    assert "Fail" in check(render(Report("student", (*rows, report.rows[2])))).text
+
+
 def test_a_page_of_a_real_build(build: Callable[..., Path]) -> None:
     report = audit(build(file=9_000))
     root = check(render(report))
@@ -284,3 +301,12 @@ def test_pages_stay_small(made: Made, row: Callable[..., Row]) -> None:
         len(render(Report("big", (row(made([f"l.{index}" for index in range(count)])),)))) for count in (200, 2_000)
     ]
     assert sizes[1] < 1.25 * sizes[0] < 400_000
+
+
+def test_what_it_reads_is_in_the_wheel() -> None:
+    root = Path(__file__).parents[5]
+    with (root / "pyproject.toml").open("rb") as file:
+        packaged = tomllib.load(file)["tool"]["setuptools"]["package-data"]
+    folder = root / "compile/audit/render/page"
+    read = {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert set(packaged["compile.audit.render.page"]) == read
