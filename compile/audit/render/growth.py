@@ -35,8 +35,9 @@ def change(old: int | None, new: int | None) -> str:
         return UNKNOWN
     if old == new:
         return "="
-    part = f"\n{100 * (new - old) / old:+.1f} %" if old else ""
-    return f"{new - old:+,}{part}"
+    share = 100 * (new - old) / old if old else 0.0
+    digits = f"{share:+.1f}" if abs(share) >= 0.1 else f"{share:+.1g}"
+    return f"{new - old:+,}\n{digits} %" if old else f"{new - old:+,}"
 
 
 def _sizes(rows: Sequence[Row], old: str, console: Console) -> None:
@@ -57,6 +58,7 @@ def _changes(row: Row, by: str, top: int, console: Console) -> None:
     found = row.difference.changes.get(by, ()) if row.difference else ()
     if not found:
         return
+    console.print()
     heading(f"{brief(row.label, 60)}: what changed by {by}", console)
     table = plain_table()
     table.add_column(by, header_style="dim", no_wrap=True)

@@ -38,9 +38,7 @@ def show(report: Report, console: Console, by: str = "section", top: int = TOP) 
     """
     size_table(report, console)
     said = remarks(report)
-    _problems([remark for remark in said if remark.gate], console)
-    for line in _notes(report):
-        _say(console, "  ", line)
+    _problems([remark for remark in said if remark.gate], list(_notes(report)), console)
     _memory(report, console)
     _findings([remark for remark in said if not remark.gate], console)
     growth(report, console, by or "layer", top)
@@ -49,13 +47,17 @@ def show(report: Report, console: Console, by: str = "section", top: int = TOP) 
     _limits(report, console)
 
 
-def _problems(said: Sequence[Remark], console: Console) -> None:
-    """What fails and what is close to it; then whom to ask, once."""
+def _problems(said: Sequence[Remark], notes: Sequence[str], console: Console) -> None:
+    """What fails and what is close to it; whom to ask, once; what else there is to know."""
+    if said or notes:
+        console.print()
     for remark in said:
         sign, style = _SIGN[remark.level]
         _say(console, f"{sign} ", f"{brief(remark.row.label, 60)}: {remark.text}", style)
     for fix in dict.fromkeys(remark.fix for remark in said if remark.fix):
         _say(console, "→ ", fix)
+    for note in notes:
+        _say(console, "  ", note, "dim")
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -99,9 +101,10 @@ def _bytes(report: Report, by: str, top: int, console: Console) -> None:
     remaining = iter(rows)
     while group := list(islice(remaining, together)):
         console.print()
-        heading(f"bytes by {by}", console)
+        heading(f"bytes by {by}" if together > 1 else f"{brief(group[0].label, 60)}: bytes by {by}", console)
         table = plain_table()
-        table.add_column("", header_style="dim", no_wrap=True)
+        table.show_header = together > 1
+        table.add_column("", no_wrap=True)
         for row in group:
             table.add_column(Text(brief(row.label, 24)), justify="right", header_style="dim", no_wrap=True)
             table.add_column("", justify="right", style="dim", no_wrap=True)
@@ -154,7 +157,7 @@ def _limits(report: Report, console: Console) -> None:
 def _say(console: Console, sign: str, text: str, style: str = "") -> None:
     """A sentence: on a terminal wrapped and indented, in a log one line, to be searched for."""
     if console.is_terminal:
-        gap = " " * (len(sign) + 2)
+        gap = " " * len(sign)
         text = textwrap.fill(
             f"{sign}{text}", console.width, subsequent_indent=gap, break_long_words=False, break_on_hyphens=False
         )

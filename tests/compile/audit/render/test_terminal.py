@@ -81,8 +81,8 @@ def test_sizes_that_are_not_known_say_at_least(full: Report) -> None:
 def test_rows_beyond_the_top_are_added_up(full: Report) -> None:
     """600 of weights and 40 of scales in one layer, then 200, 100 and 60."""
     lines = shown(replace(full, rows=full.rows[:1]), by="layer", top=1)
-    at = lines.index("bytes by layer")
-    assert [line.split() for line in lines[at + 2 : at + 4]] == [
+    at = lines.index("tflite: bytes by layer")
+    assert [line.split() for line in lines[at + 1 : at + 3]] == [
         ["conv1", "640", "64.0", "%"],
         ["[3", "others]", "360", "36.0", "%"],
     ]
