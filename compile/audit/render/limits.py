@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from compile.audit.budget import Check
 from compile.audit.render.words import brief, share, sizes
 from compile.audit.report import Report
+from compile.units import counted
 
 ADVICE = "no limit is set; give one with --cap, for example --cap 3.4MB"
 
@@ -31,8 +32,10 @@ class Nearest:
         found, limit = self.check.measured, self.check.limit
         if found is None or limit is None:
             return f"{self.name}: not known ({brief(self.target, 60)})"
+        if not limit:
+            return f"{self.name}: {counted(found, 'byte')}, none may be ({brief(self.target, 60)})"
         measured, most = sizes(found, limit)
-        part = f", {share(found, limit)}" if limit and found > 0 else ""
+        part = f", {share(found, limit)}" if found > 0 else ""
         return f"{self.name}: {measured} of {most}{part} ({brief(self.target, 60)})"
 
 
@@ -51,7 +54,7 @@ def nearest(report: Report) -> tuple[Nearest, ...]:
 
 def origins(report: Report) -> str:
     """Where the limits are set, as one line; what to do where there is none."""
-    said = dict.fromkeys(brief(budget.origin) for budget in report.budgets if budget.limits or budget.targets)
+    said = dict.fromkeys(brief(budget.origin) for budget in report.budgets if not budget.empty)
     return f"limits set by {'; '.join(said)}" if said else ADVICE
 
 

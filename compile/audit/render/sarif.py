@@ -46,6 +46,7 @@ ABOUT = {
         "Measured memory is within its limit",
         "By how much a fresh process grows that loads and runs the model.",
     ),
+    "budget-dtype": ("Weights are in the dtype asked for", "Biases are exempt, and what is too small to matter."),
     "unused-tensors": ("Tensors that nothing reads", "No operator reads them, and they are no output."),
     "duplicate-tensors": ("Tensors stored more than once", "Constants of one dtype and value may share their bytes."),
     "transposed-copies": ("One weight stored twice, once transposed", "Readers may transpose one copy as they read."),

@@ -100,7 +100,7 @@ def test_every_rule_has_its_words() -> None:
         found = re.findall(r'(?:finding\(|RULE = )\s*"([a-z0-9-]+)"', inspect.getsource(inspect.getmodule(rule)), re.I)
         assert found, rule
         used |= set(found)
-    assert used | {f"budget-{metric}" for metric in METRICS} | {"artefact"} == set(ABOUT)
+    assert used | {f"budget-{metric}" for metric in (*METRICS, "dtype")} | {"artefact"} == set(ABOUT)
 
 
 def test_names_do_nothing(hostile: Report, validator: jsonschema.protocols.Validator) -> None:

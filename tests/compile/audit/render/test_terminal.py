@@ -74,6 +74,13 @@ def test_what_looks_alike_is_in_bytes() -> None:
     assert "file: 3,400,100 bytes of 3,400,000 bytes, > 100.0 % (tflite)" in shown(report)
 
 
+def test_a_limit_of_nothing_has_no_share() -> None:
+    wrong = Check("mobile", "dtype", Status.FAIL, 1_204, 0, "its weights are not int8", "phiz.toml")
+    assert "mobile dtype: 1,204 bytes, none may be (tflite)" in shown(
+        Report("x", (Row("tflite", "x", None, checks=(wrong,)),))
+    )
+
+
 def test_sizes_that_are_not_known_say_at_least(full: Report) -> None:
     assert any("≥ 640 B" in line for line in shown(full))
 
