@@ -8,7 +8,7 @@ from compile.audit.findings.finding import Finding
 from compile.audit.measured import INFERENCES
 from compile.audit.render.page.bytemap import bytemap
 from compile.audit.render.page.changes import changes
-from compile.audit.render.page.figures import MINUS, both, pill, size, verdict
+from compile.audit.render.page.figures import MINUS, beside, both, pill, size, verdict
 from compile.audit.render.page.markup import Markup, tag
 from compile.audit.render.page.timeline import timeline
 from compile.audit.render.words import brief
@@ -23,7 +23,7 @@ _FINDINGS = 40
 def artefact(row: Row, key: str) -> Markup:
     """A section whose ids begin with ``key``."""
     parts = [
-        tag("h2", brief(row.target, 60), " ", tag("small", brief(row.path, 96)), id=f"{key}-name"),
+        tag("h2", brief(row.label, 96), " ", tag("small", beside(row)), id=f"{key}-name"),
         tag("p", shown, class_="verdict") if (shown := pill(verdict((row,)))) else Markup(""),
         *(tag("p", brief(reason, 1_000), class_="reason") for reason in row.reasons),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from compile.audit.budget import Status
 from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.render.words import brief
 from compile.audit.report import Row
 from compile.audit.sizes import Sizes
 from compile.units import short_size
@@ -70,3 +71,8 @@ def signed(size: int) -> str:
 def direction(change: int) -> str:
     """The class of a change."""
     return "grew" if change > 0 else "shrank" if change < 0 else ""
+
+
+def beside(row: Row) -> str:
+    """What else tells it, beside its label: where it is, or what it is where the label says where."""
+    return brief(row.target, 60) if row.alias else brief(row.path, 96)

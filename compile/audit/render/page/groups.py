@@ -42,13 +42,16 @@ def groups(dissection: Dissection, by: str) -> tuple[Group, ...]:
 
     Beyond the largest, groups are one and so are the cells of a group that share kind and dtype: ``[K others]``.
     """
-    sizes: dict[str, dict[tuple[str, str, str], Cell]] = {}
+    sizes: dict[tuple[str, str, str, str], int] = {}
+    operators: dict[tuple[str, str, str, str], str] = {}
     for section in dissection.sections:
-        key = (_leaf(section, by), section.kind.value, section.dtype)
-        group = sizes.setdefault(BY[by](section), {})
-        cell = group.get(key, Cell(*key, section.operator, 0))
-        group[key] = replace(cell, size=cell.size + section.end - section.start)
-    found = [Group(label, tuple(cells.values())) for label, cells in sizes.items()]
+        key = (BY[by](section), _leaf(section, by), section.kind.value, section.dtype)
+        sizes[key] = sizes.get(key, 0) + section.end - section.start
+        operators.setdefault(key, section.operator)
+    cells: dict[str, list[Cell]] = {}
+    for key, size in sizes.items():
+        cells.setdefault(key[0], []).append(Cell(*key[1:], operators[key], size))
+    found = [Group(label, tuple(several)) for label, several in cells.items()]
     found.sort(key=lambda group: (-group.size, group.label))
     return tuple(_fold(_gather(found)))
 

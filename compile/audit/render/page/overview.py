@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compile.audit.budget import Status
 from compile.audit.render.page.bars import bars
-from compile.audit.render.page.figures import direction, pill, sign, signed, size, verdict
+from compile.audit.render.page.figures import beside, direction, pill, sign, signed, size, verdict
 from compile.audit.render.page.markup import Markup, tag
 from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
@@ -64,7 +64,7 @@ def _table(report: Report) -> Markup:
     rows = (
         tag(
             "tr",
-            tag("th", sign(row), _name(row, number), tag("small", brief(row.path, 60)), scope="row"),
+            tag("th", sign(row), _name(row, number), tag("small", beside(row)), scope="row"),
             *(tag("td", *size(row.sizes, name), _change(row, name), data_name=name.capitalize()) for name in _COLUMNS),
         )
         for number, row in enumerate(report.rows, 1)
