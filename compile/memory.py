@@ -1,23 +1,22 @@
 """Where activations live: the least memory they can need, a plan that places them, and a checker of plans.
 
-Two activations may share bytes when their lifetimes do not meet. :func:`plan` assigns offsets in one arena;
-:func:`check` re-verifies a plan by other code than that which made it. In-place execution is not assumed, so that a
-runtime which has it needs less.
+Two activations may share bytes when their lifetimes do not meet. :func:`plan` assigns offsets in one arena
+(``placement.py`` says how); :func:`check` re-verifies a plan by other code than that which made it. What a runtime
+computes in place is one lifetime to begin with.
 """
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compile.errors import Bug
+from compile.placement import FEW, align, place
 from targets.base import Lifetime
 
 ALIGNMENT = 64  # bytes; what LiteRT's arena and ONNX Runtime's allocator give every tensor
-NODES = 4_000  # of the exact search
-PAIRS = 500_000  # of tensors alive together; more would take seconds to place
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def lower_bound(lifetimes: Sequence[Lifetime], alignment: int = 1) -> int:
     for tensor in sorted(lifetimes, key=lambda tensor: tensor.first):
         while ends and ends[0][0] < tensor.first:
             total -= heapq.heappop(ends)[1]
-        rounded = _align(tensor.size, alignment)
+        rounded = align(tensor.size, alignment)
         heapq.heappush(ends, (tensor.last, rounded))
         heapq.heappush(roundings, (tensor.size - rounded, tensor.last))
         while roundings[0][1] < tensor.first:
@@ -62,8 +61,8 @@ def lower_bound(lifetimes: Sequence[Lifetime], alignment: int = 1) -> int:
 def plan(lifetimes: Sequence[Lifetime], alignment: int = ALIGNMENT) -> Plan:
     """Place every tensor; deterministic.
 
-    The best of the two ends of an arena (exact for a chain, up to alignment), several greedy orders and, where those
-    miss the bound, a search that is exact if it ends within ``NODES`` nodes.
+    Where there are many, those alive from the first step to the last are stacked at the bottom: wherever they lie, they
+    cost the others as much (up to their rounding).
 
     Raises:
         Bug: a lifetime ends before it begins, or has a negative size.
@@ -72,18 +71,20 @@ def plan(lifetimes: Sequence[Lifetime], alignment: int = ALIGNMENT) -> Plan:
         if tensor.size < 0 or tensor.last < tensor.first:
             raise Bug(f"impossible lifetime of tensor '{tensor.tensor}': {tensor}")
     bound = lower_bound(lifetimes, alignment)
-    rivals = _rivals(lifetimes)
-    if rivals is None:
-        return _stack(lifetimes, bound, alignment)
-    best = _two_ends(lifetimes, rivals, bound, alignment) or _stack(lifetimes, bound, alignment)
-    for key in _ORDERS:
-        if best.size == bound:
-            return best
-        order = sorted(range(len(lifetimes)), key=lambda index: (key(lifetimes[index]), index))
-        offsets = _first_fit(lifetimes, rivals, order, alignment)
-        candidate = Plan(offsets, _size(lifetimes, offsets), bound, alignment)
-        best = min(best, candidate, key=lambda plan: plan.size)
-    return _Search(lifetimes, rivals, best).run()
+    whole = (min((t.first for t in lifetimes), default=0), max((t.last for t in lifetimes), default=0))
+    lasting = [index for index, t in enumerate(lifetimes) if (t.first, t.last) == whole and len(lifetimes) > FEW]
+    lasting.sort(key=lambda index: align(lifetimes[index].size, alignment) - lifetimes[index].size)  # the roundest top
+    offsets = [0] * len(lifetimes)
+    base = 0
+    for index in lasting:
+        offsets[index] = base
+        base += align(lifetimes[index].size, alignment)
+    passing = sorted(set(range(len(lifetimes))) - set(lasting))
+    others = [lifetimes[index] for index in passing]
+    for index, offset in zip(passing, place(others, alignment, lower_bound(others, alignment)), strict=True):
+        offsets[index] = base + offset
+    size = max((start + t.size for start, t in zip(offsets, lifetimes, strict=True)), default=0)
+    return Plan(tuple(offsets), size, bound, alignment)
 
 
 def check(plan: Plan, lifetimes: Sequence[Lifetime]) -> None:
@@ -118,119 +119,3 @@ def check(plan: Plan, lifetimes: Sequence[Lifetime]) -> None:
         if below or above:
             raise Bug(f"two living tensors share bytes of [{start}, {end}) at step {step}")
         insort(alive, (start, end))
-
-
-_ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
-    lambda tensor: (-tensor.size,),
-    lambda tensor: (tensor.first - tensor.last, -tensor.size),
-    lambda tensor: (-tensor.size * (tensor.last - tensor.first + 1),),
-    lambda tensor: (tensor.first, -tensor.size),
-    lambda tensor: (-tensor.last, -tensor.size),
-)
-
-
-def _align(size: int, alignment: int) -> int:
-    return -(-size // alignment) * alignment
-
-
-def _size(lifetimes: Sequence[Lifetime], offsets: Sequence[int]) -> int:
-    return max((start + tensor.size for start, tensor in zip(offsets, lifetimes, strict=True)), default=0)
-
-
-def _rivals(lifetimes: Sequence[Lifetime]) -> list[list[int]] | None:
-    """For each tensor those alive at a common step; None when there are more pairs than ``PAIRS``."""
-    rivals: list[list[int]] = [[] for _ in lifetimes]
-    pairs = 0
-    alive: list[int] = []
-    for index in sorted(range(len(lifetimes)), key=lambda index: lifetimes[index].first):
-        alive = [other for other in alive if lifetimes[other].last >= lifetimes[index].first]
-        pairs += len(alive)
-        if pairs > PAIRS:
-            return None
-        for other in alive:
-            rivals[index].append(other)
-            rivals[other].append(index)
-        alive.append(index)
-    return rivals
-
-
-def _stack(lifetimes: Sequence[Lifetime], bound: int, alignment: int) -> Plan:
-    """All tensors side by side: always valid, and wasteful."""
-    offsets, top = [], 0
-    for tensor in lifetimes:
-        offsets.append(top)
-        top += _align(tensor.size, alignment)
-    return Plan(tuple(offsets), _size(lifetimes, offsets), bound, alignment)
-
-
-def _two_ends(lifetimes: Sequence[Lifetime], rivals: list[list[int]], bound: int, alignment: int) -> Plan | None:
-    """Tensors in order of birth alternately at bottom and top of an arena as small as the bound, if they fit."""
-    offsets = [0] * len(lifetimes)
-    for turn, index in enumerate(sorted(range(len(lifetimes)), key=lambda index: lifetimes[index].first)):
-        if turn % 2:
-            offsets[index] = (bound - lifetimes[index].size) // alignment * alignment
-    for index, start in enumerate(offsets):
-        end = start + lifetimes[index].size
-        if any(start < offsets[r] + lifetimes[r].size and offsets[r] < end for r in rivals[index]):
-            return None
-    return Plan(tuple(offsets), _size(lifetimes, offsets), bound, alignment)
-
-
-def _first_fit(
-    lifetimes: Sequence[Lifetime], rivals: list[list[int]], order: Sequence[int], alignment: int
-) -> tuple[int, ...]:
-    """Give each tensor, in ``order``, the lowest offset at which no placed rival is in its way."""
-    offsets = [-1] * len(lifetimes)
-    for index in order:
-        offset = 0
-        for start, end in sorted(
-            (offsets[r], offsets[r] + lifetimes[r].size) for r in rivals[index] if offsets[r] >= 0
-        ):
-            if start >= offset + lifetimes[index].size:
-                break
-            offset = max(offset, _align(end, alignment))
-        offsets[index] = offset
-    return tuple(offsets)
-
-
-class _Search:
-    """Branch and bound over the orders of tensors by rising offset.
-
-    In a best plan that is pushed down as far as it goes, a tensor starts where its highest rival below ends. So
-    it suffices to try orders in which offsets do not fall, placing each tensor on its rivals placed before.
-    """
-
-    def __init__(self, lifetimes: Sequence[Lifetime], rivals: list[list[int]], best: Plan) -> None:
-        self.lifetimes, self.rivals, self.best = lifetimes, rivals, best
-        self.nodes = 0
-        self.offsets = [-1] * len(lifetimes)
-
-    def run(self) -> Plan:
-        if len(self.lifetimes) <= 64:
-            self.descend([0] * len(self.lifetimes), 0, 0, len(self.lifetimes))
-        return self.best
-
-    def descend(self, floors: list[int], lowest: int, top: int, left: int) -> None:
-        """Place one more tensor; ``floors`` are the offsets that placed rivals force on those yet to place."""
-        if left == 0:
-            self.best = Plan(tuple(self.offsets), top, self.best.bound, self.best.alignment)
-            return
-        waiting = [index for index, offset in enumerate(self.offsets) if offset < 0]
-        for index in sorted(
-            waiting, key=lambda index: (max(floors[index], lowest), -self.lifetimes[index].size, index)
-        ):
-            offset = max(floors[index], lowest)
-            end = offset + self.lifetimes[index].size
-            self.nodes += 1
-            if self.best.size == self.best.bound or self.nodes > NODES:
-                return
-            if end >= self.best.size:
-                continue
-            higher = list(floors)
-            for rival in self.rivals[index]:
-                higher[rival] = max(higher[rival], _align(end, self.best.alignment))
-            if any(max(higher[i], offset) + self.lifetimes[i].size >= self.best.size for i in waiting if i != index):
-                continue
-            self.offsets[index] = offset
-            self.descend(higher, offset, max(top, end), left - 1)
-            self.offsets[index] = -1
