@@ -181,7 +181,7 @@ class Auditor:
         specs = [self.baseline or budget.baseline for budget in budgets]
         compared = {spec: self._compared(row, spec) for spec in (self.baseline, *specs)}
         checks = [check for spec, own in zip(specs, budgets, strict=True) for check in judge(own, compared[spec])]
-        asked = [against for spec, against in compared.items() if spec]
+        asked = [against for spec, against in compared.items() if spec and row.sizes]
         notes = (f"it is compared with nothing: {against.why('growth')}" for against in asked if not against.difference)
         shown = next((against.difference for against in asked if against.difference), None)
         return replace(row, checks=tuple(checks), difference=shown, notes=(*row.notes, *notes))

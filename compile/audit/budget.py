@@ -26,6 +26,8 @@ SECTIONS: Mapping[str, Kind] = {
     "unmapped": Kind.UNMAPPED,
 }
 
+_NOUNS = {"measured": " memory", "brotli": " download"}
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -68,6 +70,11 @@ class Limit:
     def name(self) -> str:
         """``file``, ``metadata section``, ``growth of file``."""
         return f"growth of {self.subject}" if self.growth else self.subject + " section" * self.section
+
+    @property
+    def spoken(self) -> str:
+        """What a sentence calls it: ``measured memory``."""
+        return self.name + _NOUNS.get(self.subject, "")
 
 
 @dataclass(frozen=True)
@@ -167,14 +174,14 @@ def judge(budget: Budget, row: Row) -> Iterator[Check]:
         most = found.most if found.most is not None else limit.most.bytes
         if found.size is None or most is None:
             status = Status.UNKNOWN
-            detail = f"its {limit.name} is not known, and unknown is not a pass: {found.unknown}"
+            detail = f"its {limit.spoken} is not known, and unknown is not a pass: {found.unknown}"
         elif found.size > most:
             status, detail = Status.FAIL, _excess(limit, found.size, most, row)
         elif budget.warn is not None and 0 < found.size >= _portion(budget.warn, most):
             of = f"{100 * found.size // most} %"
             allowed = f"what may be added, {format_size(most)}" if limit.growth else f"the cap of {format_size(most)}"
             status = Status.WARN
-            detail = f"its {limit.name} of {format_size(found.size)} is {of} of {allowed}"
+            detail = f"its {limit.spoken} of {format_size(found.size)} is {of} of {allowed}"
         else:
             status, detail = Status.PASS, ""
         yield Check(budget.name, limit.name, status, found.size, most, detail, limit.origin, budget.message)
@@ -245,7 +252,8 @@ def _portion(share: float, whole: int) -> Decimal:
 def _excess(limit: Limit, size: int, most: int, row: Row) -> str:
     beyond = format_size(size - most)
     if not limit.growth:
-        return f"its {limit.name} of {format_size(size)} exceeds the cap of {format_size(most)} by {beyond}"
+        return f"its {limit.spoken} of {format_size(size)} exceeds the cap of {format_size(most)} by {beyond}"
     over = row.difference.old if row.difference else ""
     allowed = f"{limit.most.text}, {format_size(most)}" if limit.most.share is not None else format_size(most)
-    return f"its {limit.subject} grew by {format_size(size)} over {over}, {beyond} more than the {allowed} allowed"
+    what = limit.spoken.removeprefix("growth of ")
+    return f"its {what} grew by {format_size(size)} over {over}, {beyond} more than the {allowed} allowed"

@@ -70,9 +70,14 @@ class Row:
         return f"{self.sizes.unknown[0]}{others}{'; give its inputs fixed shapes' if shapes else ''}"
 
     @property
+    def telling(self) -> tuple[Check, ...]:
+        """The checks that say something: none of what could not be read, for that is said once, by the reasons."""
+        return () if self.sizes is None and self.reasons else self.checks
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """Every reason to fail; those of budgets in the order of the checks."""
-        return (*self.reasons, *(check.detail for check in self.checks if check.failed))
+        return (*self.reasons, *(check.detail for check in self.telling if check.failed))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def build(
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Builds and options. Default: phiz.toml where MODEL is left out or --build is given."
+            metavar="FILE",
+            help="Builds and options. Default: phiz.toml or pyproject.toml if MODEL is left out or --build is given.",
         ),
     ] = None,
     only: Annotated[
@@ -103,22 +104,24 @@ def build(
     from compile import config as configuration
     from compile.quantize.ranges import find
 
-    settings = configuration.load(config or Path(configuration.NAME)) if config or only or not model else None
+    asked = bool(config or only or not model)
+    place = config or (configuration.discover(Path()) if asked else None) or Path(configuration.NAME)
+    settings = configuration.load(place) if asked else None
     if settings is not None and only is not None:
         _require_builds(settings, only)
     reference = model or _configured_model(settings)
     builds = _merge(settings, cap, target, out, only, reference)
     base = settings or configuration.Config(folder=Path())
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr is not None else base.min_sqnr
-    place = f"{config or configuration.NAME}, [quantize] scheme" if scheme is None else "--scheme"
-    profile = named_profile(place, base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
+    where = f"{place}, [quantize] scheme" if scheme is None else "--scheme"
+    profile = named_profile(where, base.scheme if scheme is None else scheme, (*base.rules, *(rule or ())), sqnr)
     steps = base.max_steps if max_steps is None else configuration.check_steps(max_steps, "--max-steps")
     count = base.windows if windows is None else configuration.check_windows(windows, "--windows")
     audio = calibrate or [str(base.folder / pattern) for pattern in base.audio]
-    budget = "--cap" if cap is not None or settings is None else str(config or configuration.NAME)
+    budget = "--cap" if cap is not None or settings is None else place.name
     shapes = tuple(shape or ())
-    place = f"{config or configuration.NAME}, [calibrate] ranges" if ranges is None else "--ranges"
-    method = find(base.ranges if ranges is None else ranges, place)
+    where = f"{place}, [calibrate] ranges" if ranges is None else "--ranges"
+    method = find(base.ranges if ranges is None else ranges, where)
     correcting = base.bias_correction if bias_correction is None else bias_correction
     if fallback not in (None, "litert-torch"):
         raise UserError(f"unknown road '{fallback}'", where="--fallback", fix="there is one: litert-torch")

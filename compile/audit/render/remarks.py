@@ -74,7 +74,7 @@ def of_row(row: Row) -> Iterator[Remark]:
     """What is to be said of one artefact."""
     for reason in row.reasons:
         yield Remark(Level.ERROR, "artefact", row, "not what it should be", brief(reason, _LONG), key=reason)
-    for check in row.checks:
+    for check in row.telling:
         if check.status != Status.PASS:
             yield _of_check(row, check)
     for finding in row.findings:

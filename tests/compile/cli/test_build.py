@@ -289,3 +289,16 @@ def test_compiling_onnx_imports_no_torch(tiny_path, arrays, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_options_may_stand_in_a_pyproject(phiz, tiny_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = f'[tool.phiz.model]\npath = "{tiny_path}"\n[tool.phiz.build.a]\ntargets = ["onnx"]\nfile = "1 B"\n'
+    (tmp_path / "pyproject.toml").write_text(config)
+    ran = phiz("compile")
+    assert ran.code == 1
+    assert "its file of" in ran.err
+    (tmp_path / "pyproject.toml").write_text(config.replace("targets", "target"))
+    ran = phiz("compile")
+    assert ran.code == 2
+    assert "pyproject.toml, [tool.phiz.build.a]: unknown key 'target'; did you mean 'targets'?" in ran.err
