@@ -26,23 +26,23 @@ def dissect(files: Files) -> Dissection:
         what = f"not an ONNX model: it holds {'several graphs' if graphs else 'no graph'}"
         raise UserError(what, where=name, fix="the file is empty or of another format")
     spans: dict[str, list[Section]] = {}
-    labels = Labels(model, files)
+    reading = lifetimes(by_names(model, graphs[0]))
+    labels = Labels(model, files, reading.resident)
     for section in labels.sections:
         spans.setdefault(section.file, []).append(section)
     spans.setdefault(name, [])
-    known, steps, unknown = lifetimes(by_names(model, graphs[0]))
     return Dissection(
         sizes={file: len(files[file]) for file in sorted(spans)},
         sections=tuple(section for file in sorted(spans) for section in cover(file, files[file], spans[file])),
-        lifetimes=known,
+        lifetimes=reading.lifetimes,
         metadata=_metadata(model),
         unknown=(
             *(f"the elements of tensor '{layer}', which the file does not hold" for layer in labels.absent),
-            *(f"the size of activation '{value}'" for value in unknown),
+            *(f"the size of activation '{value}'" for value in reading.unknown),
             *hidden(model, graphs[0]),
         ),
         constants=tuple(labels.constants),
-        steps=steps,
+        steps=reading.steps,
         alignment=ALIGNMENT,
     )
 

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 
-from targets.onnx.lifetimes import Graph, Node
 from targets.onnx.proto import TYPES, Message
 from targets.onnx.readers import bodies, layer_of
 from targets.onnx.shapes.declared import by_onnx, declared
 from targets.onnx.shapes.infer import infer
 
 
+@dataclass(frozen=True)
+class Node:
+    """An operator by names.
+
+    Attributes:
+        operator: its type.
+        reads: its inputs, and what its subgraphs read from outside.
+        writes: its outputs.
+        layer: its label.
+        plain: whether it has no subgraph.
+    """
+
+    operator: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    layer: str = ""
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph by names.
+
+    Attributes:
+        inputs: without the constants.
+        outputs: in order.
+        constants: initializers and outputs of ``Constant`` nodes.
+        nodes: in execution order, without ``Constant`` nodes.
+        sizes: bytes of each value; absent where unknown.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    constants: frozenset[str]
+    nodes: tuple[Node, ...]
+    sizes: Mapping[str, int]
+
+
 def by_names(model: Message, graph: Message) -> Graph:
     """The main graph of ``model``."""
     inputs = tuple(value.text("name") for value in graph.messages("input"))
     kept = frozenset(_constants(graph))
-    visible = {*inputs, *(name for node in graph.messages("node") for name in node.texts("output"))} - kept
+    visible = {*inputs, *(name for node in graph.messages("node") for name in node.texts("output"))} | kept
     return Graph(
         inputs=tuple(name for name in inputs if name not in kept),
         outputs=tuple(value.text("name") for value in graph.messages("output")),
@@ -27,6 +65,7 @@ def by_names(model: Message, graph: Message) -> Graph:
                 (*node.texts("input"), *sorted(visible.intersection(_outer(node)))),
                 node.texts("output"),
                 layer_of(node, number),
+                plain=not any(True for _ in bodies(node)),
             )
             for number, node in enumerate(graph.messages("node"))
             if node.text("op_type") != "Constant"

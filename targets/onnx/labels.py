@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from targets.base import Constant, Files, Kind, Section
@@ -24,6 +24,7 @@ class _Owner:
         kind: of the constants within.
         readers: of them.
         literals: fields of attributes that are constants.
+        resident: bytes that the constant takes once loaded; None: as many as its elements.
     """
 
     layer: str
@@ -32,6 +33,7 @@ class _Owner:
     kind: Kind = Kind.WEIGHTS
     readers: tuple[str, ...] = ()
     literals: frozenset[str] = frozenset()
+    resident: int | None = None
 
 
 class Labels:
@@ -43,8 +45,9 @@ class Labels:
         absent: names of the constants that the model describes and does not hold.
     """
 
-    def __init__(self, model: Message, files: Files) -> None:
-        self.files, self.readers = files, Readers(model)
+    def __init__(self, model: Message, files: Files, resident: Mapping[str, int]) -> None:
+        self.files, self.readers, self.resident = files, Readers(model), resident
+        self.main = next(model.messages("graph"))
         self.constants: list[Constant] = []
         self.absent: list[str] = []
         self._names: dict[str, int] = {}
@@ -96,7 +99,9 @@ class Labels:
         readers = self.readers.of(owner.graph, name)
         kind = Kind.QUANTIZATION if any(reader.parameter for reader in readers) else Kind.WEIGHTS
         purpose = self.readers.purpose(owner.graph, name)
-        return _Owner(name, purpose, owner.graph, kind, tuple(dict.fromkeys(reader.layer for reader in readers)))
+        resident = self.resident.get(name) if owner.graph is self.main else None
+        names = tuple(dict.fromkeys(reader.layer for reader in readers))
+        return _Owner(name, purpose, owner.graph, kind, names, resident=resident)
 
     def _tensor(self, tensor: Message, owner: _Owner) -> Iterator[Section]:
         """A constant: its elements, wherever they are, and its description."""
@@ -106,10 +111,12 @@ class Labels:
             if item.name in STORES and told.outside is None:
                 held.append(item)
                 yield from self._elements(tensor, item, owner, told.dtype)
+                owner = _rest(owner)
             else:
                 yield from self._item(tensor, item, owner)
         for file, start, end in (*((told.outside,) if told.outside else ()), *told.prepacked):
-            yield Section(file, start, end, owner.kind, owner.layer, told.dtype, operator=owner.operator)
+            yield Section(file, start, end, owner.kind, owner.layer, told.dtype, owner.resident, owner.operator)
+            owner = _rest(owner)
         if not complete(tensor, told, held, owner.layer):
             self.absent.append(owner.layer)
             return
@@ -135,7 +142,8 @@ class Labels:
 
     def _elements(self, message: Message, item: Item, owner: _Owner, dtype: str) -> Iterator[Section]:
         start, value, end = item.field.start, item.field.value, item.field.end
-        size = amount(item, message.data, dtype)[1] if item.name in VARINTS else None
+        packed = item.name in VARINTS and owner.resident is None
+        size = amount(item, message.data, dtype)[1] if packed else owner.resident
         yield _section(message, start, value, Kind.GRAPH, owner)
         yield replace(_section(message, value, end, owner.kind, owner), dtype=dtype, resident=size)
 
@@ -152,6 +160,11 @@ class Labels:
         self._names[name] = repeats + 1
         unique = f"{name} ({repeats + 1})" if repeats else name
         self.constants.append(Constant(unique, owner.kind, dtype, shape, tuple(places), owner.readers, packed))
+
+
+def _rest(owner: _Owner) -> _Owner:
+    """For the parts of a constant after the first, with which all that it takes was counted."""
+    return owner if owner.resident is None else replace(owner, resident=0)
 
 
 def _section(message: Message, start: int, end: int, kind: Kind, owner: _Owner) -> Section:

@@ -1,156 +1,94 @@
-"""How long the activations of an ONNX graph live, as an integer runtime executes it.
+"""How long the activations of an ONNX graph live, as onnxruntime executes it on a CPU.
 
-Q/DQ pairs say what an integer kernel computes: the float value between a DequantizeLinear and its node, or between a
-node (with a Relu fused into it) and its QuantizeLinear, never exists in memory. Where there is no such kernel the
-conversions are real and so are the floats, the dequantised weights of a ``w8`` node among them.
+What is one kernel is told in ``fusion.py``, when it runs in ``order.py``, what is computed as the model is loaded in
+``folding.py``.
 
-The same reading as ``targets/kernels.py``, but of any graph, on names alone, and without a library.
+Source: onnxruntime's ``allocation_planner.cc`` for which values share memory. Which CPU kernels work in place was
+measured (1.31) by the least arena that runs a chain of each.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from targets.base import Lifetime
+from targets.onnx.folding import Folded
+from targets.onnx.fusion import Step, fuse
+from targets.onnx.graph import Graph
+from targets.onnx.order import ordered
 
-# Operators with integer kernels between Q/DQ pairs.
-_NAMES = """
-    Add AveragePool Concat Conv ConvTranspose Flatten Gather Gemm GlobalAveragePool LeakyRelu MatMul MaxPool Mul Pad
-    Relu Reshape Resize Sigmoid Slice Softmax Split Squeeze Tanh Transpose Unsqueeze
+# Operators that give their input under another name, or are left out.
+ALIASES = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+# Operators whose float kernels write over their first input, if nobody needs it any more and the sizes are equal.
+_OVERWRITING = """
+    Cast Celu Clip Elu HardSigmoid LeakyRelu LogSoftmax Relu Selu Shrink Sigmoid Softmax Softplus Softsign Tanh
+    ThresholdedRelu Trilu
 """
-INTEGER = frozenset(_NAMES.split())
-ALIGNMENT = 64  # bytes; what onnxruntime gives every tensor
-FUSES_RELU = frozenset({"Conv", "Gemm", "Add"})
+IN_PLACE = frozenset(_OVERWRITING.split())
+ALIGNMENT = 256  # bytes; onnxruntime's kAllocAlignment
 
 
 @dataclass(frozen=True)
-class Node:
-    """An operator by names; ``reads`` also holds what its subgraphs read from outside; ``layer`` is its label."""
-
-    operator: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    layer: str = ""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A graph by names.
+class Reading:
+    """What lives when.
 
     Attributes:
-        inputs: without the constants.
-        outputs: in order.
-        constants: initializers and outputs of ``Constant`` nodes.
-        nodes: in execution order, without ``Constant`` nodes.
-        sizes: bytes of each value; absent where unknown.
+        lifetimes: of activations whose size is known.
+        steps: the kernels by name.
+        unknown: activations whose size is not known.
+        resident: constant -> bytes that it takes once loaded, for those from which others are computed.
     """
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    constants: frozenset[str]
-    nodes: tuple[Node, ...]
-    sizes: Mapping[str, int]
+    lifetimes: tuple[Lifetime, ...]
+    steps: tuple[str, ...]
+    unknown: tuple[str, ...]
+    resident: Mapping[str, int]
 
 
-def lifetimes(graph: Graph) -> tuple[tuple[Lifetime, ...], tuple[str, ...], tuple[str, ...]]:
-    """The lifetimes, the kernels by name (a step each), and the names of activations whose size is unknown."""
-    fusion = _Fusion(graph)
-    steps = fusion.steps()
+def lifetimes(graph: Graph) -> Reading:
+    """Read a graph, one step a kernel."""
+    folded = Folded(graph)
+    steps = ordered(fuse(graph, folded.constants))
+    share = _shared(graph, folded.constants, steps)
     final = max(len(steps) - 1, 0)
     alive: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, int] = {}
 
     def touch(names: Sequence[str], step: int) -> None:
         for name in names:
-            if name and name not in graph.constants:
-                first, last = alive.get(name, (step, step))
-                alive[name] = (min(first, step), max(last, step))
+            if name and name not in folded.constants:
+                place = share.get(name, name)
+                first, last = alive.get(place, (step, step))
+                alive[place] = (min(first, step), max(last, step))
+                if name in graph.sizes:
+                    sizes[place] = graph.sizes[name]
 
     touch(graph.inputs, 0)
     touch(graph.inputs, final)  # it is the caller's: no kernel may overwrite it
-    for step, (_, reads, writes) in enumerate(steps):
-        touch(reads, step)
-        touch(writes, step)
+    for number, step in enumerate(steps):
+        touch((*step.reads, *step.scratch, *step.writes), number)
     touch(graph.outputs, final)
-    for step in (0, final):
-        touch(fusion.widened, step)
-    known = tuple(Lifetime(name, graph.sizes[name], *span) for name, span in alive.items() if name in graph.sizes)
-    unknown = tuple(name for name in alive if name not in graph.sizes)
-    return known, tuple(layer for layer, _, _ in steps), unknown
+    known = tuple(Lifetime(name, sizes[name], *span) for name, span in alive.items() if name in sizes)
+    unknown = [name for name in alive if name not in sizes]
+    unknown += [name for name in folded.kept(steps) if name not in graph.sizes]
+    return Reading(known, tuple(step.layer for step in steps), tuple(unknown), folded.resident(steps))
 
 
-_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
-
-
-class _Fusion:
-    """The state of one reading."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.consumers: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            for name in filter(None, node.reads):
-                self.consumers.setdefault(name, []).append(node)
-        self.kept = frozenset(graph.outputs)
-        self.integers: dict[str, str] = {}  # output of a DQ -> the integers it stands for
-        self.makers: dict[str, str] = {}  # output of a DQ -> its label
-        self.converted: set[str] = set()  # those that also exist as floats
-        self.absorbed: set[int] = set()  # ids of nodes that became part of another
-        self.widened: list[str] = []  # Casts of constants, which runtimes compute once and keep
-        self.found: list[_Step] = []
-
-    def steps(self) -> list[_Step]:
-        """What each kernel reads and writes."""
-        for node in self.graph.nodes:
-            if id(node) in self.absorbed:
-                continue
-            if node.operator == "DequantizeLinear" and node.reads and node.writes:
-                self.integers[node.writes[0]] = node.reads[0]
-                self.makers[node.writes[0]] = node.layer
-            elif node.operator == "QuantizeLinear" and node.reads:
-                self.emit(node.layer, self.floats(node.reads[:1]), node.writes)
-            elif node.operator == "Cast" and self.graph.constants.issuperset(node.reads):
-                self.widened += node.writes
-            else:
-                self.kernel(node)
-        self.floats(self.graph.outputs)
-        return self.found
-
-    def kernel(self, node: Node) -> None:
-        writes = node.writes
-        if node.operator in FUSES_RELU and len(writes) == 1:
-            relu = self.only_consumer(writes[0], "Relu")
-            if relu is not None:
-                self.absorbed.add(id(relu))
-                writes = relu.writes
-        leaves = self.only_consumer(writes[0], "QuantizeLinear") if len(writes) == 1 else None
-        if leaves is not None and self.is_integer(node):
-            self.absorbed.add(id(leaves))
-            self.emit(node.layer, tuple(self.integers.get(name, name) for name in node.reads), leaves.writes)
-        else:
-            self.emit(node.layer, self.floats(node.reads), writes)
-
-    def is_integer(self, node: Node) -> bool:
-        """All activations come as integers, and something does."""
-        activations = (name for name in node.reads if name and name not in self.graph.constants)
-        return (
-            node.operator in INTEGER
-            and all(name in self.integers for name in activations)
-            and any(name in self.integers for name in node.reads)
-        )
-
-    def floats(self, names: Sequence[str]) -> tuple[str, ...]:
-        """``names`` as a float kernel reads them: what exists only as integers is converted, once."""
-        for name in names:
-            if name in self.integers and name not in self.converted:
-                self.converted.add(name)
-                self.emit(self.makers[name], (self.integers[name],), (name,))
-        return tuple(names)
-
-    def emit(self, layer: str, reads: tuple[str, ...], writes: tuple[str, ...]) -> None:
-        self.found.append((layer, reads, writes))
-
-    def only_consumer(self, name: str, operator: str) -> Node | None:
-        consumers = self.consumers.get(name, [])
-        alone = len(consumers) == 1 and name not in self.kept and consumers[0].operator == operator
-        return consumers[0] if alone else None
+def _shared(graph: Graph, constants: frozenset[str], steps: Sequence[Step]) -> dict[str, str]:
+    """Value -> the first one whose memory it is in, for those that are in another's."""
+    found: dict[str, str] = {}
+    uses = Counter(name for step in steps for name in set(step.reads))
+    uses.update((*graph.inputs, *graph.outputs))  # these are the caller's, too
+    for step in steps:
+        read = step.reads[0] if step.reads else ""
+        place, result = found.get(read, read), step.writes[0] if step.writes else ""
+        equal = read in graph.sizes and graph.sizes[read] == graph.sizes.get(result)
+        overwrites = step.operator in IN_PLACE and not step.integer and uses[place] == 1 and equal
+        renames = step.operator in ALIASES and len(step.writes) == 1
+        if (renames or overwrites) and read not in constants and result not in graph.outputs:
+            found[result] = place
+            uses[place] += uses[result]
+        uses.subtract(found.get(name, name) for name in set(step.reads))
+    return found

@@ -1,0 +1,179 @@
+"""Which nodes of an ONNX graph onnxruntime executes as one kernel.
+
+Q/DQ pairs say what an integer kernel computes: the float value between a DequantizeLinear and its node, or between a
+node (with a Relu fused into it) and its QuantizeLinear, never exists in memory. Where there is no such kernel the
+conversions are real and so are the floats, the dequantised weights of a ``w8`` node among them. A product that is
+quantised at run time is one kernel, which quantises into memory of its own.
+
+Source: the graphs that onnxruntime 1.31 saves when asked for its optimised model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from targets.onnx.graph import Graph, Node
+
+# Operators with integer kernels between Q/DQ pairs.
+_NAMES = """
+    Add AveragePool Concat Conv ConvTranspose Flatten Gather Gemm GlobalAveragePool LeakyRelu MatMul MaxPool Mul Pad
+    Relu Reshape Resize Sigmoid Slice Softmax Split Squeeze Tanh Transpose Unsqueeze
+"""
+INTEGER = frozenset(_NAMES.split())
+FUSES_RELU = frozenset({"Conv", "Gemm", "Add"})
+# Operator -> which of onnxruntime's optimisers, in their order, makes one kernel of it and its neighbours.
+_MADE = {"Gemm": 2, "MatMulInteger": 3, "Conv": 4}
+_MADE_OF_INTEGERS = {"Conv": 5}  # others: 1
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel.
+
+    Attributes:
+        layer: the label of the node that it is named after.
+        operator: the node's type.
+        reads: in the node's order.
+        writes: in its order, or that of the last node that became part of it.
+        scratch: what only it sees.
+        integer: whether it computes on integers what the node says of floats.
+        age: larger for what was made later: which optimiser made it (0: it is of the file), and the place of its node.
+    """
+
+    layer: str
+    operator: str
+    reads: Names
+    writes: Names
+    scratch: Names = ()
+    integer: bool = False
+    age: tuple[int, int] = (0, 0)
+
+
+def fuse(graph: Graph, constants: frozenset[str]) -> tuple[Step, ...]:
+    """The kernels of a graph in the order of the file; those that compute ``constants`` are not among them."""
+    return tuple(_Fusion(graph, constants).steps())
+
+
+class _Fusion:
+    """The state of one reading: nodes become kernels."""
+
+    def __init__(self, graph: Graph, constants: frozenset[str]) -> None:
+        self.graph, self.constants = graph, constants
+        self.consumers: dict[str, list[Node]] = {}
+        self.makers: dict[str, Node] = {}
+        for node in graph.nodes:
+            for name in filter(None, node.reads):
+                self.consumers.setdefault(name, []).append(node)
+            self.makers.update(dict.fromkeys(node.writes, node))
+        self.kept = frozenset(graph.outputs)
+        self.integers: dict[str, str] = {}  # output of a DQ -> the integers it stands for
+        self.converted: set[str] = set()  # those that also exist as floats
+        self.absorbed: set[int] = set()  # ids of nodes that became part of another
+        self.products: dict[int, tuple[Names, Names, Names]] = {}  # id of a MatMulInteger -> its step's names
+        self.ages = {id(node): number for number, node in enumerate(graph.nodes)}
+        self.found: list[Step] = []
+
+    def steps(self) -> list[Step]:
+        """The kernels in the order of the file."""
+        for node in self.graph.nodes:
+            if node.operator == "MatMulInteger":
+                self.product(node)
+        for node in self.graph.nodes:
+            if id(node) in self.absorbed or self.constants.issuperset(node.writes):
+                continue
+            if id(node) in self.products:
+                reads, writes, scratch = self.products[id(node)]
+                self.add(node, self.floats(reads), writes, scratch, made=_MADE[node.operator])
+            elif node.operator == "DequantizeLinear" and node.reads and node.writes:
+                self.integers[node.writes[0]] = node.reads[0]
+            elif node.operator == "QuantizeLinear" and node.reads:
+                self.add(node, self.floats(node.reads[:1]), node.writes)
+            else:
+                self.kernel(node)
+        self.floats(self.graph.outputs)
+        return self.found
+
+    def kernel(self, node: Node) -> None:
+        """A node, with what is fused into it."""
+        end = self.folded(node)
+        relu = self.only_consumer(end.writes[0], "Relu") if len(end.writes) == 1 else None
+        last = relu if relu is not None and node.operator in FUSES_RELU else end
+        leaves = self.only_consumer(last.writes[0], "QuantizeLinear") if len(last.writes) == 1 else None
+        if leaves is not None and self.is_integer(node):
+            self.absorbed |= {id(last), id(leaves)}
+            reads = tuple(self.integers.get(name, name) for name in node.reads)
+            self.add(node, reads, leaves.writes, made=_MADE_OF_INTEGERS.get(node.operator, 1), integer=True)
+        elif last is not end and node.operator in _MADE:
+            self.absorbed.add(id(last))
+            self.add(node, self.floats(node.reads), last.writes, made=_MADE[node.operator])
+        else:
+            self.add(node, self.floats(node.reads), end.writes)
+
+    def folded(self, node: Node) -> Node:
+        """The normalisation that became part of a convolution's weights; the node itself where there is none."""
+        after = self.only_consumer(node.writes[0], "BatchNormalization") if len(node.writes) == 1 else None
+        if (
+            node.operator != "Conv"
+            or after is None
+            or not self.constants.issuperset((*node.reads[1:], *after.reads[1:]))
+        ):
+            return node
+        self.absorbed.add(id(after))
+        return after
+
+    def product(self, node: Node) -> None:
+        """MatMulInteger, Cast, Mul by both scales, Add of a bias; a DynamicQuantizeLinear before, if all is for it."""
+        real = self.only_consumer(node.writes[0], "Cast") if node.writes and len(node.reads) > 2 else None
+        scaled = self.only_consumer(real.writes[0], "Mul") if real and real.writes else None
+        if real is None or scaled is None:
+            return
+        others = [self.makers[name] for name in scaled.reads if name in self.makers and name not in real.writes]
+        both = others[0] if len(others) == 1 and others[0].operator == "Mul" else None
+        quantize = self.makers.get(node.reads[0])
+        if both is None or quantize is None or quantize.operator != "DynamicQuantizeLinear":
+            return
+        if not self.constants.intersection(both.reads) or not set(both.reads) & set(quantize.writes):
+            return
+        if self.only_consumer(both.writes[0], "Mul") is not scaled or node.reads[1] not in self.constants:
+            return
+        biased = self.only_consumer(scaled.writes[0], "Add")
+        ends = biased if biased and self.constants.intersection(biased.reads) else scaled
+        self.absorbed |= {id(part) for part in (real, both, scaled, ends)}
+        alone = all(len(self.consumers.get(name, ())) <= 1 and name not in self.kept for name in quantize.writes)
+        if alone:
+            self.absorbed.add(id(quantize))
+            self.products[id(node)] = quantize.reads, ends.writes, quantize.writes[:1]
+        else:
+            self.products[id(node)] = (*node.reads, *both.reads), ends.writes, ()
+
+    def is_integer(self, node: Node) -> bool:
+        """All activations come as integers, and something does."""
+        activations = (name for name in node.reads if name and name not in self.constants)
+        return (
+            node.operator in INTEGER
+            and all(name in self.integers for name in activations)
+            and any(name in self.integers for name in node.reads)
+        )
+
+    def floats(self, names: Sequence[str]) -> tuple[str, ...]:
+        """``names`` as a float kernel reads them: what exists only as integers is converted, once."""
+        for name in names:
+            if name in self.integers and name not in self.converted:
+                self.converted.add(name)
+                self.add(self.makers[name], (self.integers[name],), (name,))
+        return tuple(names)
+
+    def add(
+        self, node: Node, reads: Names, writes: Names, scratch: Names = (), *, made: int = 0, integer: bool = False
+    ) -> None:
+        """One more kernel."""
+        self.found.append(Step(node.layer, node.operator, reads, writes, scratch, integer, (made, self.ages[id(node)])))
+
+    def only_consumer(self, name: str, operator: str) -> Node | None:
+        """The node of type ``operator`` that alone reads a value."""
+        consumers = self.consumers.get(name, [])
+        alone = len(consumers) == 1 and name not in self.kept and consumers[0].operator == operator
+        return consumers[0] if alone else None
