@@ -43,7 +43,7 @@ def nearest(report: Report) -> tuple[Nearest, ...]:
     """One for each limit, in their order."""
     found: dict[tuple[str, str, str], Nearest] = {}
     for row in report.rows:
-        for check in row.checks:
+        for check in row.telling:
             budget = f"{brief(check.budget, 60)} " if check.budget else ""
             candidate = Nearest(f"{budget}{brief(check.subject, 60)}", row.label, check)
             key = (check.budget, check.subject, check.origin)

@@ -93,9 +93,10 @@ def _size(metric: str, beside: str = "") -> Callable[[Row], Text]:
 
     def cell(row: Row) -> Text:
         size = getattr(row.sizes, metric) if row.sizes else None
-        if row.sizes is None or size is None:
+        known = row.sizes is not None and row.sizes.metric(metric) is not None
+        if row.sizes is None or size is None or not (size or known):
             return Text(UNKNOWN)
-        least = "≥ " if row.sizes.metric(metric) is None else ""
+        least = "" if known else "≥ "
         text = Text(f"{least}{short_size(size)}") + Text(f"\n{size:,}", style="dim")
         other = getattr(row.sizes, beside) if beside else None
         return text if other is None else text + Text(f"\n/ {other:,}", style="dim")

@@ -123,3 +123,12 @@ def test_names_do_nothing(hostile: Report) -> None:
 def test_markup_in_names_is_text(full: Report) -> None:
     row = replace(full.rows[2], target="[red]n", reasons=("[bold]x[/bold] [/nonsense]",))
     assert "✗ [red]n: [bold]x[/bold] [/nonsense]" in shown(replace(full, rows=(row,)))
+
+
+def test_what_could_not_be_read_hides_no_other_limit(full: Report) -> None:
+    """Its limits are unknown, which fails; but the one that is nearest is one that has a size."""
+    odd = replace(full.rows[2], checks=(Check("mobile", "file", Status.UNKNOWN, None, 990, "not read", "phiz.toml"),))
+    fine = replace(full.rows[1], checks=(Check("mobile", "file", Status.PASS, 500, 990, "", "phiz.toml"),))
+    lines = shown(replace(full, rows=(odd, fine)))
+    assert "mobile file: 500 B of 990 B, 50.5 % (onnx)" in lines
+    assert not any("not read" in line for line in lines)
