@@ -20,13 +20,14 @@ _NAMED = 5  # of what is unknown
 _FINDINGS = 40
 
 
-def artefact(row: Row, key: str) -> Markup:
-    """A section whose ids begin with ``key``."""
+def artefact(row: Row, key: str, alone: bool) -> Markup:
+    """A section whose ids begin with ``key``; alone, it leaves the verdict to the report."""
     parts = [
         tag("h2", brief(row.label, 96), " ", tag("small", beside(row)), id=f"{key}-name"),
-        tag("p", shown, class_="verdict") if (shown := pill(verdict((row,)))) else Markup(""),
-        *(tag("p", brief(reason, 1_000), class_="reason") for reason in row.reasons),
     ]
+    if not alone:
+        parts.append(tag("p", pill(verdict((row,))), class_="verdict"))
+        parts += [tag("p", brief(reason, 1_000), class_="reason") for reason in row.reasons]
     if row.sizes is None:
         parts.append(tag("p", "Its bytes could not be read, so nothing more is known of them.", class_="note"))
     else:

@@ -54,7 +54,7 @@ def _draw(found: Sequence[Group], by: str, whole: int) -> Iterator[Markup]:
         label, size, high = brief(group.label, 60), short_size(group.size), max(place.height - _HEAD, 1.0)
         inner = squarify([cell.size for cell in group.cells], place.width, high)
         cells = (
-            _cell(cell, group, by, whole, _inset(rect, place.width, high))
+            _cell(cell, group, by, whole, _inset(rect, place.width or 1.0, high))
             for cell, rect in zip(group.cells, inner, strict=True)
         )
         yield tag(

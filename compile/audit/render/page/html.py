@@ -37,7 +37,7 @@ def render(report: Report) -> bytes:
     body = tag(
         "body",
         overview(report),
-        tag("main", *(artefact(row, f"a{number}") for number, row in enumerate(report.rows, 1))),
+        tag("main", *(artefact(row, f"a{number}", len(report.rows) == 1) for number, row in enumerate(report.rows, 1))),
         _definitions(),
         tag("div", id="tip", role="status", hidden=True),
         tag("script", Markup(script)),

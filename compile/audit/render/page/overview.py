@@ -19,9 +19,17 @@ def overview(report: Report) -> Markup:
         tag("p", "phiz audit", class_="brand"),
         tag("h1", brief(report.name, 96)),
         tag("p", pill(status), " ", tag("span", _sentence(report)), class_="verdict"),
-        tag("section", tag("h2", "Sizes", id="sizes"), _table(report), _library(report), aria_labelledby="sizes"),
+        _sizes(report),
+        _library(report),
         _budget(report),
     )
+
+
+def _sizes(report: Report) -> Markup:
+    """All side by side; one alone has its sizes below."""
+    if len(report.rows) == 1:
+        return Markup("")
+    return tag("section", tag("h2", "Sizes", id="sizes"), _table(report), aria_labelledby="sizes")
 
 
 def _budget(report: Report) -> Markup:

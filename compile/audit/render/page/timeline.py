@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from compile.audit.render.page.columns import Band, Column, columns, stack
 from compile.audit.render.page.markup import Markup, join, tag
@@ -64,7 +65,7 @@ def _panel(name: str, content: Markup, scale: float) -> Markup:
 
 def _ticks(most: float) -> list[int]:
     """Round numbers from 0 to ``most``, at most six."""
-    step = next(one * 10**power for power in range(20) for one in (1, 2, 5) if most <= 5 * one * 10**power)
+    step = next(one * 10**power for power in count() for one in (1, 2, 5) if most <= 5 * one * 10**power)
     return list(range(0, int(most) + 1, step))
 
 

@@ -22,7 +22,7 @@ from compile.audit.breakdown import BY, breakdown
 from compile.audit.render.page.html import render
 from compile.audit.report import Report, Row
 from compile.units import short_size
-from targets.base import Dissection
+from targets.base import Dissection, Kind, Lifetime, Section
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -310,3 +310,11 @@ def test_what_it_reads_is_in_the_wheel() -> None:
     folder = root / "compile/audit/render/page"
     read = {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
     assert set(packaged["compile.audit.render.page"]) == read
+
+
+def test_sizes_beyond_belief_are_drawn_too(row: Callable[..., Row]) -> None:
+    huge = 2**200
+    sections = (Section("m", 0, huge, Kind.WEIGHTS, "a", "int8"), Section("m", huge, huge + 1, Kind.GRAPH))
+    lifetimes = (Lifetime("x", huge, 0, 1), Lifetime("y", 0, 0, 0), Lifetime("z", 1, 1, 2))
+    check(render(Report("huge", (row(Dissection({"m": huge + 1}, sections, lifetimes, {})),))))
+    check(render(Report("nothing", (row(Dissection({"m": 0}, (), (Lifetime("x", 0, 0, 0),), {})),))))
