@@ -31,7 +31,7 @@ def _cases(evidence: Evidence) -> Iterator[Case]:
 def zeros(constant: Constant, data: bytes) -> tuple[int, int]:
     """How many channels of a weight with the bytes ``data`` are zero, and along which axis: 0 or -1.
 
-    (0, 0) where they are fewer than an eighth.
+    (0, 0) where they are fewer than an eighth, and where they are all: that is no weight.
     """
     if not plain(constant) or not matrix(constant) or BITS[constant.dtype] % 8 or constant.dtype in _NO_CHANNELS:
         return 0, 0
@@ -40,7 +40,7 @@ def zeros(constant: Constant, data: bytes) -> tuple[int, int]:
         data = _without_signs_of_zero(data, width)
     found = ((_zero_rows(data, first), 0, first), (_zero_columns(data, last, width), -1, last))
     zero, axis, channels = max(found, key=lambda entry: entry[0] / entry[2])
-    return (zero, axis) if zero >= _SHARE * channels else (0, 0)
+    return (zero, axis) if _SHARE * channels <= zero < channels else (0, 0)
 
 
 def _without_signs_of_zero(data: bytes, width: int) -> bytes:

@@ -15,6 +15,7 @@ _HOW = {
     ".onnx": "let their readers name one initializer",
     ".tflite": "let tensors share one buffer, and scales and zero points one vector",
     ".mlpackage": "let operations read one constant",
+    ".mlmodel": "convert it to an ML program, where operations can read one constant",
     ".safetensors": "save one of them, and tie the others to it where the file is loaded",
 }
 

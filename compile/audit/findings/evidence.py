@@ -66,14 +66,12 @@ class Evidence:
     @cached_property
     def constants(self) -> tuple[Constant, ...]:
         """Every constant that has bytes; those that share them are one, under the first name."""
-        found: dict[tuple[tuple[str, int, int], ...], Constant] = {}
-        for constant in self.dissection.constants:
-            first = found.get(constant.places, constant)
-            if first is not constant:
-                first = replace(first, readers=tuple(dict.fromkeys((*first.readers, *constant.readers))))
-            if stored(constant):
-                found[constant.places] = first
-        return tuple(found.values())
+        first: dict[object, Constant] = {}
+        readers: dict[object, dict[str, None]] = {}
+        for constant in filter(stored, self.dissection.constants):
+            first.setdefault(constant.places, constant)
+            readers.setdefault(constant.places, {}).update(dict.fromkeys(constant.readers))
+        return tuple(replace(constant, readers=tuple(readers[places])) for places, constant in first.items())
 
     @cached_property
     def weights(self) -> tuple[Constant, ...]:

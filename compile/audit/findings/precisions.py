@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import TYPE_CHECKING
 
-from compile.audit.findings.evidence import Evidence, elements, plain, stored
+from compile.audit.findings.evidence import BITS, Evidence, elements, plain, stored
 from compile.audit.findings.finding import Case, Finding, finding
 from compile.units import short_size
 from targets.base import Constant
@@ -20,6 +20,7 @@ _FLOATS = ("float64", "float32", "float16")
 _INTEGERS = ("int8", "uint8", "int16", "uint16")
 _PAIRS = 500  # compared at most
 _UNEXPLAINED = 0.05  # of a float weight's variance; int8 leaves 0.0001, int4 0.01, a stranger nearly all
+_CHANNELS, _SAMPLE = 16, 4_096  # channels, and elements of each, that are looked at
 _CHANNEL = 8  # elements that a channel has at least: fewer are explained by any scale and zero point
 
 
@@ -45,35 +46,50 @@ def same_weight_two_dtypes(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _candidates(group: Sequence[Constant]) -> Iterator[tuple[Constant, Constant]]:
     """(wider float, narrower) of one element count."""
-    for wide, narrow in product(group, group):
-        if wide.dtype in _FLOATS and stored(narrow) < stored(wide):
-            yield wide, narrow
+    by_dtype: dict[str, list[Constant]] = defaultdict(list)
+    for constant in group:
+        by_dtype[constant.dtype].append(constant)
+    for wide, narrow in product(by_dtype, by_dtype):
+        if wide in _FLOATS and BITS[narrow] < BITS[wide]:
+            yield from product(by_dtype[wide], by_dtype[narrow])
 
 
 def _same(evidence: Evidence, wide: Constant, narrow: Constant) -> bool:
-    import numpy as np
-
     one, other = evidence.values(wide), evidence.values(narrow)
-    if one is None or other is None or not np.isfinite(one).all() or one.min() == one.max():
+    if one is None or other is None:
         return False
     if narrow.dtype in _FLOATS:
-        with np.errstate(over="ignore"):
-            return np.array_equal(one.ravel().astype(other.dtype), other.ravel())
-    return any(_unexplained(one, other.reshape(one.shape), axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
+        return one.min() < one.max() and _rounded(one.ravel(), other.ravel())
+    other = other.reshape(one.shape)
+    return any(_unexplained(one, other, axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
+
+
+def _rounded(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
+    """``other`` is ``one`` in its narrower dtype; the first elements tell most strangers."""
+    import numpy as np
+
+    parts = (slice(_SAMPLE), slice(_SAMPLE, None))
+    with np.errstate(over="ignore"):
+        return all(np.array_equal(one[part].astype(other.dtype), other[part]) for part in parts)
 
 
 def _unexplained(values: NDArray[np.generic], integers: NDArray[np.generic], axis: int | None) -> float:
-    """The share of the variance of ``values`` that no affine function of ``integers``, one for each channel, gives."""
+    """The share of the variance of ``values`` that no affine function of ``integers``, one for each channel, gives.
+
+    A sample of channels and of their elements, for chance explains none of that size.
+    """
     import numpy as np
 
     def rows(array: NDArray[np.generic]) -> NDArray[np.float64]:
-        table = array.astype(np.float64)
-        table = table.reshape(1, -1) if axis is None else np.moveaxis(table, axis, 0).reshape(array.shape[axis], -1)
+        channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
+        few = channels[:: -(-len(channels) // _CHANNELS)]
+        table = few.reshape(len(few), -1)
+        table = table[:, :: -(-table.shape[1] // _SAMPLE)].astype(np.float64)
         centred: NDArray[np.float64] = table - table.mean(1, keepdims=True)
         return centred
 
     y, x = rows(values), rows(integers)
-    if y.shape[1] < _CHANNEL:
+    if y.shape[1] < _CHANNEL or not np.isfinite(y).all():
         return 1.0
     covariance, variance, total = (y * x).sum(1), (x * x).sum(1), (y * y).sum(1)
     explained = np.divide(covariance**2, variance, out=np.zeros_like(variance), where=variance > 0)

@@ -11,8 +11,8 @@ from compile.audit.findings.finding import Case, Finding, finding
 from compile.units import short_size
 from targets.base import Constant
 
-_PAIRS = 500  # compared at most
-_MAX_RANK = 5  # of 120 permutations
+_PAIRS = 100  # compared at most
+_MAX_RANK = 4  # of 24 permutations
 
 
 def transposed_copies(evidence: Evidence) -> tuple[Finding, ...]:
@@ -44,7 +44,8 @@ def _transposed(evidence: Evidence, one: Constant, other: Constant) -> bool:
     if before is None or after is None or evidence.content(one) == evidence.content(other):
         return False
     before, after = before.squeeze(), after.squeeze()
-    return any(np.array_equal(before.transpose(axes), after) for axes in _axes(before.shape, after.shape))
+    ways = (before.transpose(axes) for axes in _axes(before.shape, after.shape))
+    return any(np.array_equal(way[0], after[0]) and np.array_equal(way, after) for way in ways)
 
 
 def _axes(shape: Sequence[int], wanted: Sequence[int]) -> Iterator[tuple[int, ...]]:

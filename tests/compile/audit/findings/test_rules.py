@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -178,6 +180,20 @@ def test_integers_of_a_float(draft: Draft, axis: int | None, bits: int, signed: 
     assert found(draft).get("same-weight-two-dtypes") == values.nbytes
 
 
+def test_a_quantised_weight_is_found_among_many_of_its_size_at_once(draft: Draft) -> None:
+    """41 candidates for each of 8, of which one is right; every pair is looked at, in well under a second."""
+    values = [noise(40 + index, 128, 128) for index in range(8)]
+    for index, weight in enumerate(values):
+        draft.add(f"w{index}", weight)
+    for index in range(40):
+        draft.add(f"v{index}.int", quantised(noise(60 + index, 128, 128), 0, 8, True))
+    draft.add("w7.int", quantised(values[7], 0, 8, True))
+    start = perf_counter()
+    finding = only(draft)
+    assert (finding.rule, finding.layers) == ("same-weight-two-dtypes", ("w7",))
+    assert perf_counter() - start < 1
+
+
 def test_integers_of_another_weight(draft: Draft) -> None:
     draft.add("w", noise(11, 64, 128))
     draft.add("v.int", quantised(noise(12, 64, 128), 0, 8, True))
@@ -327,7 +343,7 @@ def test_scattered_zeros_compress_away(draft: Draft, trained: Array) -> None:
     assert 4_096 < finding.saves < 8_192
 
 
-@pytest.mark.parametrize("value", [1.0, -1e-7])
+@pytest.mark.parametrize("value", [0.0, 1.0, -1e-7])
 def test_a_constant_compresses_away(draft: Draft, value: float) -> None:
     draft.add("w", np.full((64, 64), value, np.float32))
     finding = only(draft)
@@ -381,6 +397,15 @@ def test_metadata_below_its_share(draft: Draft) -> None:
     draft.add("w", noise(27, 300, 100))
     draft.put(b"m" * 2_000, Kind.METADATA)
     assert found(draft) == {}
+
+
+def test_what_phiz_tells_its_runtimes_is_needed(draft: Draft, trained: Array) -> None:
+    draft.add("w", trained)
+    draft.put(b"m" * 2_500, Kind.METADATA)
+    dissection = replace(draft.dissection(), metadata={"phiz.controls": "c" * 1_487, "author": "a" * 900})
+    (finding,) = search(dissection, draft.files)
+    assert (finding.rule, finding.saves) == ("metadata-share", 1_000)
+    assert not search(replace(dissection, metadata={"phiz.controls": "c" * 1_488}), draft.files)
 
 
 def test_the_manifest_of_a_package_is_needed(draft: Draft, trained: Array) -> None:
