@@ -46,21 +46,22 @@ class Scope:
                 "it is not said what to audit",
                 fix='name a PATH, or let a budget name files: [budget.mobile] files = ["build/mobile"]',
             )
-        places = {resolve(path): path for path in reversed(found)}  # the first name of a place is kept
-        outer = (path for place, path in places.items() if not places.keys() & set(place.parents))
-        return tuple(sorted(outer, key=found.index))
+        places: dict[Path, Path] = {}
+        for path in found:
+            places.setdefault(resolve(path), path)
+        return tuple(path for place, path in places.items() if not places.keys() & set(place.parents))
 
     @cached_property
     def _named(self) -> tuple[tuple[Budget, set[Path] | None], ...]:
         """Each budget with the places that it names; None for one that holds for whatever is audited."""
 
         def places(budget: Budget) -> set[Path]:
-            return {resolve(path) for pattern in budget.files for path in self._expand(pattern)}
+            return {resolve(path) for pattern in budget.files for path in self._expand(budget, pattern)}
 
         return tuple((budget, places(budget) if budget.files else None) for budget in self.budgets)
 
     def _match(self, budget: Budget, pattern: str) -> Sequence[Path]:
-        found = self._expand(pattern)
+        found = self._expand(budget, pattern)
         if not found:
             known = ", ".join(known.suffix for known in FORMATS)
             raise UserError(
@@ -70,8 +71,10 @@ class Scope:
             )
         return found
 
-    def _expand(self, pattern: str) -> tuple[Path, ...]:
+    def _expand(self, budget: Budget, pattern: str) -> tuple[Path, ...]:
         """A literal path as it is; of what a glob matches, sorted, what can be audited."""
+        if "\0" in pattern:
+            raise UserError("a path cannot hold a zero byte", where=f"{budget.origin} files")
         if not glob.has_magic(pattern):
             return (self.folder / pattern,)
         found: list[Path] = []
@@ -79,7 +82,9 @@ class Scope:
             if auditable(self.folder / name):
                 found.append(self.folder / name)
             if len(found) > MAX_MATCHES:
-                raise UserError(f"'{pattern}' matches more than {MAX_MATCHES:,} artefacts", where=str(self.folder))
+                raise UserError(
+                    f"'{pattern}' matches more than {MAX_MATCHES:,} artefacts", where=f"{budget.origin} files"
+                )
         return tuple(sorted(found))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compile.audit.budget import Amount, Limit
+from compile.budgets import read
 from compile.config import discover, load
 from compile.errors import UserError
 
@@ -148,3 +151,23 @@ def test_an_error_names_file_table_and_key(tmp_path: Path, name: str, text: str,
 def test_a_report_holds_no_path_of_this_machine(tmp_path: Path) -> None:
     (budget,) = load(write(tmp_path, "[budget.a]\nfile = '1 MB'")).budgets
     assert str(tmp_path) not in repr(budget)
+
+
+KEYS = ("a", "file", "growth", "section", "graph", "target", "tflite", "files", "warn", "dtype", "baseline", "message")
+VALUES = ("1 MB", "2 %", "95 %", "int8", "", "x/*.onnx", "1e9 %", "999999999999999999 GB", "\0")
+
+
+@given(
+    st.recursive(
+        st.sampled_from(VALUES) | st.integers() | st.floats() | st.booleans() | st.dates() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+        max_leaves=15,
+    )
+)
+def test_any_table_is_budgets_or_bad_input(data: object) -> None:
+    told = ""
+    try:
+        assert all(not budget.empty for budget in read({"b": data}, "phiz.toml"))
+    except UserError as error:
+        told = str(error)
+    assert not told or told.startswith("phiz.toml, [budget")
