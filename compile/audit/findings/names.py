@@ -35,8 +35,9 @@ def _in_onnx(data: bytes, where: str) -> Iterator[int]:
     for graph in parse(data, where).messages("graph"):
         public = {value.text("name") for field in ("input", "output") for value in graph.messages(field)}
         for text, least in _texts(graph):
-            if text not in public and len(text.encode()) > least:
-                yield len(text.encode()) - least
+            size = len(text.replace("\ufffd", "?").encode())  # of a byte that was no UTF-8, one
+            if text not in public and size > least:
+                yield size - least
 
 
 def _texts(graph: Message) -> Iterator[tuple[str, int]]:
