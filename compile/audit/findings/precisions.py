@@ -55,13 +55,16 @@ def _candidates(group: Sequence[Constant]) -> Iterator[tuple[Constant, Constant]
 
 
 def _same(evidence: Evidence, wide: Constant, narrow: Constant) -> bool:
+    import numpy as np
+
     one, other = evidence.values(wide), evidence.values(narrow)
     if one is None or other is None:
         return False
-    if narrow.dtype in _FLOATS:
-        return one.min() < one.max() and _rounded(one.ravel(), other.ravel())
-    other = other.reshape(one.shape)
-    return any(_unexplained(one, other, axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
+    with np.errstate(all="ignore"):  # a file may hold any bits
+        if narrow.dtype in _FLOATS:
+            return one.min() < one.max() and _rounded(one.ravel(), other.ravel())
+        other = other.reshape(one.shape)
+        return any(_unexplained(one, other, axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
 
 
 def _rounded(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
@@ -69,8 +72,7 @@ def _rounded(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
     import numpy as np
 
     parts = (slice(_SAMPLE), slice(_SAMPLE, None))
-    with np.errstate(over="ignore"):
-        return all(np.array_equal(one[part].astype(other.dtype), other[part]) for part in parts)
+    return all(np.array_equal(one[part].astype(other.dtype), other[part]) for part in parts)
 
 
 def _unexplained(values: NDArray[np.generic], integers: NDArray[np.generic], axis: int | None) -> float:

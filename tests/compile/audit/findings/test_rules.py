@@ -200,6 +200,14 @@ def test_integers_of_another_weight(draft: Draft) -> None:
     assert found(draft) == {}
 
 
+def test_weights_of_any_bits(draft: Draft) -> None:
+    """Infinite values and every kind of NaN, which casts complain about."""
+    for index, dtype in enumerate(("float64", "float32", "float16", "int8", "uint16")):
+        content = np.random.default_rng(index).bytes(4_096 * np.dtype(dtype).itemsize)
+        draft.add(dtype, np.frombuffer(content, dtype).reshape(64, 64))
+    assert found(draft) == {}
+
+
 def test_few_elements_a_channel_explain_anything(draft: Draft) -> None:
     """A scale and a zero point for each pair of elements give every float weight exactly."""
     draft.add("w", noise(13, 1024, 2))
