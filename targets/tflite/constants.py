@@ -31,9 +31,8 @@ def constants(network: Network) -> Iterator[Constant]:
             name = unique(tensor.layer, index) if places or tensor.record.fields.get("quantization") else ""
             if places:
                 used.add(tensor.buffer)
-                yield Constant(
-                    name, Kind.WEIGHTS, tensor.dtype, tensor.shape, places, tensor.readers, _packed(tensor, places)
-                )
+                kind = Kind.QUANTIZATION if tensor.parameter else Kind.WEIGHTS
+                yield Constant(name, kind, tensor.dtype, tensor.shape, places, tensor.readers, _packed(tensor, places))
             yield from _parameters(network, tensor, name)
     for number, buffer in enumerate(network.buffers):
         places = tuple((where, start, end) for start, end in network.contents(buffer))

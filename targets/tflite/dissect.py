@@ -82,7 +82,8 @@ class _Labels:
         labels = {buffer: (Kind.METADATA, name, "", "") for buffer, name in network.notes().items()}
         for graph in network.graphs:
             for tensor in graph.tensors:
-                labels.setdefault(tensor.buffer, (Kind.WEIGHTS, tensor.layer, tensor.dtype, tensor.operator))
+                kind = Kind.QUANTIZATION if tensor.parameter else Kind.WEIGHTS
+                labels.setdefault(tensor.buffer, (kind, tensor.layer, tensor.dtype, tensor.operator))
         for index, buffer in enumerate(network.buffers):
             kind, layer, dtype, operator = labels.get(buffer, (Kind.WEIGHTS, f"buffer {index} (unused)", "", ""))
             for start, end in network.contents(buffer):

@@ -7,7 +7,7 @@ that both speak of.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from compile.errors import UserError
@@ -16,6 +16,7 @@ from targets.tflite.tables import OPERATORS, TYPES
 from targets.wire import malformed
 
 ABSENT = -1  # the index of an optional operand that is not there
+OUTPUT = "(output)"
 _MAX_RANK = 32  # far above any runtime's; what claims more is corrupt
 _MAX_BYTES = 1 << 47  # of one tensor: no process can address more
 
@@ -34,7 +35,8 @@ class Tensor:
         size: bytes; None when its shape or type has no fixed size.
         constant: this file, or another that it names, holds its elements.
         variable: it keeps its elements from one run to the next.
-        readers: the layers that read it, in order.
+        parameter: it holds the scales or zero points of another tensor, and is read with it.
+        readers: the layers that read it, in order; ``OUTPUT`` is last where it is a result of the graph.
     """
 
     record: Record
@@ -46,6 +48,7 @@ class Tensor:
     size: int | None
     constant: bool
     variable: bool
+    parameter: bool
     readers: tuple[str, ...]
 
 
@@ -122,20 +125,20 @@ class Network:
         makers: dict[int, Node] = {}
         readers: dict[int, list[Node]] = {}
         for node in nodes:
-            for tensor in node.outputs:
-                makers.setdefault(tensor, node)
-            for tensor in dict.fromkeys(node.inputs):
-                readers.setdefault(tensor, []).append(node)
-        return Graph(
-            name=self.text(subgraph, "name"),
-            tensors=tuple(
-                self._tensor(record, f"{prefix}tensor {number}", makers.get(number), readers.get(number, []))
-                for number, record in enumerate(tensors)
-            ),
-            nodes=nodes,
-            inputs=self._indices(subgraph, "inputs", len(tensors)),
-            outputs=self._indices(subgraph, "outputs", len(tensors)),
-        )
+            for operand in node.outputs:
+                makers.setdefault(operand, node)
+            for operand in dict.fromkeys(node.inputs):
+                readers.setdefault(operand, []).append(node)
+        inputs, outputs = (self._indices(subgraph, field, len(tensors)) for field in ("inputs", "outputs"))
+        owners = {part: number for number, record in enumerate(tensors) for part in _parameters(record)}
+        results = set(outputs)
+        made: list[Tensor] = []
+        for number, record in enumerate(tensors):
+            users = readers.get(owners.get(number, number), [])
+            tensor = self._tensor(record, f"{prefix}tensor {number}", makers.get(number), users)
+            last = (OUTPUT,) if number in results else ()
+            made.append(replace(tensor, parameter=number in owners, readers=(*tensor.readers, *last)))
+        return Graph(self.text(subgraph, "name"), tuple(made), nodes, inputs, outputs)
 
     def _node(self, record: Record, label: str, tensors: int) -> Node:
         self._visit(1, record)
@@ -178,6 +181,7 @@ class Network:
             size=size,
             constant=any(True for _ in self.contents(buffer)) or record.integer("external_buffer") != 0,
             variable=record.integer("is_variable") != 0,
+            parameter=False,
             readers=tuple(node.layer for node in readers),
         )
 
@@ -201,3 +205,11 @@ class Network:
         self.visits += count
         if self.visits > len(self.flatbuffer.data):
             raise malformed(self.flatbuffer.where, record.start)
+
+
+def _parameters(tensor: Record) -> Iterator[int]:
+    """The tensors that hold the scales and zero points of a tensor quantised by blocks."""
+    record = tensor.fields.get("quantization")
+    details = record.fields.get("details") if isinstance(record, Record) else None
+    if isinstance(details, Record):
+        yield from (details.integer(field) for field in ("scales", "zero_points") if field in details.fields)
