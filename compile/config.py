@@ -19,11 +19,6 @@ from compile.errors import UserError
 from compile.tables import LIST, SWITCH, TEXT, choose, strings, table, tables
 from compile.units import parse_size
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 NAME = "phiz.toml"
 PROJECT = "pyproject.toml"
 MAX_WINDOWS = 65_536
@@ -120,6 +115,10 @@ def in_project(data: Mapping[str, Any]) -> bool:
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 11):  # imported here: `phiz audit` without a configuration starts without it
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from compile.audit import claims
 from compile.audit.budget import Budget, Check
 from compile.audit.difference import Difference
 from compile.audit.findings.finding import Finding
-from compile.audit.library import Library
-from compile.audit.measured import Measured
 from compile.audit.sizes import Sizes
 from compile.memory import Plan
 from targets.base import Dissection
+
+if TYPE_CHECKING:  # who measures nothing starts without what measures
+    from compile.audit.library import Library
+    from compile.audit.measured import Measured
 
 
 @dataclass(frozen=True)
