@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from compile.audit.breakdown import BY, Share, breakdown, top
+from compile.audit.render.page.figures import name_of
 from compile.audit.render.page.groups import Cell, Group, groups
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
@@ -71,11 +72,9 @@ def _cell(cell: Cell, group: Group, by: str, whole: int, style: str) -> Markup:
     facts = " · ".join(brief(fact, 60) for fact in dict.fromkeys((cell.operator, cell.kind, cell.dtype)) if fact)
     named = brief(group.label if by == "layer" and cell.label == cell.kind else cell.label, 96)
     label = cell.dtype if by == "layer" and cell.label == Kind.WEIGHTS.value and cell.dtype else cell.label
-    shown = brief(label, 60)
-    name = tag("span", tag("bdi", shown), class_="end") if cell.several == 1 else tag("span", shown)
     return tag(
         "div",
-        name,
+        name_of(label),
         tag("small", short_size(cell.size)),
         class_=f"cell c{_tint(cell, by)}",
         style=style,

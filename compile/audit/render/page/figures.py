@@ -76,3 +76,9 @@ def direction(change: int) -> str:
 def beside(row: Row) -> str:
     """What else tells it, beside its label: where it is, or what it is where the label says where."""
     return brief(row.target, 60) if row.alias else brief(row.path, 96)
+
+
+def name_of(label: str) -> Markup:
+    """What stands in a rectangle; where there is no room, of a path its end is left, of another name its beginning."""
+    shown = brief(label, 60)
+    return tag("span", tag("bdi", shown), class_="end") if "/" in label else tag("span", shown)

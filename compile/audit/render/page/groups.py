@@ -14,14 +14,13 @@ _LEAST = 1 / 1500  # share of the whole below which a cell is no more than a spe
 
 @dataclass(frozen=True)
 class Cell:
-    """Bytes of one layer, kind and dtype; ``several`` are of so many."""
+    """Bytes of one layer, kind and dtype."""
 
     label: str
     kind: str
     dtype: str
     operator: str
     size: int
-    several: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,4 +94,4 @@ def _together(cells: Sequence[Cell]) -> Cell:
         return cells[0]
     first = cells[0]
     label = f"[{len(cells):,} others]"
-    return Cell(label, first.kind, first.dtype, "", sum(cell.size for cell in cells), len(cells))
+    return Cell(label, first.kind, first.dtype, "", sum(cell.size for cell in cells))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from compile.audit.render.page.columns import Band, Column, columns, stack
+from compile.audit.render.page.figures import name_of
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.words import brief, share, sizes
 from compile.memory import Plan
@@ -154,7 +155,7 @@ def _place(index: int, tensor: Lifetime, offset: int, steps: int, scale: float) 
     title = f"{brief(tensor.tensor, 96)}\n{counted(tensor.size, 'byte')} at {offset:,}\n{when}"
     return tag(
         "div",
-        tag("span", tag("bdi", brief(tensor.tensor, 40)), class_="end"),
+        name_of(tensor.tensor),
         tag("small", short_size(tensor.size)),
         class_=f"cell c{hue(index)}",
         style=f"inset:{' '.join(f'{max(round(edge, 2), 0.0) + 0.0:g}%' for edge in edges)}",
