@@ -8,13 +8,14 @@ from html import escape
 
 from compile.audit.breakdown import breakdown, top
 from compile.audit.render.limits import nearest, origins
-from compile.audit.render.remarks import Level, Remark, of_row, remarks
+from compile.audit.render.remarks import Level, Remark, remarks
 from compile.audit.render.words import brief, share
 from compile.audit.report import Report, Row
 from compile.units import counted, short_size
 
 ROWS = 12  # of a table of layers
 FINDINGS = 50
+LISTED, DETAILED = 500, 20  # artefacts: GitHub refuses a summary of more than 1 MiB
 _UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 _SIGN = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.NOTE: "💡"}
 _MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$!]|:(?=//)|(?<=www)\.)|([@#])")
@@ -23,14 +24,14 @@ _MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$!]|:(?=//)|(?<=www)\.)|([@#])")
 def render(report: Report) -> bytes:
     """UTF-8; the verdict, the sizes, what fails, what grew, and the rest folded away."""
     said = remarks(report)
+    rows = sorted(report.rows, key=lambda row: not row.failures) if len(report.rows) > DETAILED else report.rows
     blocks = [
         _verdict(report),
-        _table(report),
-        *_listed(remark for remark in said if remark.level == Level.ERROR),
-        *_listed(remark for remark in said if remark.level == Level.WARNING),
-        *(block for row in report.rows for block in _growth(row)),
-        *_findings(report),
-        *_bytes(report),
+        *_table(rows),
+        *_listed([remark for remark in said if remark.level != Level.NOTE]),
+        *(block for row in rows[:DETAILED] for block in _growth(row)),
+        *_findings([remark for remark in said if remark.level == Level.NOTE]),
+        *(block for row in rows[:DETAILED] for block in _bytes(row)),
         *_limits(report),
     ]
     return ("\n\n".join(blocks) + "\n").encode()
@@ -50,12 +51,13 @@ def _verdict(report: Report) -> str:
     name = plain(brief(report.name))
     failing = sum(bool(row.failures) for row in report.rows)
     if failing:
-        return f"## {_SIGN[Level.ERROR]} {name}: {failing} of {counted(len(report.rows), 'artefact')} fail the audit"
+        verb = "fails" if failing == 1 else "fail"
+        return f"## {_SIGN[Level.ERROR]} {name}: {failing} of {counted(len(report.rows), 'artefact')} {verb} the audit"
     held = "within its limits" if any(row.checks for row in report.rows) else "no limit is set"
     return f"## ✅ {name}: {held}"
 
 
-def _table(report: Report) -> str:
+def _table(rows: Sequence[Row]) -> Iterator[str]:
     """Columns that have something in any row."""
     columns: dict[str, Callable[[Row], str]] = {
         "file": lambda row: _size(row, "file"),
@@ -67,13 +69,15 @@ def _table(report: Report) -> str:
         "measured": lambda row: _size(row, "measured"),
         "SQNR": lambda row: _UNKNOWN if row.parity.sqnr_db is None else f"{row.parity.sqnr_db:.1f} dB",
     }
-    cells = {name: [cell(row) for row in report.rows] for name, cell in columns.items()}
+    cells = {name: [cell(row) for row in rows[:LISTED]] for name, cell in columns.items()}
     shown = {name: column for name, column in cells.items() if set(column) - {_UNKNOWN}}
-    rows = [
+    lines = [
         (_artefact(row), *(column[index] for column in shown.values()), "❌ fail" if row.failures else "✅ pass")
-        for index, row in enumerate(report.rows)
+        for index, row in enumerate(rows[:LISTED])
     ]
-    return grid(("artefact", *shown, "verdict"), rows)
+    yield grid(("artefact", *shown, "verdict"), lines)
+    if len(rows) > LISTED:
+        yield f"and {counted(len(rows) - LISTED, 'more artefact')}"
 
 
 def _artefact(row: Row) -> str:
@@ -81,18 +85,22 @@ def _artefact(row: Row) -> str:
 
 
 def _size(row: Row, metric: str) -> str:
-    size = row.sizes.metric(metric) if row.sizes else None
-    return _UNKNOWN if size is None else f"{short_size(size)}<br><sub>{size:,}</sub>"
+    size = getattr(row.sizes, metric) if row.sizes else None
+    known = row.sizes is not None and row.sizes.metric(metric) is not None
+    if size is None or not (size or known):
+        return _UNKNOWN
+    return f"{'' if known else '≥ '}{short_size(size)}<br><sub>{size:,}</sub>"
 
 
-def _listed(said: Iterator[Remark]) -> Iterator[str]:
+def _listed(said: Sequence[Remark]) -> Iterator[str]:
     """One list."""
     lines = [
         f"- {_SIGN[remark.level]} **{plain(brief(remark.row.label, 60))}**: {plain(remark.sentence)}"
-        for remark in said
+        for remark in said[:FINDINGS]
     ]
+    rest = [f"- and {len(said) - FINDINGS} more"] if len(said) > FINDINGS else []
     if lines:
-        yield "\n".join([*lines[:FINDINGS], *([f"- and {len(lines) - FINDINGS} more"] * (len(lines) > FINDINGS))])
+        yield "\n".join([*lines, *rest])
 
 
 def _growth(row: Row) -> Iterator[str]:
@@ -102,7 +110,7 @@ def _growth(row: Row) -> Iterator[str]:
         return
     target, old = plain(brief(row.label, 60)), plain(brief(found.old))
     metrics = [
-        (name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
+        (name, f"{before:,}", f"{after:,}", f"{after - before:+,}" if after != before else "=")
         for name, (before, after) in found.metrics.items()
         if before is not None and after is not None
     ]
@@ -117,23 +125,21 @@ def _growth(row: Row) -> Iterator[str]:
         yield _folded("What changed, by layer", grid(("layer", "before", "after", "change"), changes))
 
 
-def _findings(report: Report) -> Iterator[str]:
+def _findings(notes: Sequence[Remark]) -> Iterator[str]:
     """Those that are too small to be warned of."""
-    notes = [remark for row in report.rows for remark in of_row(row) if remark.level == Level.NOTE]
-    for block in _listed(iter(notes)):
-        yield _folded(f"{counted(len(notes), 'smaller finding')}", block)
+    for block in _listed(notes):
+        yield _folded(counted(len(notes), "smaller finding"), block)
 
 
-def _bytes(report: Report) -> Iterator[str]:
-    for row in report.rows:
-        if row.dissection is None or row.sizes is None:
-            continue
-        blocks = []
-        for by in ("section", "layer"):
-            shares = top(breakdown(row.dissection, by), ROWS)
-            lines = [(plain(brief(s.label, 120)), f"{s.size:,}", share(s.size, row.sizes.file)) for s in shares]
-            blocks.append(grid((by, "bytes", "share"), lines))
-        yield _folded(f"Bytes of {escape(brief(row.label, 60))}", "\n\n".join(blocks))
+def _bytes(row: Row) -> Iterator[str]:
+    if row.dissection is None or row.sizes is None:
+        return
+    blocks = []
+    for by in ("section", "layer"):
+        shares = top(breakdown(row.dissection, by), ROWS)
+        lines = [(plain(brief(s.label, 120)), f"{s.size:,}", share(s.size, row.sizes.file)) for s in shares]
+        blocks.append(grid((by, "bytes", "share"), lines))
+    yield _folded(f"Bytes of {escape(brief(row.label, 60))}", "\n\n".join(blocks))
 
 
 def _limits(report: Report) -> Iterator[str]:

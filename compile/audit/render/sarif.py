@@ -85,8 +85,8 @@ def _rule(rule: str, found: Iterable[Remark]) -> dict[str, Any]:
     short, help_text = ABOUT.get(rule) or (first.title, first.fix or "A limit of your budget; see where it is set.")
     return {
         "id": rule,
-        "name": "".join(word.capitalize() for word in rule.split("-")),
         "shortDescription": {"text": short},
+        "fullDescription": {"text": help_text},
         "help": {"text": help_text},
         "defaultConfiguration": {"level": first.level.value},
     }

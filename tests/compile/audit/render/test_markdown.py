@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -98,3 +99,13 @@ def test_names_do_nothing(hostile: Report) -> None:
     assert page.tags.count("details") == 4
     assert "##vso" not in text
     assert len(text) < 60_000
+
+
+def test_github_takes_the_summary_of_many_artefacts(full: Report) -> None:
+    """At most 1 MiB, with the worst names and everything failing; what fails comes first."""
+    worst = replace(full.rows[0], reasons=("<" * 5_000,) * 3, path="[" * 300 + ".tflite", alias="|" * 300)
+    text = render(replace(full, rows=(worst,) * 2_000))
+    assert len(text) < 2**20
+    assert "and 1,500 more artefacts" in text.decode()
+    mixed = render(replace(full, rows=(full.rows[1],) * 600 + (full.rows[0],))).decode()
+    assert mixed.index("❌ fail") < mixed.index("✅ pass")
