@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import os
@@ -54,6 +55,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is allocated in numbers, modules and graphs, lives to the end: looking for garbage in it takes seconds.
     gc.set_threshold(100_000, 50, 50)
+    atexit.register(gc.freeze)  # and at the end, when Python looks for it once more, as long as auditing a megabyte
     try:
         _run()
     except (PhizError, OSError, MemoryError, Stopped) as error:

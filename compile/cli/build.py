@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compile.cli.console import Stages, screen
+from compile.cli.console import screen
+from compile.cli.progress import Stages
 from compile.errors import GateFailed, UnsupportedNode, UserError
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from compile.cli.bake import artefact_of, bake_file, frames_with, open_face
 from compile.cli.build import Job, free_build_folder, run_builds
-from compile.cli.console import Stages, screen
+from compile.cli.console import screen
 from compile.cli.distill import show_step
+from compile.cli.progress import Stages
 from compile.errors import GateFailed, MissingExtra
 from targets.catalogue import TARGETS
 

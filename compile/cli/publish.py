@@ -49,12 +49,12 @@ def publish(
     Raises:
         UserError: a file cannot be written.
     """
-    from compile.files import write_atomically
-
     files = {page: _render("page.html", report)} if page else {}
     if output:
         files[output] = _text(report, by, top) if form == Format.TEXT else _render(_MODULES[form], report)
     for path, data in files.items():
+        from compile.files import write_atomically
+
         write_atomically(path, data)
     if form == Format.GITHUB:
         _summarise(report)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from compile.cli.console import Stages, screen
+from compile.cli.console import screen
 from compile.cli.distill import show_step
+from compile.cli.progress import Stages
 from compile.errors import Bug, UserError
 
 if TYPE_CHECKING:

@@ -12,6 +12,9 @@ import pytest
     [
         ("latency", [], "usage: "),
         ("latency", ["nowhere"], "nowhere is no build folder"),
+        ("audit", [], "usage: "),
+        ("audit", ["nowhere"], "usage: "),
+        ("audit", ["build", "--runs", "x"], "--runs takes a number"),
         ("compile", ["student", "--runs"], "--runs takes a number"),
         ("compile", ["student", "--runs", "0"], "--runs takes a number"),
     ],

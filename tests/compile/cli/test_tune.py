@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from compile.cli import tune
-from compile.cli.console import Stages
+from compile.cli.progress import Stages
 from compile.quantize.recipe import PROFILES, Profile, parse
 from compile.samples import from_clips
 
