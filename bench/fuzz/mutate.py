@@ -41,6 +41,7 @@ VALUES: tuple[Any, ...] = (
     {"": {}},
 )
 _DEPTH = 12
+_HOLE = "what is replaced in the text"
 
 
 def mutate(random: Random, files: Files) -> dict[str, bytes]:
@@ -66,7 +67,7 @@ def damaged(random: Random, suffix: str, data: bytes) -> bytes:
 def _bytes(random: Random, data: bytes) -> bytes:
     if not data:
         return random.randbytes(random.randint(0, 8))
-    kind, start = random.randrange(6), random.randrange(len(data))
+    kind, start = random.randrange(7), random.randrange(len(data))
     stop = min(len(data), start + random.choice([1, 1, 2, 4, 8, 64, len(data)]))
     if kind == 0:
         return data[:start]
@@ -78,6 +79,9 @@ def _bytes(random: Random, data: bytes) -> bytes:
         return data[:stop] + data[start:]
     if kind == 4:
         return data + random.randbytes(random.randint(1, 9))
+    if kind == 5:  # what is elsewhere in the file
+        other = random.randrange(len(data))
+        return data[:start] + data[other : other + stop - start] + data[stop:]
     return data[:start] + bytes([data[start] ^ 1 << random.randrange(8)]) + data[start + 1 :]
 
 
@@ -97,7 +101,7 @@ def _message(random: Random, data: bytes) -> bytes:
         return _bytes(random, data)
     places = list(_places(tree))
     siblings, index = random.choice(places)
-    kind = random.randrange(8)
+    kind = random.randrange(9)
     if kind == 0:
         del siblings[index]
     elif kind == 1:
@@ -108,6 +112,11 @@ def _message(random: Random, data: bytes) -> bytes:
     elif kind == 3:  # another of the same kind: duplicate names, cycles, wrong shapes, foreign data
         alike = [of[at] for of, at in places if of[at][:2] == siblings[index][:2]]
         siblings[index] = deepcopy(random.choice(alike))  # a copy: it may hold the place that it goes to
+    elif kind == 4:
+        number, wire, payload = siblings[index]
+        inside = _serialise(payload) if isinstance(payload, list) else payload
+        if isinstance(inside, bytes):
+            siblings[index] = [number, wire, _nested(random, tree, siblings, inside)]
     else:
         leaves = [(of, at) for of, at in places if not isinstance(of[at][2], list)]
         if leaves:
@@ -116,6 +125,29 @@ def _message(random: Random, data: bytes) -> bytes:
             texts = [of[at][2] for of, at in leaves if isinstance(of[at][2], bytes)]
             siblings[index] = [number, wire, _leaf(random, payload, texts)]
     return _serialise(tree)
+
+
+def _nested(random: Random, tree: list[Field], siblings: list[Field], inside: bytes) -> bytes:
+    """``inside`` within the fields that lead to it, over and over: bodies of loops in bodies of loops."""
+    path = _path(tree, siblings) or [1]
+    cycle = path[-random.randint(1, len(path)) :]
+    for _ in range(random.choice([1, 3, 20, 100, 1000])):
+        for number in reversed(cycle):
+            inside = _varint(number << 3 | BYTES) + _varint(len(inside)) + inside
+        if len(inside) > 1 << 16:
+            break
+    return inside
+
+
+def _path(tree: list[Field], siblings: list[Field]) -> list[int] | None:
+    """The numbers of the fields around ``siblings``; None where it is not in ``tree``."""
+    if tree is siblings:
+        return []
+    for number, _, payload in tree:
+        below = _path(payload, siblings) if isinstance(payload, list) else None
+        if below is not None:
+            return [number, *below]
+    return None
 
 
 def _leaf(random: Random, payload: int | bytes, texts: list[bytes]) -> int | bytes:
@@ -176,6 +208,9 @@ def _words(random: Random, data: bytes) -> bytes:
     """A flatbuffer: one aligned word becomes a special number, another word of the file, or an offset somewhere."""
     if len(data) < 8:
         return _bytes(random, data)
+    if random.random() < 0.2:  # an entry of a vtable
+        at = random.randrange(len(data) // 2) * 2
+        return data[:at] + struct.pack("<H", random.choice(INTEGERS) % 2**16) + data[at + 2 :]
     at = random.randrange(len(data) // 4) * 4
     elsewhere = random.randrange(len(data) // 4) * 4
     word = random.choice(
@@ -193,15 +228,18 @@ def _json(random: Random, data: bytes) -> bytes:
     """One entry gone, special, or where another one was."""
     try:
         tree = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _bytes(random, data)
     places = list(_entries(tree))
     if not places:
         return json.dumps(random.choice(VALUES)).encode()
     parent, key = random.choice(places)
-    kind = random.randrange(3)
+    kind = random.randrange(4)
     if kind == 0:
         del parent[key]
+    elif kind == 3 and random.random() < 0.2:
+        parent[key], depth = _HOLE, random.choice([10, 500, 100_000])
+        return json.dumps(tree).replace(json.dumps(_HOLE), "[" * depth + "]" * depth).encode()
     elif kind == 1:
         other, name = random.choice(places)
         parent[key] = json.loads(json.dumps(other[name]))

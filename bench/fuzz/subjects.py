@@ -6,17 +6,17 @@ result which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.fuzz import audit
 from bench.fuzz.mutate import Files
+from bench.fuzz.subject import Subject
 from compile import capture
-from compile.audit.auditor import audit
 from compile.audit.budget import Budget
 from compile.build import Request, build, lower, write
 from compile.capture import from_onnx
@@ -25,7 +25,7 @@ from compile.quantize.recipe import PROFILES
 from compile.quiet import quiet
 from compile.samples import random_input
 from compile.simplify.pipeline import simplify
-from targets.catalogue import TARGETS, by_suffix
+from targets.catalogue import TARGETS
 from targets.onnx.run import AS_WRITTEN, Session
 
 # Of the largest element: float32 sums in another order, through weights of any size.
@@ -33,61 +33,29 @@ _TOLERANCE = 1e-3
 _HUGE = 1e12
 
 
-@dataclass(frozen=True)
-class Subject:
-    """One reader of files.
-
-    Attributes:
-        name: for messages and folders.
-        files: good ones, by path.
-        entry: the path that the reader is given, beneath the folder that holds the files.
-        read: the reader.
-    """
-
-    name: str
-    files: Files
-    entry: str
-    read: Callable[[Path], None]
-
-    def attempt(self, files: Files, folder: Path) -> None:
-        """Write ``files`` beneath ``folder`` and read them."""
-        for name, data in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
-        with quiet():
-            self.read(folder / self.entry)
-
-
 def subjects(folder: Path) -> list[Subject]:
     """All of them; their files are made in ``folder``, and are the same every time."""
     path = folder / "plain.onnx"
     onnx.save(plain(), path)
     captured = from_onnx(path)
-    request = Request(TARGETS, PROFILES["w8a8"], random_input(captured), Budget(), None, 100.0, folder / "build")
-    build(captured, request, lambda *_: None)
-    made = _files(folder / "build", folder)
-    artefacts = [
-        Subject(
-            f"dissect {target.name}", {k: v for k, v in made.items() if _artefact(target.suffix) in k}, entry, _dissect
-        )
-        for target in TARGETS
-        for entry in [_artefact(target.suffix)]
-    ]
+    builds = []
+    for profile in ("w8a8", "w8"):
+        place = folder / profile / "build"
+        request = Request(TARGETS, PROFILES[profile], random_input(captured), Budget(), None, 100.0, place)
+        build(captured, request, lambda *_: None)
+        builds.append(_files(place, folder / profile))
+    entry = "build/student.onnx"
+    quantised = {name: data for name, data in builds[0].items() if name.endswith(".onnx")}
+    networks = (plain().SerializeToString(), nested().SerializeToString())
+    others = (*({entry: data} for data in networks), {f"build/{n}": d for n, d in external("student.onnx").items()})
     return [
         Subject("onnx", {"plain.onnx": path.read_bytes()}, "plain.onnx", _network),
         Subject("onnx, nested", {"nested.onnx": nested().SerializeToString()}, "nested.onnx", _network),
-        Subject("onnx, external", external(), "external.onnx", _network),
-        Subject(
-            "onnx, quantised", {k: v for k, v in made.items() if k.endswith(".onnx")}, _artefact(".onnx"), _network
-        ),
-        *artefacts,
-        Subject("build folder", made, "build", _audit),
+        Subject("onnx, external", external("external.onnx"), "external.onnx", _network),
+        Subject("onnx, quantised", quantised, entry, _network),
+        *audit.subjects(tuple(builds), others),
         *_torch(folder),
     ]
-
-
-def _artefact(suffix: str) -> str:
-    return f"build/student{suffix}"
 
 
 def _files(folder: Path, root: Path) -> dict[str, bytes]:
@@ -174,7 +142,7 @@ def nested() -> onnx.ModelProto:
     return model
 
 
-def external() -> Files:
+def external(name: str) -> Files:
     """The plain network with its weights beside it."""
     model, data = plain(), b""
     for tensor in model.graph.initializer:
@@ -185,7 +153,7 @@ def external() -> Files:
             data += tensor.raw_data
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL
-    return {"external.onnx": model.SerializeToString(), "weights.bin": data}
+    return {name: model.SerializeToString(), "weights.bin": data}
 
 
 def _model(
@@ -240,22 +208,6 @@ def _same(stage: str, found: Mapping[str, np.ndarray], wanted: Mapping[str, np.n
         assert found[name].shape == array.shape, f"{stage}, {name}: {found[name].shape} instead of {array.shape}"
         apart = np.abs(found[name] - array).max(initial=0)
         assert apart <= _TOLERANCE * np.abs(array).max(initial=0), f"{stage}, {name}: off by {apart}"
-
-
-def _dissect(path: Path) -> None:
-    files = _files(path, path.parent) if path.is_dir() else {path.name: path.read_bytes()}
-    dissection = by_suffix(path).dissect(files)
-    for name, size in dissection.sizes.items():
-        ends = [0]
-        for section in (section for section in dissection.sections if section.file == name):
-            assert section.start == ends[-1] < section.end, f"{name}: {section}"
-            ends.append(section.end)
-        assert ends[-1] == size, f"{name}: the sections end at {ends[-1]} of {size}"
-
-
-def _audit(path: Path) -> None:
-    report = audit(path)
-    assert report.failures or report.rows, "nothing was audited and nothing is wrong"
 
 
 def _archive(path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Sees what a process opens: nothing outside one folder may be read because a file says so.
+
+What phiz is made of may be: a page's style sheet, its own version.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from compile import errors
+
+_OWN = str(Path(errors.__file__).resolve().parents[1])
+_EVENTS = ("open", "os.listdir", "os.scandir")
+
+
+class Confinement:
+    """An audit hook of this process, for it cannot be taken off again; idle outside :meth:`of`."""
+
+    def __init__(self, active: bool) -> None:
+        self.folder = self.breach = ""
+        if active:
+            sys.addaudithook(self.see)
+
+    @contextmanager
+    def of(self, folder: Path) -> Iterator[None]:
+        """Within, ``breach`` becomes what was opened outside ``folder``."""
+        self.folder, self.breach = os.path.realpath(folder), ""
+        try:
+            yield
+        finally:
+            self.folder = ""
+
+    def see(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Called by the interpreter before it opens or lists anything."""
+        if not self.folder or event not in _EVENTS or isinstance(arguments[0], int | None):
+            return
+        place = os.path.realpath(os.fsdecode(arguments[0]))
+        if place != self.folder and not place.startswith((self.folder + os.sep, _OWN + os.sep)):
+            self.breach = f"{event} of {place}, outside the folder"
