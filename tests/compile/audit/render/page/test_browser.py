@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import zlib
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +26,7 @@ class Tab(Protocol):
     def open(self, page: Path, width: int = 1280, dark: bool = False, script: bool = True) -> None: ...
     def ask(self, expression: str) -> object: ...
     def press(self, key: str) -> None: ...
-    def call(self, method: str, **params: object) -> object: ...
+    def call(self, method: str, **params: object) -> Any: ...
 
 
 @pytest.fixture(scope="module")
@@ -186,5 +189,18 @@ def test_print_shows_no_controls(tab: Tab, page: Path) -> None:
     tab.call("Emulation.setEmulatedMedia", media="print")
     controls = "document.querySelectorAll('.crumb, .switch > label:not(input:checked + label)')"
     assert tab.ask(f"[...{controls}].filter((one) => one.offsetWidth).length") == 0
-    assert tab.ask("document.querySelector('.map').offsetHeight") == 300
     tab.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_the_map_is_printed(tab: Tab, page: Path) -> None:
+    """The colour of weights is set once for each of the 12 and 3 cells of weights in the two maps shown."""
+    tab.open(page)
+    tab.ask("for (const other of document.querySelectorAll('.time, .legend')) other.remove()")
+    colour = tab.ask("getComputedStyle(document.querySelector('.map .c0')).backgroundColor.match(/\\d+/g).map(Number)")
+    assert isinstance(colour, list)
+    data = base64.b64decode(tab.call("Page.printToPDF", printBackground=True)["data"])
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL)
+    drawn = b"".join(zlib.decompressobj().decompress(stream) for stream in streams if stream[:1] == b"x")
+    fills = re.findall(rb"([\d.]+) ([\d.]+) ([\d.]+) rg", drawn)
+    alike = [fill for fill in fills if [round(255 * float(part)) for part in fill] == colour]
+    assert len(alike) == 12 + 3
