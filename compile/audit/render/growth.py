@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from compile.audit.difference import top as largest
-from compile.audit.render.table import UNKNOWN, heading, plain_table
+from compile.audit.render.table import DETAILED, UNKNOWN, heading, plain_table
 from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
 from compile.audit.sizes import METRICS
@@ -25,7 +25,7 @@ def growth(report: Report, console: Console, by: str = "layer", top: int = 10) -
         _sizes(rows, old, console)
         for stale in dict.fromkeys(row.difference.stale for row in rows if row.difference and row.difference.stale):
             console.print(f"! {brief(stale, 1_000)}", style="yellow", markup=False, soft_wrap=True)
-        for row in rows:
+        for row in rows[:DETAILED]:
             _changes(row, by, top, console)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,7 @@ from compile.audit.render.words import brief
 from compile.audit.report import Report, Row
 from compile.units import short_size
 
+DETAILED = 12  # artefacts whose bytes are shown, of those in a report
 UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 
 
@@ -31,22 +33,23 @@ def plain_table(gap: int = 2) -> Table:
 def size_table(report: Report, console: Console) -> None:
     """Print the sizes of every row; what no row has is left out, and what is least needed where there is no room."""
     heading(_title(report), console)
-    console.print(_fitting(report, console))
-
-
-def _fitting(report: Report, console: Console) -> Table:
-    columns = [column for column in _COLUMNS if column.always or any(_has(column, row) for row in report.rows)]
+    cells = {column: [column.cell(row) for row in report.rows] for column in _COLUMNS}
+    columns = [column for column in cells if column.always or any(cell.plain != UNKNOWN for cell in cells[column])]
+    widths = {column: max(map(_width, (Text(column.heading), *cells[column]))) for column in columns}
     spare = sorted((column for column in columns if column.rank), key=lambda column: column.rank)
-    for gap in (2, 1):
-        table = _table(report, columns, gap)
-        if _fits(table, console):
-            return table
-    for column in spare:
-        columns.remove(column)
-        table = _table(report, columns, 1)
-        if _fits(table, console):
-            break
-    return table
+    gap = 2 if sum(widths.values()) + 2 * len(columns) <= console.width else 1
+    while spare and sum(widths[column] + gap for column in columns) > console.width:
+        columns.remove(spare.pop(0))
+    table = plain_table(gap)
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, no_wrap=True, header_style="dim")
+    for entries in zip(*(cells[column] for column in columns), strict=True):
+        table.add_row(*entries)
+    console.print(table)
+
+
+def _width(text: Text) -> int:
+    return max(map(cell_len, text.plain.split("\n")))
 
 
 @dataclass(frozen=True)
@@ -58,23 +61,6 @@ class _Column:
     justify: Literal["left", "right"] = "right"
     rank: int = 0
     always: bool = False
-
-
-def _table(report: Report, columns: list[_Column], gap: int) -> Table:
-    table = plain_table(gap)
-    for column in columns:
-        table.add_column(column.heading, justify=column.justify, no_wrap=True, header_style="dim")
-    for row in report.rows:
-        table.add_row(*(column.cell(row) for column in columns))
-    return table
-
-
-def _fits(table: Table, console: Console) -> bool:
-    return console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width
-
-
-def _has(column: _Column, row: Row) -> bool:
-    return column.cell(row).plain != UNKNOWN
 
 
 def _title(report: Report) -> Text:

@@ -13,7 +13,7 @@ from compile.audit.breakdown import breakdown
 from compile.audit.render.growth import growth
 from compile.audit.render.limits import nearest, origins
 from compile.audit.render.remarks import Level, Remark, remarks
-from compile.audit.render.table import heading, plain_table, size_table
+from compile.audit.render.table import DETAILED, heading, plain_table, size_table
 from compile.audit.render.words import brief, share
 from compile.audit.report import Report, Row
 from compile.units import format_size, short_size
@@ -96,7 +96,8 @@ def _memory(report: Report, console: Console) -> None:
 
 def _bytes(report: Report, by: str, top: int, console: Console) -> None:
     """Bytes and their share: artefacts side by side where labels are alike, else one after the other."""
-    rows = [row for row in report.rows if row.dissection and row.sizes]
+    every = [row for row in report.rows if row.dissection and row.sizes]
+    rows = every[:DETAILED]
     together = max(1, (console.width - _LABEL) // _CELL) if by in _COMMON else 1
     remaining = iter(rows)
     while group := list(islice(remaining, together)):
@@ -111,6 +112,8 @@ def _bytes(report: Report, by: str, top: int, console: Console) -> None:
         for label, cells in _shares(group, by, top):
             table.add_row(Text(label), *map(Text, cells))
         console.print(table)
+    if len(every) > len(rows):
+        console.print(f"\nand {len(every) - len(rows)} more: name one to see its bytes", style="dim")
 
 
 def _shares(rows: Sequence[Row], by: str, top: int) -> Iterator[tuple[str, list[str]]]:

@@ -20,8 +20,9 @@ def harmless(text: str) -> str:
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
-    text = re.sub("#(?=#)", r"\\x23", text)
-    return re.sub(r"(?<!\S)::", r"\\x3a:", text)
+    if "##" in text:
+        text = re.sub("#(?=#)", r"\\x23", text)
+    return re.sub(r"(?<!\S)::", r"\\x3a:", text) if "::" in text else text
 
 
 def brief(text: str, most: int = 240) -> str:

@@ -132,3 +132,9 @@ def test_what_could_not_be_read_hides_no_other_limit(full: Report) -> None:
     lines = shown(replace(full, rows=(odd, fine)))
     assert "mobile file: 500 B of 990 B, 50.5 % (onnx)" in lines
     assert not any("not read" in line for line in lines)
+
+
+def test_many_artefacts_take_a_line_or_two_each(full: Report) -> None:
+    lines = shown(replace(full, rows=full.rows[1:2] * 100))
+    assert len(lines) < 3 * 100 + 8 * 12
+    assert "and 88 more: name one to see its bytes" in lines
