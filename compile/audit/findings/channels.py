@@ -10,7 +10,7 @@ from targets.base import Constant
 
 _SHARE = 1 / 8  # of the channels, at least; fewer may be structure, as the sine of frequency 0 is
 _FIX = "leave them out: what a zero output channel gives is constant, and a zero input channel changes nothing"
-_NO_CHANNELS = ("bool", "int32", "uint32", "int64", "uint64")  # masks, indices, shapes
+_SIGNED = ("int8", "int16", "float16", "bfloat16", "float32", "float64")  # of others 0 may stand for something else
 
 
 def zero_channels(evidence: Evidence) -> tuple[Finding, ...]:
@@ -33,7 +33,7 @@ def zeros(constant: Constant, data: bytes) -> tuple[int, int]:
 
     (0, 0) where they are fewer than an eighth, and where they are all: that is no weight.
     """
-    if not plain(constant) or not matrix(constant) or BITS[constant.dtype] % 8 or constant.dtype in _NO_CHANNELS:
+    if not plain(constant) or not matrix(constant) or constant.dtype not in _SIGNED:
         return 0, 0
     first, last, width = constant.shape[0], constant.shape[-1], BITS[constant.dtype] // 8
     if "float" in constant.dtype:

@@ -20,8 +20,6 @@ ASKED = {
     "float32": ("float32",),
 }
 _NO_WEIGHTS = ("bool", "int32", "uint32", "int64", "uint64", "")  # masks, biases, indices, shapes, texts
-
-
 _OF_SCHEME = {"w8a8": "int8", "w8-dynamic": "int8", "w8": "int8", "float16": "float16", "float": "float32"}
 
 

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from compile.audit.formats import FORMATS
 from targets.base import Constant, Dissection, Files, Kind
 
 if TYPE_CHECKING:  # the auditor reads artefacts without numpy
@@ -16,7 +17,6 @@ if TYPE_CHECKING:  # the auditor reads artefacts without numpy
 
 LEAST = 256  # bytes that a finding is about, at least
 SHARE = 1000  # and this part of the artefact
-FORMATS = (".onnx", ".tflite", ".mlpackage", ".mlmodel", ".safetensors")
 
 # Bits of an element, for dtypes that weights are stored in.
 BITS = {
@@ -55,8 +55,8 @@ class Evidence:
     @cached_property
     def suffix(self) -> str:
         """Of the format: ``.onnx``, also where most of the bytes are in another file."""
-        parts = (part for name in self.dissection.sizes for part in PurePosixPath(name).parts)
-        return next((suffix for part in parts if (suffix := PurePosixPath(part).suffix) in FORMATS), "")
+        found = {PurePosixPath(part).suffix for name in self.dissection.sizes for part in PurePosixPath(name).parts}
+        return next((known.suffix for known in FORMATS if known.suffix in found), "")
 
     @cached_property
     def worth(self) -> int:

@@ -25,7 +25,7 @@ def _varints(evidence: Evidence) -> tuple[Finding, ...]:
     """A negative integer takes ten bytes as a varint."""
     cases = (
         Case(
-            f"'{c.name}' takes {short_size(stored(c))} as varints, {c.dtype} as raw bytes {short_size(packed(c))}",
+            f"'{c.name}' takes {short_size(stored(c))} as varints, {short_size(packed(c))} as raw {c.dtype}",
             stored(c) - packed(c),
             c.name,
         )

@@ -334,6 +334,14 @@ def test_few_zero_channels_are_structure(draft: Draft, trained: Array) -> None:
     assert found(draft) == {}
 
 
+def test_zero_may_stand_for_something_else(draft: Draft, trained: Array) -> None:
+    """In uint8 with a zero point it is the least value, in a lookup table the first."""
+    unsigned = (trained.astype(np.int16) + 128).astype(np.uint8)
+    unsigned[10:30] = 0
+    draft.add("w", unsigned)
+    assert found(draft) == {}
+
+
 def test_a_tiny_float_is_not_zero(draft: Draft) -> None:
     values = noise(22, 64, 128)
     values[10:30, 5] = -np.float32(1e-45)
