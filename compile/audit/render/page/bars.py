@@ -22,17 +22,17 @@ _WORDS: Mapping[Status, str] = {
 def bars(report: Report) -> Markup:
     """The limits of every artefact; those that fail for other reasons say so above theirs."""
     warns = {budget.name: budget.warn for budget in report.budgets}
-    shown = join(_artefact(row, warns) for row in report.rows if row.checks or row.reasons)
+    shown = join(_artefact(row, warns, len(report.rows) == 1) for row in report.rows if row.checks or row.reasons)
     if shown:
         return tag("div", shown, class_="budgets")
     return tag("p", "No limit is set. Give one with ", tag("code", "--cap 3.4MB"), ", or in ", tag("code", "phiz.toml"))
 
 
-def _artefact(row: Row, warns: Mapping[str, float | None]) -> Markup:
+def _artefact(row: Row, warns: Mapping[str, float | None], alone: bool) -> Markup:
     reasons = join(tag("p", tag("b", "✗ "), brief(reason, 1_000), class_="reason") for reason in row.reasons)
     limits = join(tag("li", _bar(check, warns.get(check.budget))) for check in row.checks)
     bars = tag("ul", limits) if limits else limits
-    return tag("div", tag("h3", brief(row.label, 60)), reasons, bars)
+    return tag("div", "" if alone else tag("h3", brief(row.label, 60)), reasons, bars)
 
 
 def _bar(check: Check, warn: float | None) -> Markup:
