@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from compile.audit.findings.evidence import Evidence
 from compile.audit.findings.finding import Finding
 from compile.units import counted, short_size
 from targets.base import Kind
-from targets.onnx.proto import Message, parse
-from targets.tflite.flatbuffer import FlatBuffer
-from targets.tflite.network import Network
+
+if TYPE_CHECKING:  # a format's reader is imported for its files alone
+    from targets.onnx.proto import Message
 
 _SHARE = 0.01  # of the artefact that is to be won, at least
 _SHORT = 2  # letters that name 2,756 values
@@ -32,6 +33,8 @@ def long_names(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _in_onnx(data: bytes, where: str) -> Iterator[int]:
     """Bytes that each mention of a name takes beyond what it needs."""
+    from targets.onnx.proto import parse
+
     for graph in parse(data, where).messages("graph"):
         public = {value.text("name") for field in ("input", "output") for value in graph.messages(field)}
         for text, least in _texts(graph):
@@ -55,6 +58,9 @@ def _texts(graph: Message) -> Iterator[tuple[str, int]]:
 
 def _in_tflite(data: bytes, where: str) -> Iterator[int]:
     """Bytes of the strings that name tensors, their lengths included; those that several tensors share count once."""
+    from targets.tflite.flatbuffer import FlatBuffer
+    from targets.tflite.network import Network
+
     main, *others = Network(FlatBuffer(data, where)).graphs
     public = {*main.inputs, *main.outputs}
     tensors = [tensor for index, tensor in enumerate(main.tensors) if index not in public]
