@@ -23,7 +23,7 @@ import onnx
 from onnx import numpy_helper
 
 from compile import capture
-from compile.cli.console import Stages
+from compile.cli.progress import Stages
 from compile.errors import UnsupportedNode, UserError
 from compile.files import write_atomically
 from compile.model import Model

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from bench.fuzz.confinement import Confinement
 from bench.fuzz.subject import Subject
 from bench.fuzz.subjects import subjects
-from compile.cli.console import Stages
+from compile.cli.progress import Stages
 from compile.errors import UserError
 
 PATIENCE = 60.0  # seconds of the wall clock, on a machine that has other work too
