@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from compile.audit.baseline import Baseline
 
 _NO_BASELINE = 'there is no baseline: give --baseline, or write into the budget: baseline = "git:origin/main"'
+_NEW = "; if it is new, give it a budget without growth until it is there, too"
 _NO_BUDGET = "no budget of the configuration names it"
 _NO_BROTLI = "the Python package brotli is not installed; run: pip install brotli"
 _NOT_RUN = "nothing was run; give --measure"
@@ -199,7 +200,7 @@ class Auditor:
         except UserError as error:
             return replace(row, missing={**row.missing, "growth": str(error)})
         if old is None:
-            return replace(row, missing={**row.missing, "growth": f"{spec} has no such artefact"})
+            return replace(row, missing={**row.missing, "growth": f"{spec} has no such artefact{_NEW}"})
         return replace(row, difference=difference(row, old))
 
 
