@@ -10,7 +10,7 @@ Source: the graphs that onnxruntime 1.31 saves when asked for its optimised mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from targets.onnx.graph import Graph, Node
@@ -21,7 +21,13 @@ _NAMES = """
     Relu Reshape Resize Sigmoid Slice Softmax Split Squeeze Tanh Transpose Unsqueeze
 """
 INTEGER = frozenset(_NAMES.split())
-FUSES_RELU = frozenset({"Conv", "Gemm", "Add"})
+FUSES_RELU = dict.fromkeys(("Conv", "Gemm", "Add"), frozenset({"Relu"}))
+# The same of float kernels.
+_OF_CONV = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
+_OF_GEMM = _OF_CONV - {"Clip"} | {"Elu", "Selu", "Softplus", "Softsign", "ThresholdedRelu"}
+ACTIVATIONS = {"Conv": _OF_CONV, "Gemm": _OF_GEMM}
+# Operators with kernels that read integers and write floats, where no QuantizeLinear follows.
+_TO_FLOAT = frozenset({"Gemm", "MatMul"})
 # Operator -> which of onnxruntime's optimisers, in their order, makes one kernel of it and its neighbours.
 _MADE = {"Gemm": 2, "MatMulInteger": 3, "Conv": 4}
 _MADE_OF_INTEGERS = {"Conv": 5}  # others: 1
@@ -98,56 +104,50 @@ class _Fusion:
 
     def kernel(self, node: Node) -> None:
         """A node, with what is fused into it."""
-        end = self.folded(node)
-        relu = self.only_consumer(end.writes[0], "Relu") if len(end.writes) == 1 else None
-        last = relu if relu is not None and node.operator in FUSES_RELU else end
-        leaves = self.only_consumer(last.writes[0], "QuantizeLinear") if len(last.writes) == 1 else None
+        end = self.normalised(node)
+        leaves = self.after(self.after(end, FUSES_RELU.get(node.operator)) or end, {"QuantizeLinear"})
+        active = self.after(end, ACTIVATIONS.get(node.operator))
+        integers = tuple(self.integers.get(name, name) for name in node.reads)
         if leaves is not None and self.is_integer(node):
-            self.absorbed |= {id(last), id(leaves)}
-            reads = tuple(self.integers.get(name, name) for name in node.reads)
-            self.add(node, reads, leaves.writes, made=_MADE_OF_INTEGERS.get(node.operator, 1), integer=True)
-        elif last is not end and node.operator in _MADE:
-            self.absorbed.add(id(last))
-            self.add(node, self.floats(node.reads), last.writes, made=_MADE[node.operator])
+            self.absorbed |= {id(leaves), *(id(reader) for reader in self.consumers.get(end.writes[0], ()))}
+            self.add(node, integers, leaves.writes, made=_MADE_OF_INTEGERS.get(node.operator, 1), integer=True)
+        elif node.operator in _TO_FLOAT and all(name in self.integers for name in node.reads if name):
+            self.add(node, integers, end.writes, made=1, integer=True)
+        elif active is not None:
+            self.absorbed.add(id(active))
+            self.add(node, self.floats(node.reads), active.writes, made=_MADE[node.operator])
         else:
             self.add(node, self.floats(node.reads), end.writes)
 
-    def folded(self, node: Node) -> Node:
+    def normalised(self, node: Node) -> Node:
         """The normalisation that became part of a convolution's weights; the node itself where there is none."""
-        after = self.only_consumer(node.writes[0], "BatchNormalization") if len(node.writes) == 1 else None
-        if (
-            node.operator != "Conv"
-            or after is None
-            or not self.constants.issuperset((*node.reads[1:], *after.reads[1:]))
-        ):
+        after = self.after(node, {"BatchNormalization"}) if node.operator == "Conv" else None
+        if after is None or not self.constants.issuperset(filter(None, (*node.reads[1:], *after.reads[1:]))):
             return node
         self.absorbed.add(id(after))
         return after
 
     def product(self, node: Node) -> None:
         """MatMulInteger, Cast, Mul by both scales, Add of a bias; a DynamicQuantizeLinear before, if all is for it."""
-        real = self.only_consumer(node.writes[0], "Cast") if node.writes and len(node.reads) > 2 else None
-        scaled = self.only_consumer(real.writes[0], "Mul") if real and real.writes else None
-        if real is None or scaled is None:
+        real = self.after(node, {"Cast"}) if len(node.reads) > 2 else None
+        scaled = self.after(real, {"Mul"}) if real else None
+        if real is None or scaled is None or node.reads[1] not in self.constants:
             return
         others = [self.makers[name] for name in scaled.reads if name in self.makers and name not in real.writes]
-        both = others[0] if len(others) == 1 and others[0].operator == "Mul" else None
-        quantize = self.makers.get(node.reads[0])
-        if both is None or quantize is None or quantize.operator != "DynamicQuantizeLinear":
+        quantize, both = self.makers.get(node.reads[0]), others[0] if len(others) == 1 else None
+        if both is None or quantize is None or self.after(both, {"Mul"}) is not scaled:
             return
-        if not self.constants.intersection(both.reads) or not set(both.reads) & set(quantize.writes):
+        scales = [name for name in both.reads if name not in self.constants]
+        if (quantize.operator, both.operator, scales) != ("DynamicQuantizeLinear", "Mul", list(quantize.writes[1:2])):
             return
-        if self.only_consumer(both.writes[0], "Mul") is not scaled or node.reads[1] not in self.constants:
-            return
-        biased = self.only_consumer(scaled.writes[0], "Add")
-        ends = biased if biased and self.constants.intersection(biased.reads) else scaled
-        self.absorbed |= {id(part) for part in (real, both, scaled, ends)}
-        alone = all(len(self.consumers.get(name, ())) <= 1 and name not in self.kept for name in quantize.writes)
-        if alone:
+        biased = self.after(scaled, {"Add"})
+        end = biased if biased and self.constants.intersection(biased.reads) else scaled
+        self.absorbed |= {id(part) for part in (real, both, scaled, end)}
+        if all(len(self.consumers.get(name, ())) <= 1 and name not in self.kept for name in quantize.writes):
             self.absorbed.add(id(quantize))
-            self.products[id(node)] = quantize.reads, ends.writes, quantize.writes[:1]
+            self.products[id(node)] = quantize.reads, end.writes, quantize.writes[:1]
         else:
-            self.products[id(node)] = (*node.reads, *both.reads), ends.writes, ()
+            self.products[id(node)] = (*node.reads, *scales), end.writes, ()
 
     def is_integer(self, node: Node) -> bool:
         """All activations come as integers, and something does."""
@@ -172,8 +172,9 @@ class _Fusion:
         """One more kernel."""
         self.found.append(Step(node.layer, node.operator, reads, writes, scratch, integer, (made, self.ages[id(node)])))
 
-    def only_consumer(self, name: str, operator: str) -> Node | None:
-        """The node of type ``operator`` that alone reads a value."""
-        consumers = self.consumers.get(name, [])
-        alone = len(consumers) == 1 and name not in self.kept and consumers[0].operator == operator
-        return consumers[0] if alone else None
+    def after(self, node: Node, operators: Collection[str] | None) -> Node | None:
+        """The node of one of these types that alone reads the only output of ``node``."""
+        if len(node.writes) != 1 or node.writes[0] in self.kept:
+            return None
+        readers = self.consumers.get(node.writes[0], [])
+        return readers[0] if len(readers) == 1 and readers[0].operator in (operators or ()) else None

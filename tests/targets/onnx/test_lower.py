@@ -16,7 +16,6 @@ from compile.simplify.forms import FORMS as HUB
 from targets.capabilities import refusals
 from targets.catalogue import find
 from targets.kernels import read
-from targets.onnx.dissect import dissect
 from targets.onnx.lower import FORMS, lower
 from targets.onnx.run import Session
 from targets.onnx.spelling import OLDER
@@ -176,22 +175,6 @@ def test_a_shared_weight_is_stored_once(hub: Any, form: str) -> None:
     model = net.model(x)
     stored = [numpy_helper.to_array(tensor) for tensor in lowered(model, form).graph.initializer]
     assert len([array for array in stored if array.shape == (8, 8)]) == 1
-
-
-def test_widened_weights_are_counted_as_long_as_they_live(hub: Any) -> None:
-    """A runtime computes the Cast of a constant once and keeps it: float32, from the first step to the last."""
-    net = hub()
-    x = net.input(1, 8)
-    for _ in range(3):
-        half = net.constant(net.random.normal(size=(8, 8)), np.float16)
-        wide = net.op("Cast", half, to=TensorProto.FLOAT)
-        x = net.op("Gemm", x, wide, transB=1, transA=0, alpha=1.0, beta=1.0)
-    found = dissect(lower(hub_model(net.model(x)), "unity").files)
-    last = max(lifetime.last for lifetime in found.lifetimes)
-    widened = [lifetime for lifetime in found.lifetimes if lifetime.size == 4 * 64]
-    assert [(lifetime.first, lifetime.last) for lifetime in widened] == [(0, last)] * 3
-    stored = [section for section in found.sections if section.dtype == "float16"]
-    assert sum(section.end - section.start for section in stored) == 3 * 2 * 64
 
 
 @pytest.mark.parametrize("form", ["", "arm", "qdq"])
