@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from rich.console import Console
@@ -142,8 +143,11 @@ def _findings(said: Sequence[Remark], console: Console) -> None:
         return
     console.print()
     heading("to be won", console)
+    fixes: set[str] = set()
     for remark in said[:FINDINGS]:
-        _say(console, "- ", f"{brief(remark.row.label, 60)}: {remark.sentence}")
+        again = replace(remark, fix="as above") if remark.fix in fixes else remark
+        fixes.add(remark.fix)
+        _say(console, "- ", f"{brief(remark.row.label, 60)}: {again.sentence}")
     if len(said) > FINDINGS:
         console.print(f"  and {len(said) - FINDINGS} more: phiz audit --format json", style="dim")
 

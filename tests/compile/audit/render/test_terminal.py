@@ -120,6 +120,12 @@ def test_names_do_nothing(hostile: Report) -> None:
         assert len(text) < 20_000  # however long the names are
 
 
+def test_what_to_do_is_said_once(full: Report) -> None:
+    lines = shown(replace(full, rows=(full.rows[0], replace(full.rows[0], target="onnx"))))
+    assert sum("to be won: store it once" in line for line in lines) == 1
+    assert "- onnx: 'conv1' is stored twice — 200 bytes to be won: as above" in lines
+
+
 def test_markup_in_names_is_text(full: Report) -> None:
     row = replace(full.rows[2], target="[red]n", reasons=("[bold]x[/bold] [/nonsense]",))
     assert "✗ [red]n: [bold]x[/bold] [/nonsense]" in shown(replace(full, rows=(row,)))
