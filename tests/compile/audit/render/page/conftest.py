@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,16 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 
+# Chromium listens on descriptor 3 and answers on 4; a process of its own puts them there, for a fork that runs Python
+# is not allowed where there are threads.
+PIPES = """
+import fcntl, os, sys
+first, second = (fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3])
+os.dup2(first, 3)
+os.dup2(second, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Tab:
     """One page, and everything that it complained of or asked for."""
@@ -51,15 +62,10 @@ class Tab:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
 
-        def pipes() -> None:  # Chromium listens on 3 and answers on 4
-            high = os.dup(to_read), os.dup(to_write)
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-
+        command = [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
         self._process = subprocess.Popen(
-            [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
-            preexec_fn=pipes,
-            close_fds=False,
+            [sys.executable, "-c", PIPES, str(to_read), str(to_write), *command],
+            pass_fds=(to_read, to_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
