@@ -28,7 +28,7 @@ def same_weight_two_dtypes(evidence: Evidence) -> tuple[Finding, ...]:
     """A weight that is there as float32 and as float16, or as float and as integers; the wider one is to be won.
 
     Floats must be equal once rounded to the narrower dtype. Integers must give the float values by one scale and zero
-    point, or one for each channel of some axis, but for what rounding leaves.
+    point, or one for each channel of some axis, but for what rounding leaves. A matrix may be transposed besides.
     """
     by_count: dict[int, list[Constant]] = defaultdict(list)
     for constant in evidence.weights:
@@ -61,10 +61,12 @@ def _same(evidence: Evidence, wide: Constant, narrow: Constant) -> bool:
     if one is None or other is None:
         return False
     with np.errstate(all="ignore"):  # a file may hold any bits
+        views = [other.reshape(one.shape)]
+        views += [other.T] if one.ndim == 2 and other.T.shape == one.shape else []
         if narrow.dtype in _FLOATS:
-            return one.min() < one.max() and _rounded(one.ravel(), other.ravel())
-        other = other.reshape(one.shape)
-        return any(_unexplained(one, other, axis) < _UNEXPLAINED for axis in (None, *range(one.ndim)))
+            return one.min() < one.max() and any(_rounded(one.ravel(), view.ravel()) for view in views)
+        axes = (None, *range(one.ndim))
+        return any(_unexplained(one, view, axis) < _UNEXPLAINED for view in views for axis in axes)
 
 
 def _rounded(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:

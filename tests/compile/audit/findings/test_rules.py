@@ -155,6 +155,18 @@ def test_float16_of_a_float32(draft: Draft) -> None:
     assert (finding.rule, finding.saves, finding.layers) == ("same-weight-two-dtypes", values.nbytes, ("w",))
 
 
+@pytest.mark.parametrize("shape", [(64, 128), (96, 96)])
+def test_a_transposed_matrix_in_another_dtype(draft: Draft, shape: tuple[int, int]) -> None:
+    values = noise(9, *shape)
+    draft.add("w", values)
+    draft.add("w.half", np.ascontiguousarray(values.T).astype(np.float16))
+    other = noise(109, *shape)
+    draft.add("v", other)
+    draft.add("v.int", np.ascontiguousarray(quantised(other, 0, 8, True).T))
+    finding = only(draft)
+    assert (finding.rule, finding.saves) == ("same-weight-two-dtypes", 2 * values.nbytes)
+
+
 def test_another_float16_of_the_same_size(draft: Draft) -> None:
     values = noise(9, 64, 128)
     draft.add("w", values)
