@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compile.cli.publish import TOP, Format, publish
+from compile.cli.publish import TOP, By, Format, publish
 from compile.errors import GateFailed, UserError
 
 if TYPE_CHECKING:
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
     from compile.audit.scope import Scope
 
 _CAPPED = ("footprint", "file")
-
-
-class By(str, Enum):
-    """What bytes are added up by."""
-
-    SECTION = "section"
-    LAYER = "layer"
-    OPERATOR = "operator"
-    DTYPE = "dtype"
 
 
 def audit(

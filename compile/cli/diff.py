@@ -9,14 +9,7 @@ from typing import Annotated
 
 import typer
 
-
-class By(str, Enum):
-    """What bytes are added up by."""
-
-    SECTION = "section"
-    LAYER = "layer"
-    OPERATOR = "operator"
-    DTYPE = "dtype"
+from compile.cli.publish import By
 
 
 class Form(str, Enum):

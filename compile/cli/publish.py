@@ -19,6 +19,15 @@ TOP = 10
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
+class By(str, Enum):
+    """What bytes are added up by."""
+
+    SECTION = "section"
+    LAYER = "layer"
+    OPERATOR = "operator"
+    DTYPE = "dtype"
+
+
 class Format(str, Enum):
     """Of a report."""
 
