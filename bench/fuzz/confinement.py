@@ -1,6 +1,6 @@
 """Sees what a process opens: nothing outside one folder may be read because a file says so.
 
-What phiz is made of may be: a page's style sheet, its own version.
+Where Python imports from may be: there lie a page's style sheet and what version phiz is of.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from compile import errors
-
-_OWN = str(Path(errors.__file__).resolve().parents[1])
 _EVENTS = ("open", "os.listdir", "os.scandir")
 
 
@@ -23,6 +20,7 @@ class Confinement:
 
     def __init__(self, active: bool) -> None:
         self.folder = self.breach = ""
+        self.own = tuple(os.path.realpath(entry) + os.sep for entry in sys.path)
         if active:
             sys.addaudithook(self.see)
 
@@ -40,5 +38,5 @@ class Confinement:
         if not self.folder or event not in _EVENTS or isinstance(arguments[0], int | None):
             return
         place = os.path.realpath(os.fsdecode(arguments[0]))
-        if place != self.folder and not place.startswith((self.folder + os.sep, _OWN + os.sep)):
+        if place != self.folder and not place.startswith((self.folder + os.sep, *self.own)):
             self.breach = f"{event} of {place}, outside the folder"

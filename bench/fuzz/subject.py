@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -59,5 +60,5 @@ class Subject:
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        with quiet():
+        with nullcontext() if self.limits.confined else quiet():  # which takes a millisecond; the auditor is quiet
             self.read(folder / self.entry)
