@@ -16,6 +16,7 @@ from compile.audit.findings.padding import padding
 from compile.audit.findings.precisions import same_weight_two_dtypes
 from compile.audit.findings.storage import wasteful_storage
 from compile.audit.findings.transposes import transposed_copies
+from compile.audit.findings.unexplained import unexplained_bytes
 from compile.audit.findings.unused import unused_tensors
 from targets.base import Dissection, Files
 
@@ -31,6 +32,7 @@ RULES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     metadata_share,
     long_names,
     padding,
+    unexplained_bytes,
 )
 
 

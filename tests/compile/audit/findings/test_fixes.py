@@ -162,3 +162,21 @@ def test_a_tensor_of_tflite_needs_no_name(tflite: bytes) -> None:
     assert 0 <= len(old) - len(new) - finding.saves < 16  # the string was padded, too
     assert not search(dissect_tflite({"m.tflite": new}), {"m.tflite": new})
     Interpreter(model_content=new).allocate_tensors()
+
+
+def test_a_buffer_of_tflite_that_no_tensor_uses(tflite: bytes) -> None:
+    model = schema.ModelT.InitFromPackedBuf(tflite)
+    left = schema.BufferT()
+    left.data = np.arange(256, dtype=np.uint8).repeat(4)
+    model.buffers.append(left)
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    data = bytes(builder.Output())
+    (finding,) = search(dissect_tflite({"m.tflite": data}), {"m.tflite": data})
+    assert (finding.rule, finding.saves) == ("unused-tensors", 1_024)
+
+
+def test_a_tail_of_tflite_that_nothing_refers_to(tflite: bytes) -> None:
+    data = tflite + b"appended" * 50
+    (finding,) = search(dissect_tflite({"m.tflite": data}), {"m.tflite": data})
+    assert (finding.rule, finding.saves) == ("unexplained-bytes", 400)

@@ -455,6 +455,16 @@ def test_padding(draft: Draft, trained: Array, before: int, run: int, saves: int
     assert found(draft) == ({"padding": saves} if saves else {})
 
 
+def test_what_nothing_refers_to(draft: Draft, trained: Array) -> None:
+    draft.add("w", trained)
+    draft.put(b"tail" * 30, Kind.UNMAPPED)
+    draft.put(bytes(8), Kind.PADDING)
+    draft.put(b"tail" * 40, Kind.UNMAPPED)
+    finding = only(draft)
+    assert (finding.rule, finding.saves) == ("unexplained-bytes", 280)
+    assert finding.what == "nothing refers to 280 B in 2 runs, the longest at byte 8,320 of m.onnx"
+
+
 # All of them.
 
 DTYPES = ("float32", "float16", "int8", "uint8", "int32", "int64", "int4", "bfloat16", "bool", "", "made up")
