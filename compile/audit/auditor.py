@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from compile.audit import claims
 from compile.audit.budget import Budget, caps, judge
 from compile.audit.difference import difference
+from compile.audit.download import Download
 from compile.audit.findings.dtype import claimed
 from compile.audit.findings.search import search
 from compile.audit.folder import Folder, names_of, resolve
@@ -154,8 +155,9 @@ class Auditor:
     def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...], claim: str = "") -> Row:
         """What the bytes of one artefact say."""
         known.check(Path(row.folder, row.path))
+        download = Download(files)  # compresses while the rest is done
         dissection = known.dissect(files)
-        found, arena = sizes(dissection, files)
+        found, arena = sizes(dissection, download)
         asked = next((budget.dtype for budget in budgets if budget.dtype), claim)
         findings = search(dissection, files, asked)
         missing = {} if found.brotli is not None else {"brotli": _NO_BROTLI}

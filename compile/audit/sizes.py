@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from compile.audit.download import Download
 from compile.memory import Plan, check, plan
-from targets.base import Dissection, Files, Kind
-from targets.sections import pieces
+from targets.base import Dissection, Kind
 
-DEFLATE, BROTLI = 6, 6  # levels, as servers compress; the same always, or sizes could not be compared
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
 METRICS = ("file", "download", "brotli", "weights", "activations", "footprint", "measured")
 _OF_ACTIVATIONS = ("activations", "footprint")
@@ -22,12 +19,12 @@ class Sizes:
 
     Attributes:
         file: on disk.
-        download: compressed with deflate of level ``DEFLATE``, file by file.
+        download: compressed with deflate of level ``download.DEFLATE``, file by file.
         weights: constants and quantisation parameters while loaded.
         activations: an arena that holds every activation while it lives.
         bound: what any such arena needs at least.
         unknown: what the artefact does not tell, so that ``weights`` and ``activations`` are too low.
-        brotli: compressed with brotli of quality ``BROTLI``, file by file; None where it was not computed.
+        brotli: compressed with brotli of quality ``download.BROTLI``, file by file; None where it was not computed.
         measured: growth of a fresh process that loads and runs the artefact; None where it was not measured.
     """
 
@@ -55,37 +52,25 @@ class Sizes:
         return value
 
 
-def sizes(dissection: Dissection, files: Files) -> tuple[Sizes, Plan]:
-    """The sizes of a dissected artefact whose bytes are ``files``, and the arena that its activations were given."""
+def sizes(dissection: Dissection, download: Download) -> tuple[Sizes, Plan]:
+    """The sizes of a dissected artefact, and the arena that its activations were given.
+
+    Args:
+        dissection: of the artefact.
+        download: of the same files.
+    """
     arena = plan(dissection.lifetimes, dissection.alignment)
     check(arena, dissection.lifetimes)
     constants = (section for section in dissection.sections if section.kind in RESIDENT)
+    weights = sum(s.end - s.start if s.resident is None else s.resident for s in constants)
+    deflated, compressed = zip(*map(download.of, dissection.sizes), strict=True) if dissection.sizes else ((), ())
     found = Sizes(
         file=sum(dissection.sizes.values()),
-        download=sum(_deflated(files[name]) for name in dissection.sizes),
-        weights=sum(s.end - s.start if s.resident is None else s.resident for s in constants),
+        download=sum(deflated),
+        weights=weights,
         activations=arena.size,
         bound=arena.bound,
         unknown=dissection.unknown,
-        brotli=_brotli(dissection, files),
+        brotli=None if None in compressed else sum(compressed),
     )
     return found, arena
-
-
-def _deflated(data: bytes) -> int:
-    stream = zlib.compressobj(DEFLATE)
-    return _compressed(data, stream.compress, stream.flush)
-
-
-def _brotli(dissection: Dissection, files: Files) -> int | None:
-    try:
-        import brotli
-    except ImportError:  # where an interpreter has no wheel of it, the other sizes are known all the same
-        return None
-    streams = {name: brotli.Compressor(quality=BROTLI) for name in dissection.sizes}
-    return sum(_compressed(files[name], stream.process, stream.finish) for name, stream in streams.items())
-
-
-def _compressed(data: bytes, compress: Callable[[bytes], bytes], finish: Callable[[], bytes]) -> int:
-    """Bytes of what a compressor gives for ``data``, of which nothing is kept."""
-    return sum(len(compress(piece)) for piece in pieces(data, 0, len(data))) + len(finish())

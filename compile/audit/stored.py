@@ -11,6 +11,7 @@ from typing import Any
 
 from compile.audit import claims
 from compile.audit.breakdown import BY, breakdown
+from compile.audit.download import Download
 from compile.audit.formats import Format, of_target
 from compile.audit.revision import Tree
 from compile.audit.sizes import METRICS, Sizes, sizes
@@ -81,8 +82,9 @@ class Stored:
         """
         if not self.files or self.format is None:
             raise UserError(self.stale or f"unknown target '{self.target}'", where=f"{self.name}: {self.path}")
+        download = Download(self.files)
         dissection = self.format.dissect(self.files)
-        return *sizes(dissection, self.files), dissection
+        return *sizes(dissection, download), dissection
 
     def read(self) -> Old:
         """What can be known of it."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 
 import brotli
 import numpy as np
 
-from compile.audit.sizes import BROTLI, DEFLATE, sizes
+from compile.audit.download import BROTLI, DEFLATE, Download
+from compile.audit.sizes import sizes
 from targets.base import Dissection, Kind, Section
 
 RANDOM = np.random.default_rng(1).normal(0, 20, 50_000).round().clip(-127, 127).astype(np.int8).tobytes()
 
 
-def found(files, names=None):
-    names = names or files
-    sections = tuple(Section(name, 0, len(files[name]), Kind.WEIGHTS) for name in names)
-    return sizes(Dissection({name: len(files[name]) for name in names}, sections, (), {}), files)[0]
+class Beside(dict[str, bytes]):
+    """Files of which one is the artefact's own, ``a``, and others can be asked for."""
+
+    def __iter__(self):
+        return iter("a")
+
+
+def found(files):
+    sections = tuple(Section(name, 0, len(files[name]), Kind.WEIGHTS) for name in dict.keys(files))
+    return sizes(Dissection({section.file: section.end for section in sections}, sections, (), {}), Download(files))[0]
 
 
 def test_download_is_what_a_server_would_send():
@@ -33,8 +41,16 @@ def test_download_is_what_a_server_would_send():
 
 def test_files_that_are_drawn_in_count():
     """External data is no file of the artefact's own, and is downloaded all the same."""
-    size = found({"a": b"x", "drawn in": RANDOM})
+    size = found(Beside({"a": b"x", "drawn in": RANDOM}))
     assert size.file == 50_001
+    assert size.download > 30_000
+
+
+def test_without_brotli_the_others_are_known(monkeypatch):
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    size = found(Beside({"a": b"x", "drawn in": RANDOM}))
+    assert size.brotli is None
+    assert size.metric("brotli") is None
     assert size.download > 30_000
 
 
