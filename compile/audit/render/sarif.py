@@ -58,6 +58,7 @@ ABOUT = {
     "metadata-share": ("Much metadata", "Descriptions, names and embedded files are shipped with every copy."),
     "long-names": ("Long names", "Names inside the graph are read by nobody once it runs."),
     "padding": ("Long runs of padding", "More than alignment needs."),
+    "unexplained-bytes": ("Bytes that nothing refers to", "No reader of the format comes by them."),
 }
 
 
