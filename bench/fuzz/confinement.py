@@ -38,5 +38,5 @@ class Confinement:
         if not self.folder or event not in _EVENTS or isinstance(arguments[0], int | None):
             return
         place = os.path.realpath(os.fsdecode(arguments[0]))
-        if place != self.folder and not place.startswith((self.folder + os.sep, *self.own)):
+        if not f"{place}{os.sep}".startswith((self.folder + os.sep, *self.own)):
             self.breach = f"{event} of {place}, outside the folder"
