@@ -11,6 +11,7 @@ from compile.errors import UserError
 from targets.base import Dissection, Files, Kind, Section
 from targets.sections import cover
 from targets.tflite.attached import attached
+from targets.tflite.beside import unknown, variables
 from targets.tflite.constants import PARAMETERS, constants
 from targets.tflite.flatbuffer import FlatBuffer, Record, References, Vector
 from targets.tflite.lifetimes import ALIGNMENT, lifetimes, unfolded
@@ -33,13 +34,14 @@ def dissect(files: Files) -> Dissection:
     if data[4:8] != IDENTIFIER:
         raise UserError("not a TFLite file: its identifier is missing", where=name, fix="the file is of another format")
     network = Network(FlatBuffer(data, name))
-    known, unknown = lifetimes(network.graphs[0])
+    known, unsized = lifetimes(network.graphs[0])
+    stored, unsaid = variables(network)
     return Dissection(
         sizes={name: len(data)},
         sections=cover(name, data, _Labels(network).spans()),
-        lifetimes=tuple(known),
+        lifetimes=(*known, *stored),
         metadata=_metadata(network),
-        unknown=(*unknown, *_elsewhere(network)),
+        unknown=(*unsized, *unsaid, *unknown(network)),
         constants=tuple(constants(network)),
         steps=tuple(node.layer for node in network.graphs[0].nodes),
         alignment=ALIGNMENT,
@@ -133,15 +135,6 @@ class _Labels:
 # Which elements of a sparse constant its buffer holds: as much a part of it as the elements.
 _SPARSE = {"SparsityParameters": "int32", "Int32Vector": "int32", "Uint16Vector": "uint16", "Uint8Vector": "uint8"}
 _METADATA = {("Model", "description"), ("Model", "metadata"), ("Model", "metadata_buffer")}
-
-
-def _elsewhere(network: Network) -> Iterator[str]:
-    """What this file uses but does not hold, or runs beside its main subgraph."""
-    for index, graph in enumerate(network.graphs):
-        if index:
-            yield f"the activations of subgraph {index} '{graph.name}'"
-    for group in network.root.records("external_buffer_groups"):
-        yield f"the weights in '{network.text(group, 'name')}'"
 
 
 def _notes(network: Network) -> Iterator[str]:

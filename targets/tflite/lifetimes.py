@@ -61,7 +61,7 @@ def lifetimes(graph: Graph) -> tuple[list[Lifetime], list[str]]:
     found, unknown = [], []
     for index in sorted({*first, *homes} - {ABSENT}):
         tensor = graph.tensors[index]
-        if tensor.constant:
+        if tensor.constant or tensor.handle:
             continue
         if tensor.size is None or index in unforeseen:
             unknown.append(f"the size of activation '{tensor.layer}'")

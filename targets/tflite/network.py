@@ -12,7 +12,7 @@ from math import prod
 
 from compile.errors import UserError
 from targets.tflite.flatbuffer import FlatBuffer, Record, Vector
-from targets.tflite.tables import OPERATORS, TYPES
+from targets.tflite.tables import OPERATORS, RESOURCE, TYPES
 from targets.wire import malformed
 
 ABSENT = -1  # the index of an optional operand that is not there
@@ -35,6 +35,7 @@ class Tensor:
         size: bytes; None when its shape or type has no fixed size.
         constant: this file, or another that it names, holds its elements.
         variable: it keeps its elements from one run to the next.
+        handle: it stands for a variable or a table whose memory is elsewhere.
         parameter: it holds the scales or zero points of another tensor, and is read with it.
         readers: the layers that read it, in order; ``OUTPUT`` is last where it is a result of the graph.
     """
@@ -48,6 +49,7 @@ class Tensor:
     size: int | None
     constant: bool
     variable: bool
+    handle: bool
     parameter: bool
     readers: tuple[str, ...]
 
@@ -181,6 +183,7 @@ class Network:
             size=size,
             constant=any(True for _ in self.contents(buffer)) or record.integer("external_buffer") != 0,
             variable=record.integer("is_variable") != 0,
+            handle=record.integer("type") == RESOURCE,
             parameter=False,
             readers=tuple(node.layer for node in readers),
         )

@@ -118,6 +118,11 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "ReshapeOptions": ("new_shape:[i32]",),
     "SqueezeOptions": ("squeeze_dims:[i32]",),
     "VarHandleOptions": ("container:string", "shared_name:string"),
+    "CallOptions": ("subgraph:u32",),
+    "IfOptions": ("then_subgraph_index:i32", "else_subgraph_index:i32"),
+    "WhileOptions": ("cond_subgraph_index:i32", "body_subgraph_index:i32"),
+    "CallOnceOptions": ("init_subgraph_index:i32",),
+    "StablehloWhileOptions": ("cond_subgraph_index:i32", "body_subgraph_index:i32"),
     "BucketizeOptions": ("boundaries:[f32]",),
     "StablehloBroadcastInDimOptions": ("broadcast_dimensions:[i64]",),
     "StablehloSliceOptions": ("start_indices:[i64]", "limit_indices:[i64]", "strides:[i64]"),
@@ -201,8 +206,12 @@ UNIONS: Mapping[str, Mapping[int, str]] = {
     "BuiltinOptions": {
         3: "ConcatEmbeddingsOptions",
         8: "FullyConnectedOptions",
+        16: "CallOptions",
         17: "ReshapeOptions",
         30: "SqueezeOptions",
+        92: "IfOptions",
+        93: "WhileOptions",
+        103: "CallOnceOptions",
         111: "VarHandleOptions",
         115: "BucketizeOptions",
     },
@@ -217,6 +226,7 @@ UNIONS: Mapping[str, Mapping[int, str]] = {
         10: "StablehloPadOptions",
         12: "StablehloDotGeneralOptions",
         13: "StablehloReduceWindowOptions",
+        15: "StablehloWhileOptions",
         16: "StablehloGatherOptions",
         17: "StablehloTransposeOptions",
         21: "StableHLOCompositeOptions",
@@ -224,6 +234,7 @@ UNIONS: Mapping[str, Mapping[int, str]] = {
     },
 }
 
+RESOURCE = 13  # of TensorType: a handle
 # TensorType -> element type and its bits; types of no fixed size (strings, resources, variants) are absent.
 TYPES: Mapping[int, tuple[str, int]] = {
     0: ("float32", 32),

@@ -19,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compile.memory import lower_bound, plan
 from targets.base import Dissection, Lifetime
@@ -44,9 +45,12 @@ OPTIONS = {
     "MAXIMUM": "MaximumMinimumOptions",
     "TILE": "TileOptions",
     "SHAPE": "ShapeOptions",
-    "CAST": "CastOptions",
+    "VAR_HANDLE": "VarHandleOptions",
+    "READ_VARIABLE": "ReadVariableOptions",
+    "ASSIGN_VARIABLE": "AssignVariableOptions",
+    "IF": "IfOptions",
 }
-NUMPY = {"FLOAT32": np.float32, "INT32": np.int32, "INT8": np.int8, "FLOAT16": np.float16}
+NUMPY = {"FLOAT32": np.float32, "INT32": np.int32, "INT8": np.int8, "FLOAT16": np.float16, "BOOL": np.bool_}
 
 
 @dataclass(repr=False)
@@ -78,7 +82,7 @@ class Net:
         return self.inputs[-1]
 
     def constant(self, values: Any, kind: str = "FLOAT32") -> int:
-        data = np.asarray(values, NUMPY[kind])
+        data: NDArray[Any] = np.asarray(values, NUMPY[kind])
         return self.tensor(*data.shape, kind=kind, data=data.tobytes())
 
     def op(self, name: str, inputs: list[int], *outputs: int, **options: Any) -> int:
@@ -92,7 +96,7 @@ class Net:
             for key, value in options.items():
                 setattr(made.builtinOptions, key, value)
         self.operators.append(made)
-        return outputs[0]
+        return next(iter(outputs), -1)
 
     def __repr__(self) -> str:
         names = list(self.codes)
@@ -118,10 +122,10 @@ class Net:
 
     def data(self) -> bytes:
         builder = flatbuffers.Builder(0)
-        builder.Finish((self.model or self._packed()).Pack(builder), b"TFL3")
+        builder.Finish((self.model or self.model_of()).Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    def _packed(self) -> schema.ModelT:
+    def model_of(self) -> schema.ModelT:
         made, graph = schema.ModelT(), schema.SubGraphT()
         made.version, made.operatorCodes, made.buffers, made.subgraphs = 3, [], [], [graph]
         for name in self.codes:
@@ -147,6 +151,8 @@ def places(data: bytes) -> dict[int, tuple[int, int]]:
     interpreter.allocate_tensors()
     found = {}
     for detail in interpreter.get_tensor_details():
+        if np.dtype(detail["dtype"]).kind not in "biuf":  # a handle: reading it would crash
+            continue
         try:
             view = interpreter.tensor(detail["index"])()
         except ValueError:  # it was given no memory
@@ -191,6 +197,7 @@ def assert_as_litert(net: Net, kept: tuple[int, ...] = (), scratch: tuple[Lifeti
     names = {f"t{index}" for index in kept}
     assert {tensor.tensor for tensor in dissection.lifetimes if (tensor.first, tensor.last) == (0, final)} >= names
     arena = [tensor for tensor in dissection.lifetimes if tensor.tensor not in names and tensor.size]
+    arena = [tensor for tensor in arena if not tensor.tensor.startswith("variable ")]  # on the heap
     read = {index for operator in net.operators for index in operator.inputs}
     lasting = {index for index in net.operators[0].outputs if index in net.outputs or index not in read}
     ours = replay([*scratch, *arena], {f"t{index}" for index in {*net.inputs, *lasting}})
@@ -356,6 +363,66 @@ def test_scratch_memory_is_what_sets_litert_apart() -> None:
     net.outputs = [unary(net, hidden)]
     scratch = tuple(Lifetime(name, size, 1, 1) for name, size in {"scale": 4, "offset": 4, "sums": 4 * 80}.items())
     assert_as_litert(net, scratch=scratch)
+
+
+def test_variables_behind_handles_live_throughout() -> None:
+    """As streaming models of Keras have them: one subgraph puts zeros there, once; each run adds to them."""
+    net, first = Net(), Net()
+    for graph in (net, first):
+        handle = graph.tensor(kind="RESOURCE")
+        graph.op("VAR_HANDLE", [], handle, sharedName="state")
+    first.op("ASSIGN_VARIABLE", [0, first.constant(np.zeros((1, 96)))])
+    source = unary(net, net.input(1, 96))
+    total = join(net, "ADD", net.op("READ_VARIABLE", [0], net.tensor(1, 96)), source)
+    net.op("ASSIGN_VARIABLE", [0, total])
+    net.outputs = [unary(net, total)]
+    model, once = net.model_of(), schema.SubGraphT()
+    once.tensors, once.operators, once.inputs, once.outputs = first.tensors, first.operators, [], []
+    for tensor in once.tensors[1:]:
+        tensor.buffer = len(model.buffers)
+    model.buffers.append(schema.BufferT())
+    model.buffers[-1].data = np.zeros(4 * 96, np.uint8)
+    model.subgraphs.append(once)
+    call, code = schema.OperatorT(), schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.CALL_ONCE, 127
+    call.opcodeIndex, call.inputs, call.outputs = len(model.operatorCodes), [], []
+    call.builtinOptions, call.builtinOptionsType = schema.CallOnceOptionsT(), schema.BuiltinOptions.CallOnceOptions
+    call.builtinOptions.initSubgraphIndex = 1
+    model.operatorCodes.append(code)
+    for operator in once.operators:  # both list their operators in another order
+        operator.opcodeIndex = net.codes[list(first.codes)[operator.opcodeIndex]]
+    net.operators.insert(0, call)
+    net.model = model
+    interpreter = Interpreter(model_content=net.data())
+    interpreter.allocate_tensors()
+    for run in (1, 2):
+        interpreter.set_tensor(net.inputs[0], np.full((1, 96), 9, np.float32))
+        interpreter.invoke()
+        np.testing.assert_allclose(interpreter.get_tensor(net.outputs[0]), np.tanh(run * np.tanh(9)), rtol=1e-5)
+    dissection = assert_as_litert(net)
+    assert dissection.unknown == ()
+    assert dissection.lifetimes[-1] == Lifetime("variable 'state'", 4 * 96, 0, 6)
+
+
+def test_subgraphs_that_are_run_are_unknown_with_their_reason() -> None:
+    net = Net()
+    source = net.input(1)
+    net.outputs = [net.op("IF", [net.constant([True], "BOOL"), source], net.like(source), thenSubgraphIndex=1)]
+    model = net.model_of()
+    for name in ("then", "other"):
+        branch = schema.SubGraphT()
+        branch.name, branch.operators, branch.inputs, branch.outputs = name, [], [0], [0]
+        branch.tensors = [schema.TensorT()]
+        branch.tensors[0].shape = [1]
+        model.subgraphs.append(branch)
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "train", 2
+    model.signatureDefs = [signature]
+    net.model = model
+    assert dissect({"m": net.data()}).unknown == (
+        "the activations of subgraph 1 'then', which 'op 0 IF' runs",
+        "the activations of subgraph 2 'other', the signature 'train'",
+    )
 
 
 @pytest.mark.parametrize("integers", [False, True])
