@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 
+from compile.errors import UserError
 from targets.base import Files
 from targets.sections import pieces
 
@@ -17,15 +18,13 @@ DEFLATE, BROTLI = 6, 6  # levels, as servers compress; the same always, or sizes
 
 
 class Download:
-    """Begins to compress an artefact's own files as it is made.
-
-    Raises:
-        UserError: one of them cannot be read.
-    """
+    """Begins to compress an artefact's own files as it is made; those that cannot be read, when they are asked for."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._own = {name: files[name] for name in files}
+        self._own: dict[str, bytes] = {}
+        with suppress(UserError):  # who reads them next says so
+            self._own = {name: files[name] for name in files}
         self._sizes: dict[str, tuple[int, int | None]] = {}
         self._thread = Thread(target=self._compress, daemon=True)  # nobody waits for what nobody asks for
         self._thread.start()
