@@ -95,8 +95,11 @@ class Evidence:
 
         if not plain(constant) or constant.dtype not in _OF_NUMPY:
             return None
-        elements = np.frombuffer(self.content(constant), np.dtype(constant.dtype).newbyteorder("<"))
-        return elements.reshape(constant.shape)
+        dtype = np.dtype(constant.dtype).newbyteorder("<")
+        if len(constant.places) == 1:  # without a copy
+            ((file, start, _),) = constant.places
+            return np.frombuffer(self.files[file], dtype, elements(constant), start).reshape(constant.shape)
+        return np.frombuffer(self.content(constant), dtype).reshape(constant.shape)
 
 
 def stored(constant: Constant) -> int:

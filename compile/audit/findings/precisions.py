@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _FLOATS = ("float64", "float32", "float16")
 _INTEGERS = ("int8", "uint8", "int16", "uint16")
-_PAIRS = 500  # compared at most
+_PAIRS = 2_000  # compared at most
 _UNEXPLAINED = 0.05  # of a float weight's variance; int8 leaves 0.0001, int4 0.01, a stranger nearly all
-_CHANNELS, _SAMPLE = 16, 4_096  # channels, and elements of each, that are looked at
+_CHANNELS, _ELEMENTS = 16, 64  # that are looked at, the latter along each other axis; chance explains none of so many
 _CHANNEL = 8  # elements that a channel has at least: fewer are explained by any scale and zero point
 
 
@@ -60,41 +60,42 @@ def _same(evidence: Evidence, wide: Constant, narrow: Constant) -> bool:
     one, other = evidence.values(wide), evidence.values(narrow)
     if one is None or other is None:
         return False
+    views = [other.reshape(one.shape)]
+    views += [other.T] if one.ndim == 2 and other.T.shape == one.shape else []
     with np.errstate(all="ignore"):  # a file may hold any bits
-        views = [other.reshape(one.shape)]
-        views += [other.T] if one.ndim == 2 and other.T.shape == one.shape else []
         if narrow.dtype in _FLOATS:
-            return one.min() < one.max() and any(_rounded(one.ravel(), view.ravel()) for view in views)
+            return any(_rounded(one, view) for view in views)
         axes = (None, *range(one.ndim))
         return any(_unexplained(one, view, axis) < _UNEXPLAINED for view in views for axis in axes)
 
 
 def _rounded(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
-    """``other`` is ``one`` in its narrower dtype; the first elements tell most strangers."""
+    """``other`` is ``one`` in its narrower dtype, and no mere constant; the first elements tell most strangers."""
     import numpy as np
 
-    parts = (slice(_SAMPLE), slice(_SAMPLE, None))
-    return all(np.array_equal(one[part].astype(other.dtype), other[part]) for part in parts)
+    parts = ((one[:1], other[:1]), (one, other))
+    return all(np.array_equal(part.astype(other.dtype), rest) for part, rest in parts) and one.min() < one.max()
 
 
 def _unexplained(values: NDArray[np.generic], integers: NDArray[np.generic], axis: int | None) -> float:
-    """The share of the variance of ``values`` that no affine function of ``integers``, one for each channel, gives.
-
-    A sample of channels and of their elements, for chance explains none of that size.
-    """
+    """The share of the variance of ``values`` that no affine function of ``integers``, one for each channel, gives."""
     import numpy as np
 
-    def rows(array: NDArray[np.generic]) -> NDArray[np.float64]:
-        channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
-        few = channels[:: -(-len(channels) // _CHANNELS)]
-        table = few.reshape(len(few), -1)
-        table = table[:, :: -(-table.shape[1] // _SAMPLE)].astype(np.float64)
-        centred: NDArray[np.float64] = table - table.mean(1, keepdims=True)
-        return centred
-
-    y, x = rows(values), rows(integers)
+    y, x = _sample(values, axis), _sample(integers, axis)
     if y.shape[1] < _CHANNEL or not np.isfinite(y).all():
         return 1.0
     covariance, variance, total = (y * x).sum(1), (x * x).sum(1), (y * y).sum(1)
     explained = np.divide(covariance**2, variance, out=np.zeros_like(variance), where=variance > 0)
     return float(1 - explained.sum() / total.sum()) if total.sum() > 0 else 1.0
+
+
+def _sample(values: NDArray[np.generic], axis: int | None) -> NDArray[np.float64]:
+    """Some channels of an axis, or the whole as one, and some elements of each, as float64 around their mean."""
+    import numpy as np
+
+    most = (_CHANNELS if index == axis else _ELEMENTS for index in range(values.ndim))
+    steps = (slice(None, None, -(-size // few)) for size, few in zip(values.shape, most, strict=True))
+    block = values[tuple(steps)]
+    table = block.reshape(1, -1) if axis is None else np.moveaxis(block, axis, 0).reshape(block.shape[axis], -1)
+    centred: NDArray[np.float64] = table - table.mean(1, dtype=np.float64, keepdims=True)
+    return centred
