@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 from typing import Any, Protocol
 
 import numpy as np
@@ -200,10 +200,10 @@ def test_a_quantised_weight_is_found_among_many_of_its_size_at_once(draft: Draft
     for index in range(40):
         draft.add(f"v{index}.int", quantised(noise(60 + index, 128, 128), 0, 8, True))
     draft.add("w7.int", quantised(values[7], 0, 8, True))
-    start = perf_counter()
+    start = process_time()
     finding = only(draft)
     assert (finding.rule, finding.layers) == ("same-weight-two-dtypes", ("w7",))
-    assert perf_counter() - start < 1
+    assert process_time() - start < 1
 
 
 def test_integers_of_another_weight(draft: Draft) -> None:
