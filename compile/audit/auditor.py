@@ -155,9 +155,9 @@ class Auditor:
     def _examined(self, row: Row, known: Format, files: Folder, budgets: tuple[Budget, ...], claim: str = "") -> Row:
         """What the bytes of one artefact say."""
         known.check(Path(row.folder, row.path))
-        download = Download(files)  # compresses while the rest is done
-        dissection = known.dissect(files)
-        found, arena = sizes(dissection, download)
+        with Download(files) as download:
+            dissection = known.dissect(files)
+            found, arena = sizes(dissection, download)
         asked = next((budget.dtype for budget in budgets if budget.dtype), claim)
         findings = search(dissection, files, asked)
         missing = {} if found.brotli is not None else {"brotli": _NO_BROTLI}

@@ -82,9 +82,9 @@ class Stored:
         """
         if not self.files or self.format is None:
             raise UserError(self.stale or f"unknown target '{self.target}'", where=f"{self.name}: {self.path}")
-        download = Download(self.files)
-        dissection = self.format.dissect(self.files)
-        return *sizes(dissection, download), dissection
+        with Download(self.files) as download:
+            dissection = self.format.dissect(self.files)
+            return *sizes(dissection, download), dissection
 
     def read(self) -> Old:
         """What can be known of it."""

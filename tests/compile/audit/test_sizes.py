@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 import zlib
 
 import brotli
 import numpy as np
+import pytest
 
 from compile.audit.download import BROTLI, DEFLATE, Download
 from compile.audit.sizes import sizes
@@ -24,7 +27,9 @@ class Beside(dict[str, bytes]):
 
 def found(files):
     sections = tuple(Section(name, 0, len(files[name]), Kind.WEIGHTS) for name in dict.keys(files))
-    return sizes(Dissection({section.file: section.end for section in sections}, sections, (), {}), Download(files))[0]
+    dissection = Dissection({section.file: section.end for section in sections}, sections, (), {})
+    with Download(files) as download:
+        return sizes(dissection, download)[0]
 
 
 def test_download_is_what_a_server_would_send():
@@ -52,6 +57,15 @@ def test_without_brotli_the_others_are_known(monkeypatch):
     assert size.brotli is None
     assert size.metric("brotli") is None
     assert size.download > 30_000
+
+
+def test_what_is_not_asked_for_is_not_finished():
+    """64 MB of noise take two seconds; leaving takes as long as a piece of them."""
+    begun, before = time.perf_counter(), threading.active_count()
+    with pytest.raises(ValueError, match="malformed"), Download({"a": bytes(8) + RANDOM * 1280}):
+        raise ValueError("malformed")
+    assert time.perf_counter() - begun < 1
+    assert threading.active_count() == before
 
 
 def test_nothing():
