@@ -11,11 +11,12 @@ from compile.errors import UserError
 from targets.base import Dissection, Files, Kind, Section
 from targets.sections import cover
 from targets.tflite.attached import attached
+from targets.tflite.batch import of_one
 from targets.tflite.beside import unknown, variables
 from targets.tflite.constants import PARAMETERS, constants
 from targets.tflite.flatbuffer import FlatBuffer, Record, References, Vector
 from targets.tflite.lifetimes import ALIGNMENT, lifetimes, unfolded
-from targets.tflite.network import Network
+from targets.tflite.network import Graph, Network
 from targets.tflite.tables import IDENTIFIER
 
 _MAX_TEXT = 1 << 16  # bytes of a metadata entry worth showing
@@ -34,7 +35,8 @@ def dissect(files: Files) -> Dissection:
     if data[4:8] != IDENTIFIER:
         raise UserError("not a TFLite file: its identifier is missing", where=name, fix="the file is of another format")
     network = Network(FlatBuffer(data, name))
-    known, unsized = lifetimes(network.graphs[0])
+    single = of_one(network)
+    known, unsized = lifetimes(single or network.graphs[0])
     stored, unsaid = variables(network)
     return Dissection(
         sizes={name: len(data)},
@@ -45,7 +47,7 @@ def dissect(files: Files) -> Dissection:
         constants=tuple(constants(network)),
         steps=tuple(node.layer for node in network.graphs[0].nodes),
         alignment=ALIGNMENT,
-        notes=tuple(_notes(network)),
+        notes=(*_BATCH[: bool(single)], *_notes(single or network.graphs[0])),
     )
 
 
@@ -134,12 +136,13 @@ class _Labels:
 
 # Which elements of a sparse constant its buffer holds: as much a part of it as the elements.
 _SPARSE = {"SparsityParameters": "int32", "Int32Vector": "int32", "Uint16Vector": "uint16", "Uint8Vector": "uint8"}
+_BATCH = ("activations are those of a batch of 1, whose size the file leaves open",)
 _METADATA = {("Model", "description"), ("Model", "metadata"), ("Model", "metadata_buffer")}
 
 
-def _notes(network: Network) -> Iterator[str]:
+def _notes(graph: Graph) -> Iterator[str]:
     """What LiteRT may take beyond the activations."""
-    layer, most = max(unfolded(network.graphs[0]), key=lambda entry: entry[1], default=("", 0))
+    layer, most = max(unfolded(graph), key=lambda entry: entry[1], default=("", 0))
     if most:
         yield f"without XNNPACK, '{layer}' takes {most:,} bytes of scratch memory more, which are not counted"
 

@@ -32,7 +32,9 @@ class Tensor:
         operator: type of the operator that makes or else first reads it; empty without one.
         dtype: numpy name of its elements; empty where they have no fixed size.
         shape: in elements; -1 for a dimension that is not fixed.
+        stated: the same, with what the file states in its place.
         size: bytes; None when its shape or type has no fixed size.
+        nominal: bytes in the shape that is stated; None when its type has no fixed size.
         constant: this file, or another that it names, holds its elements.
         variable: it keeps its elements from one run to the next.
         handle: it stands for a variable or a table whose memory is elsewhere.
@@ -46,7 +48,9 @@ class Tensor:
     operator: str
     dtype: str
     shape: tuple[int, ...]
+    stated: tuple[int, ...]
     size: int | None
+    nominal: int | None
     constant: bool
     variable: bool
     handle: bool
@@ -162,12 +166,11 @@ class Network:
         sizes, signature = (self._shape(record, field) for field in ("shape", "shape_signature"))
         dtype, bits = TYPES.get(record.integer("type"), ("", 0))
         shape = tuple(-1 if -1 in pair else pair[0] for pair in zip(sizes, signature or sizes, strict=False))
-        fixed = bits and min((*sizes, *signature), default=0) >= 0
-        size = (prod(sizes) * bits + 7) // 8 if fixed else None
+        nominal = (prod(sizes) * bits + 7) // 8 if bits and min(sizes, default=0) >= 0 else None
         name = self.text(record, "name")
-        if size is not None and size > _MAX_BYTES:
+        if nominal is not None and nominal > _MAX_BYTES:
             raise UserError(
-                f"tensor '{name or label}' would take {size:,} bytes",
+                f"tensor '{name or label}' would take {nominal:,} bytes",
                 where=self.flatbuffer.where,
                 fix="the file is corrupt: no machine can hold it",
             )
@@ -180,7 +183,9 @@ class Network:
             operator=user.operator if user else "",
             dtype=dtype,
             shape=shape if len(shape) == len(sizes) else sizes,
-            size=size,
+            stated=sizes,
+            size=nominal if min(signature, default=0) >= 0 else None,
+            nominal=nominal,
             constant=any(True for _ in self.contents(buffer)) or record.integer("external_buffer") != 0,
             variable=record.integer("is_variable") != 0,
             handle=record.integer("type") == RESOURCE,

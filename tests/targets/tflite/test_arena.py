@@ -404,6 +404,38 @@ def test_variables_behind_handles_live_throughout() -> None:
     assert dissection.lifetimes[-1] == Lifetime("variable 'state'", 4 * 96, 0, 6)
 
 
+def batched(pad: tuple[int, int] = (0, 1), merged: bool = False, axis: int = 0) -> Net:
+    """Keras' way: what depends on the batch has -1 in its signature and 1 in its shape."""
+    net = Net()
+    source = unary(net, net.input(1, 2, 32))
+    width = 32 + sum(pad) if pad[0] == 0 else 32
+    padding = [[pad[0], 0], [0, 0], [0, pad[1]]]
+    padded = net.op("PAD", [source, net.constant(padding, "INT32")], net.tensor(1, 2, width))
+    shape = [1, width] if merged else [1, 2 * width]
+    flat = net.op("RESHAPE", [padded, net.constant([-1, shape[1]], "INT32")], net.tensor(*shape), newShape=shape)
+    net.outputs = [dense(net, unary(net, flat), 5)]
+    for tensor in net.tensors:
+        if not tensor.buffer:
+            at = axis if len(tensor.shape) > axis else 0
+            tensor.shapeSignature = [-1 if i == at else size for i, size in enumerate(tensor.shape)]
+    return net
+
+
+def test_a_free_batch_is_counted_as_one() -> None:
+    net = batched()
+    dissection = assert_as_litert(net)
+    assert dissection.unknown == ()
+    assert dissection.notes == ("activations are those of a batch of 1, whose size the file leaves open",)
+
+
+@pytest.mark.parametrize("net", [batched(merged=True), batched(pad=(1, 0)), batched(axis=1)], ids=str)
+def test_what_else_is_free_is_unknown(net: Net) -> None:
+    """Items that a reshape makes more of, or padding, and a length: LiteRT allots more than the file's shapes say."""
+    dissection = dissect({"m": net.data()})
+    assert "the size of activation 't1'" in dissection.unknown
+    assert dissection.notes == ()
+
+
 def test_subgraphs_that_are_run_are_unknown_with_their_reason() -> None:
     net = Net()
     source = net.input(1)
