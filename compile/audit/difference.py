@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from compile.audit.alignment import aligned
 from compile.audit.breakdown import BY, breakdown
 from compile.audit.sizes import METRICS
 from targets.base import Dissection
@@ -74,5 +75,7 @@ def top(changes: Sequence[Change], count: int) -> tuple[Change, ...]:
 
 def _changes(new: Dissection, before: Mapping[str, int], by: str) -> tuple[Change, ...]:
     after = {share.label: share.size for share in breakdown(new, by)}
+    if by == "layer":
+        before, after = aligned(before, after)
     found = (Change(label, before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after}))
     return tuple(sorted((change for change in found if change.growth), key=lambda change: -abs(change.growth)))
