@@ -9,6 +9,7 @@ from compile.audit.findings.finding import Case, Finding, finding
 from targets.base import Constant
 
 _SHARE = 1 / 8  # of the channels, at least; fewer may be structure, as the sine of frequency 0 is
+_ROWS = 8  # that tell which columns are worth a look
 _FIX = "leave them out: what a zero output channel gives is constant, and a zero input channel changes nothing"
 _SIGNED = ("int8", "int16", "float16", "bfloat16", "float32", "float64")  # of others 0 may stand for something else
 
@@ -36,31 +37,31 @@ def zeros(constant: Constant, data: bytes) -> tuple[int, int]:
     if not plain(constant) or not matrix(constant) or constant.dtype not in _SIGNED:
         return 0, 0
     first, last, width = constant.shape[0], constant.shape[-1], BITS[constant.dtype] // 8
-    if "float" in constant.dtype:
-        data = _without_signs_of_zero(data, width)
-    found = ((_zero_rows(data, first), 0, first), (_zero_columns(data, last, width), -1, last))
-    zero, axis, channels = max(found, key=lambda entry: entry[0] / entry[2])
-    return (zero, axis) if _SHARE * channels <= zero < channels else (0, 0)
+    zero = (bytes(width), bytes(width - 1) + b"\x80") if "float" in constant.dtype else (bytes(width),)  # -0.0, too
+    found = ((_zero_rows(data, first, zero), 0, first), (_zero_columns(data, last, zero), -1, last))
+    count, axis, channels = max(found, key=lambda entry: entry[0] / entry[2])
+    return (count, axis) if _SHARE * channels <= count < channels else (0, 0)
 
 
-def _without_signs_of_zero(data: bytes, width: int) -> bytes:
-    """-0.0 has the highest bit alone; other floats stay other than zero without it."""
-    plain = bytearray(data)
-    plain[width - 1 :: width] = data[width - 1 :: width].replace(b"\x80", b"\0")
-    return bytes(plain)
-
-
-def _zero_rows(data: bytes, rows: int) -> int:
+def _zero_rows(data: bytes, rows: int, zero: tuple[bytes, ...]) -> int:
     size = len(data) // rows
-    empty = bytes(size)
-    return sum(data.startswith(empty, start) for start in range(0, len(data), size))
+    starts = (start for start in range(0, len(data), size) if data.startswith(zero, start))
+    return sum(_is_zero(data, slice(start, start + size, len(zero[0])), zero) for start in starts)
 
 
-def _zero_columns(data: bytes, columns: int, width: int) -> int:
-    """Row by row, the columns that were zero so far; few rows of trained weights leave none."""
-    empty, left = bytes(width), list(range(0, columns * width, width))
-    for start in range(0, len(data), columns * width):
-        left = [column for column in left if data.startswith(empty, start + column)]
-        if not left:
-            break
-    return len(left)
+def _zero_columns(data: bytes, columns: int, zero: tuple[bytes, ...]) -> int:
+    """Of trained weights the first rows leave few columns that can be zero."""
+    width = len(zero[0])
+    row = columns * width
+    left = list(range(0, row, width))
+    for start in range(0, min(len(data), _ROWS * row), row):
+        left = [column for column in left if data.startswith(zero, start + column)]
+    return sum(_is_zero(data, slice(column, len(data), row), zero) for column in left)
+
+
+def _is_zero(data: bytes, where: slice, zero: tuple[bytes, ...]) -> bool:
+    """Every element that begins at ``where`` is one of ``zero``: byte by byte, which is fast however many are."""
+    return not any(
+        data[where.start + byte : where.stop : where.step].strip(bytes({word[byte] for word in zero}))
+        for byte in range(len(zero[0]))
+    )
