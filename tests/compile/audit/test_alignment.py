@@ -70,8 +70,19 @@ def test_too_many_are_compared_by_name():
 
 def test_names_that_only_look_like_it():
     """Whoever names layers may name them like that, too."""
-    old = {"op 1 CONV": 5, "op 0x CONV": 1, "op 01 CONV": 2, "op ١ CONV": 3, "op 2 CONV (was op 1)": 4}
+    old = {
+        "op 1 CONV": 5,
+        "op 0x CONV": 1,
+        "op 01 CONV": 2,
+        "op \N{ARABIC-INDIC DIGIT ONE} CONV": 3,
+        "op 2 CONV (was op 1)": 4,
+    }
     new = {"op 0 FC": 9, "op 2 CONV": 5, "op 01 CONV": 2, "op 2 CONV (was op 1)": 6}
     then, now = aligned(old, new)
-    assert then == {"op 0x CONV": 1, "op 01 CONV": 2, "op ١ CONV": 3, "op 2 CONV (was op 1)": 9}
+    assert then == {
+        "op 0x CONV": 1,
+        "op 01 CONV": 2,
+        "op \N{ARABIC-INDIC DIGIT ONE} CONV": 3,
+        "op 2 CONV (was op 1)": 9,
+    }
     assert now == {"op 0 FC": 9, "op 01 CONV": 2, "op 2 CONV (was op 1)": 11}
