@@ -133,7 +133,12 @@ def files(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
         model.buffers.append(buffer)
     behind = b""
     if alignment:
+        large = [operator for graph in model.subgraphs for operator in graph.operators][:1]
+        for operator in large:  # options behind the flatbuffer, too
+            operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize = 1, 7
         start = len(pack(model))
+        for operator in large:
+            operator.largeCustomOptionsOffset, behind = start, b"options"
         for buffer, content in zip(model.buffers, contents, strict=True):
             if content:
                 behind += b"\0" * (-(start + len(behind)) % alignment)
