@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from compile.errors import UserError
 from targets.base import Files
-from targets.onnx.proto import TYPES, Item, Message
+from targets.onnx.proto import TYPES, Item, Message, possible
 from targets.wire import BYTES
 
 # Fields of a TensorProto that hold elements.
@@ -33,7 +33,6 @@ _EXTERNAL = 1  # TensorProto.data_location
 _FIX = "the file is corrupt: write it anew"
 _FIX_LOCATION = "keep a model's data files beside it, under relative names"
 _CONTINUED = bytes(range(128, 256))  # bytes of a varint that are not its last
-_MOST = 1 << 48  # elements of a tensor; no memory holds more
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def described(tensor: Message, layer: str, files: Files) -> Description:
     where = f"{tensor.where}: tensor '{layer}'"
     dtype, bits = TYPES.get(tensor.integer("data_type"), ("", 0))
     shape = tensor.integers("dims")
-    if min(shape, default=0) < 0 or prod(size for size in shape if size) > _MOST:
-        raise UserError(f"its shape {list(shape)} is impossible", where=where, fix=_FIX)
+    if not possible(shape):
+        raise UserError(f"its shape {str(list(shape[:8]))[:60]} is impossible", where=where, fix=_FIX)
     size = (prod(shape) * bits + 7) // 8 if bits else None
     if tensor.integer("data_location") != _EXTERNAL:
         return Description(dtype, shape, size)

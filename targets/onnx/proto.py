@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
+from compile.errors import UserError
 from targets.wire import BYTES, VARINT, Field, fields, malformed, signed, varint
 
 _NAMED = {1: "name", 2: "type:TypeProto", 3: "doc_string", 4: "metadata_props:Entry"}
+MAX_FIELDS = 1_000_000  # of a file; each takes memory many times its size
+_RANK, _MOST = 64, 1 << 48  # axes and elements of a tensor; no memory holds more
 _MAX_DEPTH = 64  # of messages in messages; onnx's own reader stops at 100
 
 MESSAGES: Mapping[str, Mapping[int, str]] = {
@@ -164,7 +168,7 @@ TYPES: Mapping[int, tuple[str, int]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One field of a message: its name (empty when unknown), its place, and the message inside if it holds one."""
 
@@ -173,7 +177,7 @@ class Item:
     message: Message | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Message:
     """A parsed message of type ``kind``; ``data`` is the whole file."""
 
@@ -216,21 +220,34 @@ def parse(data: bytes, where: str) -> Message:
     """A whole ``.onnx`` file.
 
     Raises:
-        UserError: it is not well-formed, or nests too deeply.
+        UserError: it is not well-formed, nests too deeply, or has more than ``MAX_FIELDS`` fields.
     """
-    return _parse("ModelProto", data, 0, len(data), where, 0)
+    return _Parser(data, where).message("ModelProto", 0, len(data), 0)
 
 
-def _parse(kind: str, data: bytes, start: int, end: int, where: str, depth: int) -> Message:
-    if depth > _MAX_DEPTH:
-        raise malformed(where, start)
-    items = []
-    for field in fields(data, start, end, where):
-        name, _, inner = MESSAGES[kind].get(field.number, "").partition(":")
-        message = None
-        if inner:
-            if field.wire != BYTES:
-                raise malformed(where, field.start)
-            message = _parse(inner, data, field.value, field.end, where, depth + 1)
-        items.append(Item(name, field, message))
-    return Message(kind, data, where, tuple(items))
+class _Parser:
+    """The state of one parse: how many fields were met."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where, self.count = data, where, 0
+
+    def message(self, kind: str, start: int, end: int, depth: int) -> Message:
+        """The message of type ``kind`` in ``data[start:end]``."""
+        if depth > _MAX_DEPTH:
+            raise malformed(self.where, start)
+        items = []
+        for field in fields(self.data, start, end, self.where):
+            self.count += 1
+            if self.count > MAX_FIELDS:
+                raise UserError(f"it has more than {MAX_FIELDS:,} fields", where=self.where, fix="pack its elements")
+            name, _, inner = MESSAGES[kind].get(field.number, "").partition(":")
+            if inner and field.wire != BYTES:
+                raise malformed(self.where, field.start)
+            message = self.message(inner, field.value, field.end, depth + 1) if inner else None
+            items.append(Item(name, field, message))
+        return Message(kind, self.data, self.where, tuple(items))
+
+
+def possible(shape: tuple[int, ...]) -> bool:
+    """Whether a tensor may have this shape at all."""
+    return len(shape) <= _RANK and all(0 <= size <= _MOST for size in shape) and prod(filter(None, shape)) <= _MOST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from targets.onnx.constants import STORES
-from targets.onnx.proto import Item, Message, parse
+from targets.onnx.proto import Item, Message, parse, possible
 from targets.onnx.shapes.view import FLOAT, INT64, Value
 
 _LITERALS = {"value_float": FLOAT, "value_int": INT64}
@@ -14,7 +14,8 @@ _LARGE = 1 << 10  # bytes of a constant that no shape depends on
 
 def declared(graph: Message) -> dict[str, Value]:
     """Values, and constants, whose shape is written down and fixed."""
-    return {**dict(_constants(graph)), **dict(_typed(graph))}
+    found = {**dict(_constants(graph)), **dict(_typed(graph))}
+    return {name: value for name, value in found.items() if possible(value[1])}
 
 
 def by_onnx(model: Message, graph: Message) -> dict[str, Value]:
@@ -26,7 +27,7 @@ def by_onnx(model: Message, graph: Message) -> dict[str, Value]:
     except Exception:  # it fails in many ways on odd graphs; what it cannot tell stays unknown
         return {}
     message = parse(inferred.SerializeToString(), model.where)
-    return dict(_typed(next(message.messages("graph"))))
+    return {name: value for name, value in _typed(next(message.messages("graph"))) if possible(value[1])}
 
 
 def _typed(graph: Message) -> Iterator[tuple[str, Value]]:
@@ -37,7 +38,7 @@ def _typed(graph: Message) -> Iterator[tuple[str, Value]]:
             if tensor is None or shape is None:
                 continue
             sizes = [dimension.integers("dim_value")[-1:] for dimension in shape.messages("dim")]
-            if all(size and size[0] >= 0 for size in sizes):
+            if all(sizes):
                 yield value.text("name"), (tensor.integer("elem_type"), tuple(size[0] for size in sizes))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from targets.onnx.proto import Message
+from targets.onnx.proto import Message, possible
 from targets.onnx.shapes import arithmetic, movement, products, windows
 from targets.onnx.shapes.values import Values
 from targets.onnx.shapes.view import Node, Unknown, Value
@@ -39,7 +39,7 @@ def infer(model: Message, graph: Message, known: Mapping[str, Value]) -> dict[st
         except Unknown:
             continue
         named = zip(node.texts("output"), values, strict=False)  # a file that declares otherwise is wrong
-        found.update((name, value) for name, value in named if name and min(value[1], default=0) >= 0)
+        found.update((name, value) for name, value in named if name and possible(value[1]))
     return found
 
 
