@@ -132,9 +132,13 @@ def _named(name: str, place: Place, last: str, stale: str = "") -> Baseline:
     files = place(last)
     if not files:
         raise UserError(f"there is nothing to compare with: no '{last}'", where=name, fix=_FIX)
-    if last.endswith(".json"):
+    known = None if last.endswith(".json") else by_suffix(Path(last))
+    folder = last not in set(files)
+    if folder != (known is not None and known.folder):
+        raise UserError(f"'{last}' is a {'folder' if folder else 'file'}", where=name, fix=_FIX)
+    if known is None:
         return Baseline(name, *of_json(files[last], place, name, stale), build=True)
-    return Baseline(name, (Stored(name, by_suffix(Path(last)).name, last, files, stale=stale),))
+    return Baseline(name, (Stored(name, known.name, last, files, stale=stale),))
 
 
 def _model(row: Row) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compile.audit.alignment import aligned
 from compile.audit.breakdown import BY, breakdown
+from compile.audit.formats import of_target
 from compile.audit.sizes import METRICS
 from targets.base import Dissection
 
@@ -55,7 +56,7 @@ class Difference:
 
 def difference(row: Row, old: Old) -> Difference:
     """``row`` against ``old``; under each of ``changes``, growth sums to that of the file."""
-    alike = old.target.partition(":")[0] == row.target.partition(":")[0]
+    alike = _family(old.target) == _family(row.target)
     stale = old.stale if alike else f"{old.stale}; {_OTHER_FORMAT}".removeprefix("; ")
     changes = {}
     if row.dissection is not None and old.shares:
@@ -71,6 +72,12 @@ def top(changes: Sequence[Change], count: int) -> tuple[Change, ...]:
     rest = changes[count:]
     others = Change(f"[{len(rest):,} others]", sum(change.old for change in rest), sum(change.new for change in rest))
     return (*changes[:count], others)
+
+
+def _family(target: str) -> str:
+    """What reads it: a Core ML package and a model file are of one."""
+    known = of_target(target)
+    return known.module if known else target
 
 
 def _changes(new: Dissection, before: Mapping[str, int], by: str) -> tuple[Change, ...]:

@@ -24,8 +24,10 @@ SECONDS = 120.0  # for one process
 _ROOT = Path(__file__).parents[2]
 _CHILD = "compile.audit.process"
 _WHILE = {IMPORTED: "while it was loaded", LOADED: "as it ran for the first time", FIRST: "as it ran again"}
+_APPLE = "Core ML runs on macOS and iOS only; measure there with Xcode's Instruments"
 _WHY_NOT = {
-    "coreml": "Core ML runs on macOS and iOS only; measure there with Xcode's Instruments",
+    "coreml": _APPLE,
+    "mlmodel": _APPLE,
     "safetensors": "no runtime executes a file of weights",
 }
 _EXTRAS = {"tflite": "install LiteRT: pip install 'phiz[tflite]'"}

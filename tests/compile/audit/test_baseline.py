@@ -128,6 +128,18 @@ def test_what_is_no_baseline(tmp_path, name, text):
         read(name.partition("/")[0], tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.onnx", "a.mlpackage"])
+def test_folders_are_no_files_and_files_no_folders(tmp_path, name):
+    place = tmp_path / name
+    if name == "a.mlpackage":
+        place.write_bytes(b"x")
+    else:
+        place.mkdir()
+        (place / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=f"'{name}' is a"):
+        read(name, tmp_path)
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         read("nothing", tmp_path)
