@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from compile.errors import UserError
 from targets.base import Files
 from targets.coreml.message import Message
-from targets.coreml.storage import BITS, TYPES, record, require
+from targets.coreml.storage import BITS, MAX_STEPS, TYPES, record, require
 from targets.wire import BYTES, VARINT, Field, malformed, signed, varint
 
 _MAX_RANK = 16
@@ -120,6 +120,7 @@ class _Reader:
 
     def __init__(self, files: Files, where: str) -> None:
         self.files, self.where, self.data = files, where, files[where]
+        self.steps = 0
 
     def function(self, message: Message) -> Function:
         blocks = dict(message.mapping(3))
@@ -142,6 +143,8 @@ class _Reader:
         return tuple(self.operation(field, depth) for field in block.all(3))
 
     def operation(self, field: Field, depth: int) -> Operation:
+        self.steps += 1
+        require(self.steps <= MAX_STEPS, self.where, f"it has more than {MAX_STEPS:,} operations")
         message = Message(self.data, field.value, field.end, self.where)
         inputs: dict[str, tuple[str | Constant, ...]] = {}
         for parameter, argument in message.mapping(2):

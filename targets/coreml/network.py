@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from targets.base import Constant, Kind, Section
 from targets.coreml.layers import INSIDE, LAYER_FIELDS, LAYERS, NETWORK_FIELDS
 from targets.coreml.message import Message
-from targets.coreml.storage import require
+from targets.coreml.storage import MAX_STEPS, require
 from targets.sections import around
 from targets.wire import BYTES, FIXED32, Field
 
@@ -21,11 +21,10 @@ _SCALE, _BIAS = 1, 2
 
 @dataclass(frozen=True)
 class Network:
-    """A network: its bytes but for those without a layer, its constants, and its layers in their order."""
+    """A network: its bytes but for those without a layer, and its constants."""
 
     sections: tuple[Section, ...]
     constants: tuple[Constant, ...]
-    layers: tuple[str, ...]
 
 
 def network(body: Message) -> Network:
@@ -36,7 +35,7 @@ def network(body: Message) -> Network:
     """
     reader = _Reader(body)
     sections = tuple(reader.network(body, 0))
-    return Network(sections, tuple(reader.constants), tuple(layer.text(1) for layer in body.messages(1)))
+    return Network(sections, tuple(reader.constants))
 
 
 class _Reader:
@@ -45,6 +44,7 @@ class _Reader:
     def __init__(self, body: Message) -> None:
         self.file, self.data = body.where, body.data
         self.constants: list[Constant] = []
+        self.layers = 0
 
     def network(self, body: Message, depth: int) -> Iterator[Section]:
         require(depth <= _MAX_DEPTH, self.file, "networks are nested too deeply")
@@ -53,6 +53,8 @@ class _Reader:
             for image in preprocessing.messages(11):
                 yield from _Weights(self, "preprocessing", "meanImage").numbers(image, 1, "meanImage", Kind.WEIGHTS)
         for field in body.all(1):
+            self.layers += 1
+            require(self.layers <= MAX_STEPS, self.file, f"it has more than {MAX_STEPS:,} layers")
             layer = Message(self.data, field.value, field.end, self.file)
             kind = next((number for number in layer.fields if number in LAYERS), 0)
             inner = list(layer.unknown((*LAYER_FIELDS, kind)))

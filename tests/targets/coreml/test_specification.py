@@ -171,6 +171,10 @@ def looped(network, depth):
         (lambda spec: nested(spec, 9).identity.SetInParent(), "pipelines are nested too deeply"),
         (lambda spec: looped(spec.neuralNetwork, 40).SetInParent(), "networks are nested too deeply"),
         (
+            lambda spec: spec.neuralNetwork.MergeFromString(b"\x0a\x00" * 100_001),
+            "it has more than 100,000 layers",
+        ),
+        (
             lambda spec: spec.neuralNetwork.layers.add(name="a").bias.bias.quantization.__setattr__("numberOfBits", 64),
             "weights of layer 'a' are said to have 64 bits",
         ),
