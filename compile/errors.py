@@ -38,7 +38,7 @@ class UserError(PhizError):
         self.what, self.where, self.fix = what, where, fix
         place = f"{where}: " if where else ""
         remedy = f"; {fix}" if fix else ""
-        super().__init__(f"{place}{what}{remedy}")
+        super().__init__(_line(f"{place}{what}{remedy}"))
 
 
 class MissingExtra(UserError):
@@ -72,3 +72,8 @@ class Bug(PhizError):
     """A broken promise between our own stages; please report it."""
 
     exit_code = 3
+
+
+def _line(text: str) -> str:
+    """``text`` as one line: names in files may hold line breaks, and what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -227,9 +227,12 @@ def _words(random: Random, data: bytes) -> bytes:
 def _json(random: Random, data: bytes) -> bytes:
     """One entry gone, special, or where another one was."""
     try:
-        tree = json.loads(data)
-    except (ValueError, RecursionError):
+        return _changed(random, json.loads(data))
+    except (ValueError, RecursionError):  # no JSON, or deeper than Python goes
         return _bytes(random, data)
+
+
+def _changed(random: Random, tree: Any) -> bytes:
     places = list(_entries(tree))
     if not places:
         return json.dumps(random.choice(VALUES)).encode()

@@ -21,7 +21,7 @@ def _joined(node: Node, shapes: list[Shape]) -> Shape:
     if not shapes:
         raise Unknown
     axis = axis_of(node.integer("axis", 1), len(shapes[0]))
-    if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) != 1:
+    if len({(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}) != 1:
         raise Unknown
     return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
 
