@@ -15,7 +15,7 @@ from compile.errors import UserError
 from targets.base import Dissection
 
 _NOTHING = Dissection({}, (), (), {})
-_ZERO: dict[str, int | None] = dict.fromkeys(METRICS, 0)
+_ZERO: dict[str, int | None] = dict.fromkeys(METRICS, 0) | {"measured": None}  # nobody runs nothing
 
 
 def compare(new: str, old: str, folder: Path) -> Report:
