@@ -8,6 +8,7 @@ from pathlib import Path
 from compile.audit.baseline import GIT, Baseline, read
 from compile.audit.breakdown import BY
 from compile.audit.difference import difference
+from compile.audit.findings.search import search
 from compile.audit.report import Report, Row
 from compile.audit.sizes import METRICS, Sizes
 from compile.audit.stored import Old, Stored
@@ -64,7 +65,7 @@ def _none(stored: Stored, past: Baseline) -> Old:
 def _row(stored: Stored, fresh: Baseline, was: Old) -> Row:
     sizes, arena, dissection = stored.examine()
     row = Row(stored.target, stored.path, sizes, dissection=dissection, arena=arena, folder=fresh.folder)
-    return replace(row, difference=difference(row, was))
+    return replace(row, difference=difference(row, was), findings=search(dissection, stored.files))
 
 
 def _removed(was: Old) -> Row:
