@@ -274,3 +274,12 @@ def test_names_are_sorted_and_complete(tmp_path: Path) -> None:
     assert names_of(tmp_path, "p") == ("p/.hidden", "p/a", "p/b/a/x", "p/b/c")
     assert names_of(tmp_path, "q") == ("q",)
     assert names_of(tmp_path, "r") == ()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J", "\u2028", "\u202e"])
+def test_names_inside_a_file_do_not_break_a_message(package: Path, name: str) -> None:
+    broken = field(1, name.encode()) + field(250, field(2, field(40, b"\x08\x40")))  # 64 bits an element
+    (package / "Data" / MODEL).write_bytes(field(500, field(1, broken)))
+    text = refusal(package)
+    assert "are said to have 64 bits" in text
+    assert text.isprintable()

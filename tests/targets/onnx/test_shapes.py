@@ -140,6 +140,14 @@ def test_what_makes_no_sense_is_unknown(attribute: dict[str, list[int]]) -> None
     assert "y" not in inferred(helper.make_model(graph))
 
 
+def test_tensors_of_other_ranks_are_not_joined() -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("a", [2]), ("b", []))]
+    node = helper.make_node("Concat", ["a", "b"], ["y"], axis=0)
+    assert "y" not in inferred(
+        helper.make_model(helper.make_graph([node], "g", values, [onnx.ValueInfoProto(name="y")]))
+    )
+
+
 def test_a_function_of_the_model_is_not_the_operator_of_its_name() -> None:
     function = helper.make_function(
         "own", "Relu", ["x"], ["y"], [helper.make_node("Shape", ["x"], ["y"])], [helper.make_opsetid("", 18)]
