@@ -7,7 +7,7 @@ from compile.errors import UnsupportedNode, UserError
 
 def test_a_message_says_what_where_and_how_to_mend_it() -> None:
     assert str(UserError("it is empty", where="a.onnx", fix="write it")) == "a.onnx: it is empty; write it"
-    assert str(UserError("„schön“ – 2 µs…")) == "„schön“ – 2 µs…"
+    assert str(UserError("„schön“: 2 µs…")) == "„schön“: 2 µs…"
 
 
 def test_a_message_is_one_line_whatever_a_file_says() -> None:
