@@ -301,6 +301,27 @@ def test_an_operator_in_place_takes_over_what_nobody_else_reads(name: str, again
     assert_as_litert(net)
 
 
+UNARY = "ABS CEIL COS ELU EXP FLOOR HARD_SWISH LOG LOGISTIC LOG_SOFTMAX NEG RELU RELU6 ROUND RSQRT SIN SQRT SQUARE TANH"
+
+
+@pytest.mark.parametrize("name", UNARY.split())
+def test_other_operators_do_not_work_in_place(name: str) -> None:
+    net = Net()
+    net.outputs = [unary(net, unary(net, unary(net, net.input(1, 96)), name))]
+    assert len(assert_as_litert(net).lifetimes) == 4
+
+
+def test_a_slice_is_updated_in_place_and_bits_are_renamed() -> None:
+    net = Net()
+    source = unary(net, net.input(1, 96))
+    part, at = net.constant(np.ones((1, 8))), net.constant([0, 4], "INT32")
+    updated = net.op("DYNAMIC_UPDATE_SLICE", [source, part, at], net.like(source))
+    bits = net.op("BITCAST", [updated], net.tensor(1, 96, kind="INT32"))
+    net.outputs = [net.op("CAST", [bits], net.tensor(1, 96))]
+    lifetimes = assert_as_litert(net).lifetimes
+    assert [tensor.tensor for tensor in lifetimes] == ["t0", f"t{source}", f"t{net.outputs[0]}"]
+
+
 def test_softmax_works_in_place() -> None:
     net = Net()
     net.outputs = [unary(net, unary(net, unary(net, net.input(1, 96)), "SOFTMAX"))]
