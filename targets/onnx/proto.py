@@ -192,8 +192,8 @@ class Message:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The strings in the field ``name``, with a replacement character where they are not UTF-8."""
-        found = (item.field for item in self.items if item.name == name)
-        return tuple(self.data[f.value : f.end].decode("utf-8", "replace") for f in found if f.wire == BYTES)
+        found = [item.field for item in self.items if item.name == name]
+        return tuple([self.data[f.value : f.end].decode("utf-8", "replace") for f in found if f.wire == BYTES])
 
     def text(self, name: str) -> str:
         """The last string in the field ``name``, as protobuf has it; empty when absent."""
