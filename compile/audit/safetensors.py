@@ -41,7 +41,7 @@ DTYPES: Mapping[str, tuple[str, int]] = {
     "I64": ("int64", 64),
     "U64": ("uint64", 64),
 }
-MAX_HEADER = 100_000_000  # bytes, as the library has it
+MAX_HEADER = 16_000_000  # bytes; the library takes 100 MB, which as JSON can be gigabytes in memory
 MAX_SIZE = 1 << 48  # of an axis; more is in no file
 _RANK = 64
 UNKNOWN = "its activations, for a .safetensors file holds weights and no graph"
