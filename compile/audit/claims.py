@@ -12,7 +12,7 @@ from compile.audit.sizes import METRICS
 from compile.errors import UserError
 
 MANIFEST = "manifest.json"
-_MAX_BYTES = 64 * 2**20
+_MAX_BYTES = 8 * 2**20  # as JSON it can take thirty times as much memory
 _FIX = "name a folder that `phiz compile` wrote, or an artefact"
 
 
