@@ -589,7 +589,7 @@ def networks(draw: st.DrawFn) -> tuple[Net, tuple[int, ...]]:
     return net, tuple(kept)
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(networks())
 def test_any_network_lies_where_litert_puts_it(drawn: tuple[Net, tuple[int, ...]]) -> None:
     net, kept = drawn

@@ -150,7 +150,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     return pack(model) + behind, contents
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(files())
 def test_every_byte_of_any_file_has_a_name(made: tuple[bytes, list[bytes]]) -> None:
     """And every constant lies where it says, under a name of its own."""
