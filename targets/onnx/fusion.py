@@ -2,16 +2,17 @@
 
 Q/DQ pairs say what an integer kernel computes: the float value between a DequantizeLinear and its node, or between a
 node (with a Relu fused into it) and its QuantizeLinear, never exists in memory. Where there is no such kernel the
-conversions are real and so are the floats, the dequantised weights of a ``w8`` node among them. A product that is
-quantised at run time is one kernel, which quantises into memory of its own.
+conversions are real and so are the floats, one for each kernel that reads them; dequantised weights of a ``w8`` node
+are among them. A product that is quantised at run time is one kernel, which quantises into memory of its own.
 
 Source: the graphs that onnxruntime 1.31 saves when asked for its optimised model.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from targets.onnx.graph import Graph, Node
 
@@ -58,9 +59,15 @@ class Step:
     age: tuple[int, int] = (0, 0)
 
 
-def fuse(graph: Graph, constants: frozenset[str]) -> tuple[Step, ...]:
-    """The kernels of a graph in the order of the file; those that compute ``constants`` are not among them."""
-    return tuple(_Fusion(graph, constants).steps())
+def fuse(graph: Graph, constants: frozenset[str]) -> tuple[tuple[Step, ...], Graph]:
+    """The kernels of a graph in the order of the file, and the graph with the sizes of all that they write.
+
+    Those that compute ``constants`` are not among them.
+    """
+    fusion = _Fusion(graph, constants)
+    steps = tuple(fusion.steps())
+    copies = {copy: graph.sizes[name] for copy, name in fusion.sizes.items() if name in graph.sizes}
+    return steps, replace(graph, sizes={**graph.sizes, **copies})
 
 
 class _Fusion:
@@ -76,7 +83,8 @@ class _Fusion:
             self.makers.update(dict.fromkeys(node.writes, node))
         self.kept = frozenset(graph.outputs)
         self.integers: dict[str, str] = {}  # output of a DQ -> the integers it stands for
-        self.converted: set[str] = set()  # those that also exist as floats
+        self.converted: Counter[str] = Counter()  # how many times each was converted to floats
+        self.sizes: dict[str, str] = {}  # copy of a float -> the value of the file that is as large
         self.absorbed: set[int] = set()  # ids of nodes that became part of another
         self.products: dict[int, tuple[Names, Names, Names]] = {}  # id of a MatMulInteger -> its step's names
         self.ages = {id(node): number for number, node in enumerate(graph.nodes)}
@@ -99,7 +107,9 @@ class _Fusion:
                 self.add(node, self.floats(node.reads[:1]), node.writes)
             else:
                 self.kernel(node)
-        self.floats(self.graph.outputs)
+        for name in self.graph.outputs:
+            if name in self.integers:
+                self.add(self.makers[name], (self.integers[name],), (name,))
         return self.found
 
     def kernel(self, node: Node) -> None:
@@ -158,13 +168,21 @@ class _Fusion:
             and any(name in self.integers for name in node.reads)
         )
 
-    def floats(self, names: Sequence[str]) -> tuple[str, ...]:
-        """``names`` as a float kernel reads them: what exists only as integers is converted, once."""
-        for name in names:
-            if name in self.integers and name not in self.converted:
-                self.converted.add(name)
-                self.add(self.makers[name], (self.integers[name],), (name,))
-        return tuple(names)
+    def floats(self, names: Sequence[str]) -> Names:
+        """``names`` as a float kernel reads them: what exists only as integers is converted, for each kernel anew."""
+        found = {name: self.float(name) for name in dict.fromkeys(names)}
+        return tuple(found[name] for name in names)
+
+    def float(self, name: str) -> str:
+        """The float that one kernel reads; the name in the file is that of the first, or of a graph output."""
+        if name not in self.integers:
+            return name
+        first = name not in self.converted and name not in self.kept
+        copy = name if first else f"{name} ({self.converted[name] + 1})"
+        self.converted[name] += 1
+        self.sizes[copy] = name
+        self.add(self.makers[name], (self.integers[name],), (copy,), made=int(not first))
+        return copy
 
     def add(
         self, node: Node, reads: Names, writes: Names, scratch: Names = (), *, made: int = 0, integer: bool = False

@@ -50,7 +50,8 @@ class Reading:
 def lifetimes(graph: Graph) -> Reading:
     """Read a graph, one step a kernel."""
     folded = Folded(graph)
-    steps = ordered(fuse(graph, folded.constants))
+    kernels, graph = fuse(graph, folded.constants)
+    steps = ordered(kernels)
     share = _shared(graph, folded.constants, steps)
     final = max(len(steps) - 1, 0)
     alive: dict[str, tuple[int, int]] = {}

@@ -123,6 +123,20 @@ def test_dequantised_weights_live_from_when_onnxruntime_computes_them(
     assert lower_bound(found.lifetimes) == reference.peak
 
 
+def test_a_shared_weight_is_dequantised_for_each_reader(hub: Callable[..., Any], executed: Callable[..., Any]) -> None:
+    """Onnxruntime gives every reader a DequantizeLinear of its own, and both floats live from the start."""
+    g = hub()
+    zero = g.constant(np.zeros(32), np.int8)
+    integers, scale = g.constant(g.random.integers(-127, 128, (32, 32)), np.int8), g.constant(np.full(32, 0.02))
+    wide = g.op("DequantizeLinear", integers, scale, zero, axis=0)
+    x = g.op("Relu", g.op("Gemm", g.input(1, 32), wide, transB=1))
+    data = g.model(g.op("Gemm", x, wide, transB=1)).SerializeToString()
+    found, reference = dissect({"m.onnx": data}), executed(data, OVERWRITING)
+    assert reference.operators.count("DequantizeLinear") == 2
+    assert sum(life.size == 4 * 32 * 32 for life in found.lifetimes) == 2
+    assert lower_bound(found.lifetimes) == reference.peak
+
+
 def graph(
     nodes: list[onnx.NodeProto],
     ends: dict[str, list[int]],
