@@ -2,7 +2,7 @@
 
 It walks from the last nodes back to the first, at each node to the input that was made latest, and runs a node when all
 its inputs have run. Nodes that its optimisers made are younger than those of the file.
-Source: ``Graph::ReverseDFSFrom`` and the constructor of ``GraphViewer``.
+Source: ``Graph::ReverseDFSFrom`` and the constructor of ``GraphViewer``; its profiles show the same order.
 """
 
 from __future__ import annotations

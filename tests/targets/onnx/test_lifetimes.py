@@ -123,6 +123,28 @@ def test_dequantised_weights_live_from_when_onnxruntime_computes_them(
     assert lower_bound(found.lifetimes) == reference.peak
 
 
+def test_branches_run_in_onnxruntimes_order(executed: Callable[..., Any]) -> None:
+    """Four ends, and inputs of one node of different age: not the order of the file."""
+    nodes = [
+        helper.make_node("ReduceMin", ["x"], ["a"], name="a", keepdims=1),
+        helper.make_node("Sin", ["a"], ["y0"], name="y0"),
+        helper.make_node("Tanh", ["x"], ["c"], name="c"),
+        helper.make_node("Exp", ["c"], ["d"], name="d"),
+        helper.make_node("Sqrt", ["d"], ["e"], name="e"),
+        helper.make_node("Sub", ["d", "x"], ["y1"], name="y1"),
+        helper.make_node("Max", ["x", "e"], ["f"], name="f"),
+        helper.make_node("Softmax", ["f"], ["y2"], name="y2"),
+        helper.make_node("Transpose", ["f"], ["y3"], name="y3", perm=[1, 0]),
+    ]
+    ends = {"x": [4, 6], "y0": [1, 1], "y1": [4, 6], "y2": [4, 6], "y3": [6, 4]}
+    data = graph(nodes, ends, []).SerializeToString()
+    found, reference = dissect({"m.onnx": data}), executed(data, OVERWRITING)
+    operators = {node.name: node.op_type for node in nodes}
+    assert tuple(operators[name] for name in found.steps) == reference.operators
+    assert found.steps != tuple(operators)
+    assert lower_bound(found.lifetimes) == reference.peak
+
+
 def test_a_shared_weight_is_dequantised_for_each_reader(hub: Callable[..., Any], executed: Callable[..., Any]) -> None:
     """Onnxruntime gives every reader a DequantizeLinear of its own, and both floats live from the start."""
     g = hub()
