@@ -106,7 +106,13 @@ class Auditor:
         if not files:
             raise UserError("it is empty, or no file", where=str(path))
         budgets = self.scope.of(path)
-        row = self._examined(Row(known.name, path.name, None, folder=str(path.parent)), known, files, budgets)
+        try:
+            row = self._examined(Row(known.name, path.name, None, folder=str(path.parent)), known, files, budgets)
+        except UserError as error:
+            if not error.where.startswith(place.name):
+                raise
+            where = f"{path}{error.where.removeprefix(place.name)}"  # of several of one name, this one
+            raise UserError(error.what, where=where, fix=error.fix) from error
         return _Subject(path.name, (self._judged(row, budgets),), budgets)
 
     def _subject_or_failure(self, path: Path) -> _Subject:
@@ -184,9 +190,11 @@ class Auditor:
         specs = [self.baseline or budget.baseline for budget in budgets]
         compared = {spec: self._compared(row, spec) for spec in (self.baseline, *specs)}
         checks = [check for spec, own in zip(specs, budgets, strict=True) for check in judge(own, compared[spec])]
-        asked = [against for spec, against in compared.items() if spec and row.sizes]
-        notes = (f"it is compared with nothing: {against.why('growth')}" for against in asked if not against.difference)
-        shown = next((against.difference for against in asked if against.difference), None)
+        asked = {spec: against for spec, against in compared.items() if spec and row.sizes}
+        shown = next((against.difference for against in asked.values() if against.difference), None)
+        said = {spec for spec, own in zip(specs, budgets, strict=True) if own.limits_growth(row.target)}
+        nothing = (against for spec, against in asked.items() if spec not in said and not against.difference)
+        notes = (f"it is compared with nothing: {against.why('growth')}" for against in nothing)
         return replace(row, checks=tuple(checks), difference=shown, notes=(*row.notes, *notes))
 
     def _compared(self, row: Row, spec: str) -> Row:

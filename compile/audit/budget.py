@@ -113,6 +113,10 @@ class Budget:
         own = {limit.name: limit for limit in (*self.limits, *self.targets.get(target, ()))}
         return tuple(own.values())
 
+    def limits_growth(self, target: str) -> bool:
+        """Whether it needs a baseline for artefacts of ``target``."""
+        return any(limit.growth for limit in self.of_target(target))
+
     def without(self, subjects: tuple[str, ...]) -> Budget:
         """The same, where nothing limits these metrics as such; their growth may still be limited."""
 

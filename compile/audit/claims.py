@@ -13,7 +13,7 @@ from compile.errors import UserError
 
 MANIFEST = "manifest.json"
 _MAX_BYTES = 8 * 2**20  # as JSON it can take thirty times as much memory
-_FIX = "name a folder that `phiz compile` wrote, or an artefact"
+_FIX = "name a folder that `phiz compile` wrote, or the artefacts in it"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from compile.errors import UserError
 
 MAX_BYTES = 4 * 2**30  # of an artefact, all its files together
 MAX_FILES = 10_000
+POINTER = b"version https://git-lfs.github.com/spec/v1\n"  # how a file begins that git-LFS keeps elsewhere
+POINTER_BYTES = 1024
 MAPPED = 64 * 2**20  # files of this size on are mapped, not read
 
 
@@ -65,6 +67,8 @@ class Folder(Mapping[str, bytes]):
             raise _unreadable(error, name) from error
         if len(data) != about.st_size:
             raise UserError("it changed while it was read", where=name, fix="audit it when it is complete")
+        if len(data) < POINTER_BYTES and data.startswith(POINTER):
+            raise UserError("its bytes are not here, for git-LFS keeps them", where=name, fix="run: git lfs pull")
         return data
 
 

@@ -76,9 +76,9 @@ def write(proposals: Sequence[Proposal], headroom: float) -> str:
 
 
 def generous(size: int, headroom: float) -> str:
-    """``size`` bytes and ``headroom`` on top, up to the next number of two digits: ``970 kB`` for 879,024 and 10 %."""
+    """``size`` bytes and ``headroom`` on top, up to three digits: ``967 kB`` for 879,024 and 10 %."""
     most = size + Amount(share=headroom).of(size) + 1
-    step = 10 ** max(len(str(most)) - 2, 0)
+    step = 10 ** max(len(str(most)) - 3, 0)
     rounded = -(-most // step) * step
     unit = next(unit for unit in ("GB", "MB", "kB", "B") if rounded >= UNITS[unit])
     whole, rest = divmod(rounded, UNITS[unit])

@@ -15,16 +15,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from compile.audit.folder import MAX_BYTES, MAX_FILES, resolve
+from compile.audit.folder import MAX_BYTES, MAX_FILES, POINTER, POINTER_BYTES, resolve
 from compile.errors import UserError
 
 _SECONDS = 60.0  # for one question to git
 _PATH = 4096  # characters
 _REVISION = re.compile(r"[^\s\0:\-][^\s\0:]*")  # no option, and no `revision:path`
 _POINTER = re.compile(  # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-\S+ \S+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
+    re.escape(POINTER) + rb"(?:ext-\S+ \S+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
 )
-_POINTER_BYTES = 1024
 _KEPT = ("PATH", "HOME", "SYSTEMROOT", "USERPROFILE", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 _SET = {
     "LC_ALL": "C",
@@ -98,7 +97,7 @@ class Revision:
             raise UserError(f"'{path}' is {kind}, not a file", where=self.name, fix="name the file itself")
         if int(size) > MAX_BYTES:
             raise UserError(f"'{path}' has {int(size):,} bytes, more than an artefact may have", where=self.name)
-        if int(size) < _POINTER_BYTES and (found := _POINTER.match(self.blob(name))):
+        if int(size) < POINTER_BYTES and (found := _POINTER.match(self.blob(name))):
             return path, Entry(name, int(found.group(2)), found.group(1).decode())
         return path, Entry(name, int(size))
 
@@ -182,7 +181,7 @@ def find(folder: Path, text: str) -> Revision:
     if commit is None:
         shallow = _answer(top, "rev-parse", "--is-shallow-repository") == "true"
         fix = "fetch it first; in CI, check out the whole history (fetch-depth: 0)" if shallow else "fetch it first"
-        raise UserError(f"there is no revision '{text}' in this repository", where=str(top), fix=fix)
+        raise UserError(f"there is no revision '{text}' in this repository", where="git", fix=fix)
     stale = ""
     if _answer(top, "merge-base", "--is-ancestor", commit, "HEAD") is None:
         stale = f"{text} is not an ancestor of what is checked out, and may have won or lost bytes of its own since"
@@ -201,7 +200,7 @@ def _git(folder: Path, *arguments: str) -> bytes:
     if done.returncode:
         said = done.stderr.decode(errors="replace").splitlines()
         reason = next((line for line in said if line.startswith("fatal: ")), " ".join(said)).removeprefix("fatal: ")
-        raise UserError(f"git {arguments[0]} fails: {reason}", where=str(folder))
+        raise UserError(f"git {arguments[0]} fails: {reason}", where="git")
     return done.stdout
 
 
@@ -215,4 +214,4 @@ def _run(folder: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProces
     except FileNotFoundError as error:
         raise UserError("git is not installed, or not on the PATH", where="git", fix="install git") from error
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"git did not answer within {_SECONDS:.0f} s", where=str(folder)) from error
+        raise UserError(f"git did not answer within {_SECONDS:.0f} s", where="git") from error

@@ -36,6 +36,9 @@ COMMANDS = (
 )
 
 
+_LEFT = 141  # as of what SIGPIPE ends, also on systems without it
+
+
 class Stopped(BaseException):
     """A signal asked us to stop. Not a KeyboardInterrupt, which typer would swallow without a word."""
 
@@ -60,6 +63,10 @@ def main() -> None:
         _run()
     except (PhizError, OSError, MemoryError, Stopped) as error:
         _end(error)
+    except SystemExit as end:  # typer and rich take a reader who left for a failure; 1 would say that a gate failed
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(_LEFT)
+        raise
     except Exception as error:  # whatever reaches this line is ours to mend
         _report(error)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compile.cli.publish import TOP, By, Format, publish
+from compile.cli.publish import TOP, By, Format, publish, require_outputs
 from compile.errors import GateFailed, UserError
+from compile.units import counted
 
 if TYPE_CHECKING:
     from compile.audit.library import Library
@@ -71,12 +72,13 @@ def audit(
     """
     from compile.audit.auditor import Auditor
 
+    require_outputs(output, html)
     auditor = Auditor(_scope(config, budget or [], cap, bool(paths)), baseline or "", measure)
     library = _library(runtime_library)
     report = replace(auditor.audit(paths) if paths else auditor.audit_named(), library=library)
     publish(report, Format.JSON if json else form, output=output, page=html, by=by.value, top=top)
     if report.exit_code:
-        raise GateFailed(f"{report.name}: over budget or not what its manifest says; see {output or 'above'}")
+        raise GateFailed(f"{report.name}: {counted(len(report.failures), 'failure')}; see {output or 'above'}")
 
 
 def _scope(config: Path | None, names: list[str], cap: str | None, named: bool) -> Scope:

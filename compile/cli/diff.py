@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from compile.cli.publish import By
+from compile.cli.publish import By, require_outputs
 
 
 class Form(str, Enum):
@@ -46,6 +46,7 @@ def diff(
     from compile.audit.comparison import compare
     from compile.audit.render import comparison
 
+    require_outputs(html)
     report = compare(new, old, Path())
     if html:
         from compile.audit.render.page.html import render as page

@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compile.audit.folder import resolve
+from compile.audit.formats import FORMATS
 from compile.cli.console import screen
 from compile.errors import UserError
 
@@ -40,6 +42,23 @@ class Format(str, Enum):
 
 
 _MODULES = {Format.JSON: "as_json"} | {form: form.value for form in Format if form != Format.JSON}
+
+
+def require_outputs(*paths: Path | None) -> None:
+    """Make sure that what is to be written destroys no model, and not each other.
+
+    An option whose value was forgotten takes the next word of the line, which is a model.
+
+    Raises:
+        UserError: a path is that of an artefact or inside of one, or is given twice.
+    """
+    given = [path for path in paths if path is not None]
+    models = {known.suffix for known in FORMATS}
+    for path in given:
+        if models & {part.suffix for part in (path, *path.parents)}:
+            raise UserError("it would be a model, not a report", where=str(path), fix="name another file to write")
+    if len({resolve(path) for path in given}) < len(given):
+        raise UserError("it is to be written twice", where=str(given[0]), fix="name two files")
 
 
 def publish(

@@ -52,7 +52,8 @@ def _cases(row: Row) -> Iterator[_Case]:
 
 def _of_check(check: Check) -> _Case:
     budget = f"{check.budget}: " if check.budget else ""
-    parts = (check.detail, check.message, check.origin and f"set by {check.origin}")
+    asked = check.message if check.status != Status.PASS else ""
+    parts = (check.detail, asked, check.origin and f"set by {check.origin}")
     text = "\n".join(brief(part, 4_000) for part in parts if part)
     name = brief(f"{budget}{check.subject}")
     if check.failed:
@@ -72,7 +73,7 @@ def _suite(row: Row, cases: list[_Case]) -> Iterator[str]:
             yield f"      <property{_attributes(name=metric, value='unknown' if size is None else size)}/>"
         yield "    </properties>"
     for case in cases:
-        yield f"    <testcase{_attributes(classname=f'phiz.{brief(row.target)}', name=case.name)}>"
+        yield f"    <testcase{_attributes(classname=f'phiz.{brief(row.label)}', name=case.name)}>"
         for kind, text in case.failures:
             first = text.partition("\n")[0]
             yield f"      <failure{_attributes(type=kind, message=first)}>{escape(text)}</failure>"

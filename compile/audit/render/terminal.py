@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -23,7 +24,9 @@ from targets.catalogue import TARGETS
 TOP = 10  # rows of a table of bytes
 FINDINGS = 8
 _LABEL = 36  # columns of a label
-_CELL = 20  # columns of bytes and their share
+_COMMON_LABEL = 27  # columns of one of _COMMON
+_BYTES = 11  # columns of a number of them, at least
+_SHARE = 12  # columns of a share, and of the gaps around it
 _COMMON = ("section", "dtype")  # artefacts of different formats have these labels in common
 _SIGN = {Level.ERROR: ("✗", "red"), Level.WARNING: ("!", "yellow"), Level.NOTE: ("-", "")}
 
@@ -99,7 +102,8 @@ def _bytes(report: Report, by: str, top: int, console: Console) -> None:
     """Bytes and their share: artefacts side by side where labels are alike, else one after the other."""
     every = [row for row in report.rows if row.dissection and row.sizes]
     rows = every[:DETAILED]
-    together = max(1, (console.width - _LABEL) // _CELL) if by in _COMMON else 1
+    cell = max([_BYTES, *(cell_len(brief(row.label, 24)) for row in rows)]) + _SHARE
+    together = max(1, (console.width - _COMMON_LABEL) // cell) if by in _COMMON else 1
     remaining = iter(rows)
     while group := list(islice(remaining, together)):
         console.print()

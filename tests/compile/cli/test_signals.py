@@ -70,3 +70,17 @@ def test_who_ignores_a_signal_keeps_ignoring_it(phiz, tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_reader_who_leaves_is_no_verdict(tiny_path: Path, form: str) -> None:
+    """The exit code of a program that SIGPIPE ended; 1 would say that a limit does not hold."""
+    gone, writing = os.pipe()
+    os.close(gone)
+    with subprocess.Popen(
+        [*PHIZ, "audit", tiny_path, "--format", form], stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as run:
+        os.close(writing)
+        _, complaint = run.communicate()
+    assert run.returncode == 128 + signal.SIGPIPE
+    assert "Traceback" not in complaint
