@@ -22,7 +22,7 @@ from compile.audit.findings.search import search
 from compile.audit.folder import Folder, names_of, resolve
 from compile.audit.formats import FORMATS, Format, by_suffix, of_target
 from compile.audit.report import Report, Row
-from compile.audit.scope import Scope, common
+from compile.audit.scope import Scope, common, distinct
 from compile.audit.sizes import sizes
 from compile.errors import UserError
 from compile.units import counted
@@ -85,7 +85,7 @@ class Auditor:
         Raises:
             UserError: as :func:`audit`.
         """
-        return _report([self._subject(path) for path in paths])
+        return _report([self._subject(path) for path in distinct(paths)])
 
     def audit_named(self) -> Report:
         """One report on everything that the budgets name; what is missing or cannot be read is a row that fails.

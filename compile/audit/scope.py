@@ -46,10 +46,7 @@ class Scope:
                 "it is not said what to audit",
                 fix='name a PATH, or let a budget name files: [budget.mobile] files = ["build/mobile"]',
             )
-        places: dict[Path, Path] = {}
-        for path in found:
-            places.setdefault(resolve(path), path)
-        return tuple(path for place, path in places.items() if not places.keys() & set(place.parents))
+        return distinct(found)
 
     @cached_property
     def _named(self) -> tuple[tuple[Budget, set[Path] | None], ...]:
@@ -86,6 +83,14 @@ class Scope:
                     f"'{pattern}' matches more than {MAX_MATCHES:,} artefacts", where=f"{budget.origin} files"
                 )
         return tuple(sorted(found))
+
+
+def distinct(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Each of ``paths`` once, by the name it has first; not what another of them holds."""
+    places: dict[Path, Path] = {}
+    for path in paths:
+        places.setdefault(resolve(path), path)
+    return tuple(path for place, path in places.items() if not places.keys() & set(place.parents))
 
 
 def auditable(path: Path) -> bool:

@@ -106,3 +106,8 @@ def test_shares_are_whole_however_long_the_names(phiz, here):
     phiz("audit", *paths, "-o", "report.txt")
     report = (here / "report.txt").read_text()
     assert report.count(f"{weights:,}  {100 * weights / row['sizes']['file']:.1f} %") == 5
+
+
+def test_what_is_named_twice_is_audited_once(phiz, here):
+    (row,) = json.loads(phiz("audit", "a/m.onnx", "./a/m.onnx", here / "a/m.onnx", "--json").out)["rows"]
+    assert row["path"] == "m.onnx"
