@@ -102,8 +102,13 @@ def loop(path: Path) -> None:
         pass
 
 
+class Wordy(UserError):
+    def __str__(self) -> str:
+        return "two\nlines"  # UserError itself would escape it
+
+
 def report_badly(path: Path) -> None:
-    raise UserError("two\nlines")
+    raise Wordy("much to say")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
