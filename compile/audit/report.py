@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from compile.audit import claims
-from compile.audit.budget import Budget, Check
+from compile.audit.budget import Budget, Check, Status
 from compile.audit.difference import Difference
 from compile.audit.findings.finding import Finding
 from compile.audit.sizes import Sizes
@@ -81,6 +81,11 @@ class Row:
     def failures(self) -> tuple[str, ...]:
         """Every reason to fail; those of budgets in the order of the checks."""
         return (*self.reasons, *(check.detail for check in self.telling if check.failed))
+
+    @property
+    def warned(self) -> bool:
+        """A limit is close."""
+        return any(check.status == Status.WARN for check in self.checks)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ class Sizes:
         value: int | None = getattr(self, name)
         return value
 
+    def at_least(self, name: str) -> int | None:
+        """One of ``METRICS``, or where it is not known what is known of it; None where that is nothing."""
+        known: int | None = getattr(self, name)
+        return known or self.metric(name)
+
 
 def sizes(dissection: Dissection, download: Download) -> tuple[Sizes, Plan]:
     """The sizes of a dissected artefact, and the arena that its activations were given.

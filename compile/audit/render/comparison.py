@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from compile.audit.difference import Difference, top
 from compile.audit.render.markdown import grid, plain
-from compile.audit.render.words import brief
+from compile.audit.render.words import UNKNOWN, brief, rise
 from compile.audit.report import Report, Row
 from compile.units import counted
 
-UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 _LABEL = 60  # characters
 _HEAD = ("old", "new", "change", "")
 _NO_BYTES = "where its bytes are is not known of one of them"
@@ -102,8 +101,7 @@ def _share(old: int, new: int) -> str:
         return ""
     if not old or not new:
         return "gone" if old else "new"
-    share = 100 * (new - old) / old
-    return f"{share:+.1f} %" if abs(share) >= 0.1 else f"{share:+.1g} %"
+    return rise(old, new)
 
 
 def _aligned(head: Sequence[str], lines: Sequence[Line]) -> str:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from compile.audit.difference import top as largest
-from compile.audit.render.table import DETAILED, UNKNOWN, heading, plain_table
-from compile.audit.render.words import brief
+from compile.audit.render.table import DETAILED, heading, plain_table
+from compile.audit.render.words import UNKNOWN, brief, rise
 from compile.audit.report import Report, Row
 from compile.audit.sizes import METRICS
 
@@ -35,9 +35,7 @@ def change(old: int | None, new: int | None) -> str:
         return UNKNOWN
     if old == new:
         return "="
-    share = 100 * (new - old) / old if old else 0.0
-    digits = f"{share:+.1f}" if abs(share) >= 0.1 else f"{share:+.1g}"
-    return f"{new - old:+,}\n{digits} %" if old else f"{new - old:+,}"
+    return f"{new - old:+,}\n{rise(old, new)}" if old else f"{new - old:+,}"
 
 
 def _sizes(rows: Sequence[Row], old: str, console: Console) -> None:

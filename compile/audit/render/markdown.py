@@ -9,14 +9,13 @@ from html import escape
 from compile.audit.breakdown import breakdown, top
 from compile.audit.render.limits import nearest, origins
 from compile.audit.render.remarks import Level, Remark, remarks
-from compile.audit.render.words import brief, share
+from compile.audit.render.words import UNKNOWN, brief, share
 from compile.audit.report import Report, Row
 from compile.units import counted, short_size
 
 ROWS = 12  # of a table of layers
 FINDINGS = 50
 LISTED, DETAILED = 500, 20  # artefacts: GitHub refuses a summary of more than 1 MiB
-_UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 _SIGN = {Level.ERROR: "❌", Level.WARNING: "⚠️", Level.NOTE: "💡"}
 _MEANING = re.compile(r"([\\`*_{}\[\]<>~|&$!]|:(?=//)|(?<=www)\.)|([@#])")
 
@@ -67,12 +66,12 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         "activations": lambda row: _size(row, "activations"),
         "footprint": lambda row: _size(row, "footprint"),
         "measured": lambda row: _size(row, "measured"),
-        "SQNR": lambda row: _UNKNOWN if row.parity.sqnr_db is None else f"{row.parity.sqnr_db:.1f} dB",
+        "SQNR": lambda row: UNKNOWN if row.parity.sqnr_db is None else f"{row.parity.sqnr_db:.1f} dB",
     }
     cells = {name: [cell(row) for row in rows[:LISTED]] for name, cell in columns.items()}
-    shown = {name: column for name, column in cells.items() if set(column) - {_UNKNOWN}}
+    shown = {name: column for name, column in cells.items() if set(column) - {UNKNOWN}}
     lines = [
-        (_artefact(row), *(column[index] for column in shown.values()), "❌ fail" if row.failures else "✅ pass")
+        (_artefact(row), *(column[index] for column in shown.values()), _judged(row))
         for index, row in enumerate(rows[:LISTED])
     ]
     yield grid(("artefact", *shown, "verdict"), lines)
@@ -80,16 +79,21 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"and {counted(len(rows) - LISTED, 'more artefact')}"
 
 
+def _judged(row: Row) -> str:
+    if row.failures:
+        return "❌ fail"
+    return "⚠️ warn" if row.warned else "✅ pass"
+
+
 def _artefact(row: Row) -> str:
     return f"**{plain(brief(row.target, 60))}**<br><sub>{plain(brief(row.path, 120))}</sub>"
 
 
 def _size(row: Row, metric: str) -> str:
-    size = getattr(row.sizes, metric) if row.sizes else None
-    known = row.sizes is not None and row.sizes.metric(metric) is not None
-    if size is None or not (size or known):
-        return _UNKNOWN
-    return f"{'' if known else '≥ '}{short_size(size)}<br><sub>{size:,}</sub>"
+    size = row.sizes.at_least(metric) if row.sizes else None
+    if row.sizes is None or size is None:
+        return UNKNOWN
+    return f"{'≥ ' if row.sizes.metric(metric) is None else ''}{short_size(size)}<br><sub>{size:,}</sub>"
 
 
 def _listed(said: Sequence[Remark]) -> Iterator[str]:

@@ -11,13 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compile.audit.budget import Status
-from compile.audit.render.words import brief
+from compile.audit.render.words import UNKNOWN, brief
 from compile.audit.report import Report, Row
 from compile.units import short_size
 
 DETAILED = 12  # artefacts whose bytes are shown, of those in a report
-UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 
 
 def heading(text: str | Text, console: Console) -> None:
@@ -78,11 +76,10 @@ def _size(metric: str, beside: str = "") -> Callable[[Row], Text]:
     """For people above, exact below, and below that what it is to be compared with."""
 
     def cell(row: Row) -> Text:
-        size = getattr(row.sizes, metric) if row.sizes else None
-        known = row.sizes is not None and row.sizes.metric(metric) is not None
-        if row.sizes is None or size is None or not (size or known):
+        size = row.sizes.at_least(metric) if row.sizes else None
+        if row.sizes is None or size is None:
             return Text(UNKNOWN)
-        least = "" if known else "≥ "
+        least = "≥ " if row.sizes.metric(metric) is None else ""
         text = Text(f"{least}{short_size(size)}") + Text(f"\n{size:,}", style="dim")
         other = getattr(row.sizes, beside) if beside else None
         return text if other is None else text + Text(f"\n/ {other:,}", style="dim")
@@ -97,8 +94,7 @@ def _number(value: float | None, form: str) -> Text:
 def _verdict(row: Row) -> Text:
     if row.failures:
         return Text("fail", style="bold red")
-    warned = any(check.status == Status.WARN for check in row.checks)
-    return Text("warn", style="yellow") if warned else Text("pass", style="green")
+    return Text("warn", style="yellow") if row.warned else Text("pass", style="green")
 
 
 _COLUMNS = (

@@ -10,6 +10,8 @@ import re
 
 from compile.units import counted, short_size
 
+UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+
 
 def harmless(text: str) -> str:
     r"""``text`` on one line, without what a terminal, a log or a parser obeys.
@@ -39,13 +41,19 @@ def brief(text: str, most: int = 240) -> str:
 def share(part: int, whole: int) -> str:
     """``98.2 %``; what is not quite nothing, or not quite all, never looks like it."""
     if not whole:
-        return "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
+        return UNKNOWN
     shown = f"{100 * part / whole:.1f} %"
     if shown == "0.0 %" and part:
         return "< 0.1 %"
     if shown == "100.0 %" and part != whole:
         return "> 99.9 %" if part < whole else "> 100.0 %"
     return shown
+
+
+def rise(old: int, new: int) -> str:
+    """``+0.5 %`` of an ``old`` above 0, in as many digits as show a change."""
+    share = 100 * (new - old) / old
+    return f"{share:+.1f} %" if abs(share) >= 0.1 else f"{share:+.1g} %"
 
 
 def sizes(*values: int) -> tuple[str, ...]:

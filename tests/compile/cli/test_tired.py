@@ -111,3 +111,12 @@ def test_shares_are_whole_however_long_the_names(phiz, here):
 def test_what_is_named_twice_is_audited_once(phiz, here):
     (row,) = json.loads(phiz("audit", "a/m.onnx", "./a/m.onnx", here / "a/m.onnx", "--json").out)["rows"]
     assert row["path"] == "m.onnx"
+
+
+def test_a_warning_is_no_plain_pass_in_any_table(phiz, here, model):
+    (here / "phiz.toml").write_text(f'[budget.m]\nfiles = "a/*.onnx"\nfile = "{len(model)} B"\nwarn = "90 %"\n')
+    ran = phiz("audit")
+    assert ran.code == 0
+    assert [line.split()[-1] for line in ran.out.splitlines() if line.startswith("onnx ")] == ["warn"]
+    table = phiz("audit", "--format", "markdown").out.splitlines()
+    assert [line.rpartition("| ")[2] for line in table if line.startswith("| **onnx**")] == ["⚠️ warn |"]

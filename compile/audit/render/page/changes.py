@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compile.audit.difference import Change, Difference
-from compile.audit.render.page.figures import MINUS, UNKNOWN, direction, signed
+from compile.audit.render.page.figures import MINUS, direction, signed
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
-from compile.audit.render.words import brief
+from compile.audit.render.words import UNKNOWN, brief
 from compile.units import short_size
 
 _MOST = 24  # rows of a view

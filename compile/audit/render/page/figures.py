@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from compile.audit.budget import Status
 from compile.audit.render.page.markup import Markup, join, tag
-from compile.audit.render.words import brief
+from compile.audit.render.words import UNKNOWN, brief
 from compile.audit.report import Row
 from compile.audit.sizes import Sizes
 from compile.units import short_size
 
-UNKNOWN = "–"  # noqa: RUF001  (the sign for "not known" is an en dash)
 MINUS = "\N{MINUS SIGN}"
 SIGNS: Mapping[Status, str] = {Status.PASS: "✓", Status.WARN: "!", Status.FAIL: "✗", Status.UNKNOWN: "?"}
 _WORDS = {
@@ -50,7 +49,7 @@ def sign(row: Row) -> Markup:
 
 def size(sizes: Sizes | None, metric: str) -> Iterator[Markup]:
     """A metric for people, and the exact one below it; ``≥`` before what is known to be too low."""
-    found: int | None = getattr(sizes, metric, None)
+    found = sizes.at_least(metric) if sizes else None
     if sizes is None or found is None:
         yield tag("span", UNKNOWN, title="not known")
     else:
