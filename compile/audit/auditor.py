@@ -205,12 +205,13 @@ class Auditor:
 
         if spec not in self._baselines:
             self._baselines[spec] = baseline.read(spec, Path() if self.baseline else self.scope.folder)
+        past = self._baselines[spec]
         try:
-            old = self._baselines[spec].of(row)
+            old = past.of(row)
         except UserError as error:
             return replace(row, missing={**row.missing, "growth": str(error)})
         if old is None:
-            return replace(row, missing={**row.missing, "growth": f"{spec} has no such artefact{_NEW}"})
+            return replace(row, missing={**row.missing, "growth": f"{past.name} has no such artefact{_NEW}"})
         return replace(row, difference=difference(row, old))
 
 

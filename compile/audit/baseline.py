@@ -26,7 +26,7 @@ class Baseline:
     """Artefacts to compare with.
 
     Attributes:
-        name: as the user wrote it, or of where it was found.
+        name: for people: as the user wrote it, of an absolute path the end, or of where it was found.
         stored: the artefacts; those of a revision without a path are looked for row by row.
         model: the name that its manifest gives; empty where there is none.
         text: of a revision without a path; else empty.
@@ -95,7 +95,10 @@ def read(spec: str, folder: Path) -> Baseline:
             raise UserError("there is no such file or folder to compare with", where=spec, fix=_FIX)
         root, last = (path.parent, path.name) if _is_one(path.name) else (path, claims.MANIFEST)
         found = _named(spec, lambda name: Folder(root, names_of(resolve(root), name)), last)
-        return replace(found, folder=str(root))
+        end = path.name if root == path else f"{root.name}/{path.name}"
+        told = end if Path(spec).is_absolute() else spec  # reports hold no path of a machine
+        stored = tuple(replace(one, name=told) for one in found.stored)
+        return replace(found, name=told, stored=stored, folder=str(root))
     text, separator, then = spec.removeprefix(GIT).partition(":")
     if not separator:
         return Baseline(spec, text=revision.checked(text))

@@ -48,7 +48,7 @@ def compare(new: str, old: str, folder: Path) -> Report:
         rows += [_removed(stored.read()) for stored in lost]
     if not rows:
         raise UserError(f"it has no counterpart of what is in {old}", where=new, fix="name two artefacts")
-    return Report(fresh.model or new, tuple(rows))
+    return Report(fresh.model or fresh.name, tuple(rows))
 
 
 def _counterpart(stored: Stored, fresh: Baseline, past: Baseline) -> Old | None:

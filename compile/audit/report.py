@@ -70,7 +70,8 @@ class Row:
             return self.missing.get(metric, "it was not computed")
         others = f" and {len(self.sizes.unknown) - 1} more" if len(self.sizes.unknown) > 1 else ""
         shapes = any(entry.startswith("the size of activation") for entry in self.sizes.unknown)
-        return f"{self.sizes.unknown[0]}{others}{'; give its inputs fixed shapes' if shapes else ''}"
+        instead = "" if self.sizes.metric("weights") is None else "; limit its file or its weights instead"
+        return f"{self.sizes.unknown[0]}{others}{'; give its inputs fixed shapes' if shapes else instead}"
 
     @property
     def telling(self) -> tuple[Check, ...]:

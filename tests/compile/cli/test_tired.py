@@ -120,3 +120,21 @@ def test_a_warning_is_no_plain_pass_in_any_table(phiz, here, model):
     assert [line.split()[-1] for line in ran.out.splitlines() if line.startswith("onnx ")] == ["warn"]
     table = phiz("audit", "--format", "markdown").out.splitlines()
     assert [line.rpartition("| ")[2] for line in table if line.startswith("| **onnx**")] == ["⚠️ warn |"]
+
+
+def test_a_baseline_of_this_machine_leaves_no_path_of_it(phiz, here, model):
+    (here / "b/m.onnx").write_bytes(model + b"\x32\x10" + b"x" * 16)  # a doc_string, from the model to 18 bytes more
+    (here / "phiz.toml").write_text('[budget.m]\ngrowth = "1 B"\n')
+    ran = phiz("audit", "b/m.onnx", "--baseline", here / "a/m.onnx", "--json")
+    assert ran.code == 1
+    assert "grew by 18 bytes over a/m.onnx" in ran.out
+    assert str(here) not in ran.out
+    assert str(here) not in phiz("diff", here / "b/m.onnx", here / "a/m.onnx", "--format", "json").out
+
+
+def test_what_can_never_be_known_says_what_to_limit_instead(phiz, here):
+    """A .safetensors file holds no graph, and so has no activations."""
+    (here / "m.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    ran = phiz("audit", "m.safetensors", "--cap", "1 MB")
+    assert ran.code == 1
+    assert "limit its file or its weights instead" in ran.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compile.audit.difference import Change, Difference
+from compile.audit.difference import Change, Difference, top
 from compile.audit.render.page.figures import MINUS, direction, signed
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
@@ -50,17 +50,13 @@ def _cells(old: int | None, new: int | None) -> tuple[Markup, ...]:
 
 
 def _bars(found: Sequence[Change]) -> Markup:
-    shown = list(found) if len(found) <= _MOST + 1 else list(found[:_MOST])
-    if len(shown) < len(found):
-        rest = found[_MOST:]
-        old, new = sum(change.old for change in rest), sum(change.new for change in rest)
-        shown.append(Change(f"[{len(rest):,} others]", old, new))
-    widest = max((abs(change.new - change.old) for change in shown), default=0) or 1
+    shown = top(found, _MOST)
+    widest = max((abs(change.growth) for change in shown), default=0) or 1
     return tag("ul", join(_bar(change, widest) for change in shown), class_="diverging")
 
 
 def _bar(change: Change, widest: int) -> Markup:
-    grown = change.new - change.old
+    grown = change.growth
     width = 50 * abs(grown) / widest
     side = f"left:50%;width:{width:.2f}%" if grown >= 0 else f"right:50%;width:{width:.2f}%"
     gone = " (gone)" if not change.new else " (new)" if not change.old else ""
