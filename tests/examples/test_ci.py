@@ -92,7 +92,7 @@ def action(project: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str
 
 def test_the_action_annotates_and_summarises_what_holds(action: Callable[..., Any]) -> None:
     done, files = action()
-    assert (done.returncode, done.stdout) == (0, "phiz audit: student.safetensors passes\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "phiz audit: student.safetensors: pass\n"), done.stderr
     assert (files / "GITHUB_OUTPUT").read_text() == "exit-code=0\n"
     assert (files / "GITHUB_STEP_SUMMARY").read_text().startswith("## ✅ student.safetensors")
 
@@ -219,6 +219,8 @@ def test_the_hook_runs(project: Path) -> None:
     [
         ("models/student.tflite", True),
         ("a.onnx", True),
+        ("a.onnx.data", True),
+        ("a.onnx_data", True),
         ("s.mlpackage/Data/com.apple.CoreML/weights/weight.bin", True),
         ("phiz.toml", True),
         ("sub/pyproject.toml", True),

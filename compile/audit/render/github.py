@@ -21,8 +21,8 @@ def render(report: Report) -> bytes:
     lines: list[str] = []
     for level in (Level.ERROR, Level.WARNING):
         lines += _of_level(level, [remark for remark in found if remark.level == level])
-    verdict = "fails" if report.exit_code else "passes"
-    return "\n".join([*lines, f"phiz audit: {brief(report.name)} {verdict}", ""]).encode()
+    verdict = "fail" if report.exit_code else "pass"
+    return "\n".join([*lines, f"phiz audit: {brief(report.name)}: {verdict}", ""]).encode()
 
 
 def _of_level(level: Level, found: list[Remark]) -> Iterator[str]:

@@ -77,7 +77,7 @@ def test_never_more_than_github_shows(full: Report) -> None:
 
 
 def test_an_audit_that_passes_says_so(passing: Report) -> None:
-    assert render(passing) == b"phiz audit: tiny.tflite passes\n"
+    assert render(passing) == b"phiz audit: tiny.tflite: pass\n"
 
 
 def test_names_do_nothing(hostile: Report) -> None:
