@@ -25,6 +25,7 @@ _POINTER = re.compile(  # https://github.com/git-lfs/git-lfs/blob/main/docs/spec
     re.escape(POINTER) + rb"(?:ext-\S+ \S+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
 )
 _KEPT = ("PATH", "HOME", "SYSTEMROOT", "USERPROFILE", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+_TRUST = 'run: git config --global --add safe.directory "$PWD"'
 _SET = {
     "LC_ALL": "C",
     "GIT_NO_LAZY_FETCH": "1",  # a partial clone lacks what it lacks: an audit stays off the network
@@ -200,6 +201,8 @@ def _git(folder: Path, *arguments: str) -> bytes:
     if done.returncode:
         said = done.stderr.decode(errors="replace").splitlines()
         reason = next((line for line in said if line.startswith("fatal: ")), " ".join(said)).removeprefix("fatal: ")
+        if "dubious ownership" in reason:  # as in a container of CI, where the checkout is another user's
+            raise UserError("it trusts no repository of another user", where="git", fix=_TRUST)
         raise UserError(f"git {arguments[0]} fails: {reason}", where="git")
     return done.stdout
 

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from compile.audit import revision
 from compile.audit.revision import Tree, checked, find
 from compile.errors import UserError
 
@@ -67,6 +68,15 @@ def test_no_such_revision(repository):
         find(repository.root, "nowhere")
     with pytest.raises(UserError, match="no revision"):
         find(repository.root, "main^{tree}^{}")
+
+
+def test_a_repository_of_another_user_says_how_to_trust_it(repository, monkeypatch):
+    """As in a container of CI; the variable is what git's own tests feign that with."""
+    repository.commit({"a": b"1"})
+    monkeypatch.setattr(revision, "_SET", revision._SET | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    with pytest.raises(UserError, match="safe.directory") as refused:
+        find(repository.root, "main")
+    assert str(repository.root) not in str(refused.value)
 
 
 def test_a_shallow_clone_says_how_to_deepen_it(repository, tmp_path):
