@@ -74,7 +74,7 @@ def test_a_repository_of_another_user_says_how_to_trust_it(repository, monkeypat
     """As in a container of CI; the variable is what git's own tests feign that with."""
     repository.commit({"a": b"1"})
     monkeypatch.setattr(revision, "_SET", revision._SET | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
-    with pytest.raises(UserError, match="safe.directory") as refused:
+    with pytest.raises(UserError, match=r"safe\.directory") as refused:
         find(repository.root, "main")
     assert str(repository.root) not in str(refused.value)
 
