@@ -123,7 +123,7 @@ class Auditor:
                 by_suffix(path)  # what can never be audited is a mistake of the budget
             known = next((known.name for known in FORMATS if known.suffix == path.suffix), path.name)
             budgets = self.scope.of(path)
-            reason = str(error) if path.exists() else f"'{path.name}' is missing"
+            reason = str(error) if path.exists() else f"'{path}' is missing"
             row = Row(known, path.name, None, reasons=(reason,), folder=str(path.parent))
             return _Subject(path.name, (self._judged(row, budgets),), budgets)
 

@@ -70,8 +70,8 @@ class Scope:
 
     def _expand(self, budget: Budget, pattern: str) -> tuple[Path, ...]:
         """A literal path as it is; of what a glob matches, sorted, what can be audited."""
-        if "\0" in pattern:
-            raise UserError("a path cannot hold a zero byte", where=f"{budget.origin} files")
+        if not pattern or "\0" in pattern:
+            raise UserError("a path cannot be empty or hold a zero byte", where=f"{budget.origin} files")
         if not glob.has_magic(pattern):
             return (self.folder / pattern,)
         found: list[Path] = []

@@ -55,6 +55,7 @@ def test_what_is_audited(folder: Path, files: list[str], found: list[str]) -> No
         (["models/*.tflite"], "'models/\\*.tflite' matches no build folder and no artefact"),
         (["build/*.txt"], "matches no build folder and no artefact"),
         (["x\0/*.onnx"], "zero byte"),
+        ([""], "cannot be empty"),
     ],
 )
 def test_a_budget_that_names_nothing(folder: Path, files: list[str], message: str) -> None:
