@@ -98,6 +98,20 @@ def load(path: Path) -> Config:
 
 
 def discover(folder: Path) -> Path | None:
+    """The configuration that holds in ``folder``: its own, or within a git repository the nearest above; None if none.
+
+    Raises:
+        UserError: a pyproject.toml on the way cannot be read.
+    """
+    places = [folder]
+    for _ in folder.resolve().parents:
+        if (places[-1] / ".git").exists():
+            return next(filter(None, map(configuration_of, places)), None)
+        places.append(places[-1] / "..")
+    return configuration_of(folder)  # above a folder of no repository is somebody else's
+
+
+def configuration_of(folder: Path) -> Path | None:
     """The configuration in ``folder``: its phiz.toml, else its pyproject.toml if that speaks of phiz; None if neither.
 
     Raises:

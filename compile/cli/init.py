@@ -31,12 +31,12 @@ def init(
 ) -> None:
     """Write a first phiz.toml: a budget for every build and artefact, at today's size and some headroom."""
     from compile.audit import proposal
-    from compile.config import NAME, discover
+    from compile.config import NAME, configuration_of
     from compile.files import write_atomically
     from compile.units import counted, parse_share
 
     share = parse_share(headroom, "--headroom")
-    if present := discover(Path()):
+    if present := configuration_of(Path()):
         raise UserError(
             "it is there already", where=str(present), fix="phiz init writes no file a second time: mend it"
         )

@@ -92,6 +92,21 @@ def test_where_a_configuration_is_found(tmp_path: Path) -> None:
     assert discover(tmp_path) == own
 
 
+def test_a_configuration_holds_beneath_its_folder_up_to_the_top_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "")
+    (tmp_path / "repository" / "models" / "tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "repository" / "models" / "tiny")
+    assert discover(Path()) is None  # no repository: what lies above is somebody else's
+    (tmp_path / "repository" / ".git").mkdir()
+    assert discover(Path()) is None
+    write(tmp_path / "repository", "")
+    assert discover(Path()) == Path("../../phiz.toml")
+    own = write(tmp_path / "repository" / "models" / "tiny", "")
+    assert discover(Path()) == Path(own.name)
+
+
 def test_a_pyproject_without_phiz_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no table \[tool.phiz\]"):
         load(write(tmp_path, "[project]\nname = 'x'", "pyproject.toml"))
