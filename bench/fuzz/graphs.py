@@ -85,7 +85,7 @@ def _attribute(random: Random, model: onnx.ModelProto, at: int | None = None) ->
     node = random.choice(model.graph.node) if at is None else model.graph.node[at]
     try:
         known = onnx.defs.get_schema(node.op_type, 18).attributes
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # no such operator, or its name is no text
         return
     if not known:
         return
