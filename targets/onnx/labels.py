@@ -51,6 +51,7 @@ class Labels:
         self.constants: list[Constant] = []
         self.absent: list[str] = []
         self._names: dict[str, int] = {}
+        self._owners: dict[tuple[int, str], _Owner] = {}  # what a name gives a second time, nobody reads
         self.sections = tuple(self._message(model, _Owner("", "", model)))
 
     def _message(self, message: Message, owner: _Owner) -> Iterator[Section]:
@@ -96,6 +97,13 @@ class Labels:
         return _Owner(layer, operator, owner.graph, readers=(layer,), literals=literals)
 
     def _constant(self, owner: _Owner, name: str) -> _Owner:
+        key = (id(owner.graph), name)
+        if key in self._owners:
+            return replace(self._owners[key], readers=())
+        self._owners[key] = self._new(owner, name)
+        return self._owners[key]
+
+    def _new(self, owner: _Owner, name: str) -> _Owner:
         readers = self.readers.of(owner.graph, name)
         kind = Kind.QUANTIZATION if any(reader.parameter for reader in readers) else Kind.WEIGHTS
         purpose = self.readers.purpose(owner.graph, name)

@@ -69,6 +69,7 @@ class Readers:
 
     def __init__(self, model: Message) -> None:
         self.found: dict[tuple[int, str], list[Reader]] = {}
+        self._purposes: dict[tuple[int, str], str] = {}
         graphs = list(model.messages("graph"))
         main = self._graph(graphs[0], None) if graphs else None
         for training in model.messages("training_info"):  # it may read and update what the model holds
@@ -85,14 +86,15 @@ class Readers:
     def purpose(self, graph: Message, name: str) -> str:
         """The operator that a constant is for: its first reader behind those that only convert it."""
         key: tuple[int, str] | None = (id(graph), name)
-        operator, seen = "", set()
-        while key is not None and key not in seen and key in self.found:
-            seen.add(key)
+        path: dict[tuple[int, str], str] = {}  # conversions may be a long chain, with constants all along it
+        while key is not None and key in self.found and key not in path and key not in self._purposes:
             reader = self.found[key][0]
-            operator = reader.operator or operator
-            if reader.operator not in _STORAGE:
-                break
-            key = reader.gives
+            path[key] = reader.operator
+            key = reader.gives if reader.operator in _STORAGE else None
+        operator = self._purposes.get(key, "") if key is not None else ""
+        for passed in reversed(path):
+            operator = operator or path[passed]
+            self._purposes[passed] = operator
         return operator
 
     def _graph(self, graph: Message, around: _Scope | None) -> _Scope:
@@ -110,11 +112,10 @@ class Readers:
     def _node(self, node: Message, number: int, scope: _Scope) -> None:
         operator, gives = node.text("op_type"), node.texts("output")
         parameters = _QUANTIZERS.get(operator, ())
+        layer, result = layer_of(node, number), scope.key(gives[0]) if gives else None
         for index, name in enumerate(node.texts("input")):
-            result = scope.key(gives[0]) if gives else None
             if name:
-                reader = Reader(layer_of(node, number), operator, index in parameters, result)
-                self._add(scope.key(name), reader)
+                self._add(scope.key(name), Reader(layer, operator, index in parameters, result))
         for body in bodies(node):
             self._graph(body, scope)
 

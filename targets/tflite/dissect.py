@@ -150,9 +150,11 @@ def _notes(graph: Graph) -> Iterator[str]:
 def _metadata(network: Network) -> dict[str, str]:
     """Metadata entries that are text, by name, and the description; phiz's own entry as its ``phiz.*`` keys."""
     found = {"description": network.text(network.root, "description")[:_MAX_TEXT]}
+    left = len(network.flatbuffer.data)  # entries may share a buffer
     for entry in network.root.records("metadata"):
         for start, end in network.contents(network.buffer(entry)):
-            if end - start <= _MAX_TEXT:
+            if end - start <= min(_MAX_TEXT, left):
+                left -= end - start
                 found[network.text(entry, "name")] = _as_text(network.flatbuffer.data[start:end])
     found.update(_entries(found.pop("phiz", "")))
     return {name: text for name, text in sorted(found.items()) if text}

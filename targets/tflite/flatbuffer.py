@@ -4,7 +4,8 @@ A reader of values may trust its file; an auditor may not, and it needs to know 
 binary format alone (source: the FlatBuffers internals guide); what the slots mean comes from ``tables.py``.
 
 References point forward only, so nothing is cyclic; the schema bounds the depth; and each reference takes four
-bytes of its own, which bounds the work: a file that makes more of them than it has bytes is corrupt.
+bytes of its own, which bounds the work: a file that makes more of them than it has bytes is corrupt. So is one whose
+vtables together are longer than it, or whose strings are, each as often as it is read, many times longer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from itertools import chain, repeat
 from targets.tflite.tables import TABLES, UNIONS, WIDTHS
 from targets.wire import malformed
 
+_REPEATED, _LEAST = 16, 1 << 16  # how often strings are read, of a file of as many bytes at least
 _FORMATS = {"u8": "B", "i8": "b", "u16": "H", "i32": "i", "u32": "I", "f32": "f", "i64": "q", "u64": "Q"}
 
 
@@ -97,7 +99,8 @@ class FlatBuffer:
 
     def __init__(self, data: bytes, where: str) -> None:
         self.data, self.where = data, where
-        self.references = 0
+        self.references = self.vtables = self.texts = 0  # how many; bytes of them; bytes of what was read
+        self.fields: dict[tuple[str, int], tuple[int, tuple[int, ...]]] = {}  # by type and vtable: see _layout
         self.known: dict[tuple[str, int], Value] = {}  # tables and vectors may be shared
 
     def root(self, table: str) -> Record:
@@ -116,7 +119,12 @@ class FlatBuffer:
 
     def text(self, vector: Vector | None) -> str:
         """A string, with a replacement character where it is not UTF-8; empty when absent."""
-        return "" if vector is None else self.data[vector.data : vector.data_end].decode("utf-8", "replace")
+        if vector is None:
+            return ""
+        self.texts += vector.count
+        if self.texts > _REPEATED * (len(self.data) + _LEAST):
+            raise malformed(self.where, vector.start)
+        return self.data[vector.data : vector.data_end].decode("utf-8", "replace")
 
     def table(self, table: str, start: int) -> Record:
         """The table of type ``table`` at ``start``."""
@@ -128,14 +136,26 @@ class FlatBuffer:
         if length < 4 or length % 2 or size < 4:
             raise malformed(self.where, vtable if vtable >= 0 else start)
         self.within(vtable, vtable + length)
-        entries = self.values(Vector("u16", vtable, vtable + 4, (length - 4) // 2, vtable + length))
-        widths = chain((WIDTHS.get(kind, 4) for _, kind in _slots(table)), repeat(1))  # of what is unknown: at least 1
-        end = start + max(4, 0, *(offset + width for offset, width in zip(entries, widths, strict=False) if offset))
+        extent, entries = self._layout(table, vtable, length)
+        end = start + extent
         self.within(start, end)
         stated = min(start + size, len(self.data))
         record = Record(table, start, end, stated, (vtable, vtable + length), dict(self.slots(table, start, entries)))
         self.known[table, start] = record
         return record
+
+    def _layout(self, table: str, vtable: int, length: int) -> tuple[int, tuple[int, ...]]:
+        """How many bytes a table with this vtable takes at least, and where the fields that we know lie in it."""
+        if (table, vtable) not in self.fields:
+            self.vtables += length
+            if self.vtables > len(TABLES) * len(self.data):  # tables of several types may share one, no more
+                raise malformed(self.where, vtable)
+            entries = self.values(Vector("u16", vtable, vtable + 4, (length - 4) // 2, vtable + length))
+            slots = _slots(table)
+            widths = chain((WIDTHS.get(kind, 4) for _, kind in slots), repeat(1))  # of what is unknown: at least 1
+            extent = max(4, 0, *(offset + width for offset, width in zip(entries, widths, strict=False) if offset))
+            self.fields[table, vtable] = extent, entries[: len(slots)]
+        return self.fields[table, vtable]
 
     def slots(self, table: str, start: int, entries: Sequence[int]) -> Iterator[tuple[str, Value]]:
         """The fields that a table holds, by name."""
