@@ -11,6 +11,7 @@ from targets.base import Dissection, Kind
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
 METRICS = ("file", "download", "brotli", "weights", "activations", "footprint", "measured")
 _OF_ACTIVATIONS = ("activations", "footprint")
+_ELSEWHERE = ("the weights", "the elements")  # how entries of ``unknown`` begin that are about constants kept elsewhere
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Sizes:
         """One of ``METRICS``; None where it is not known, for unknown is not a pass."""
         if name in _OF_ACTIVATIONS and self.unknown:
             return None
-        if any(entry.startswith("the weights") for entry in self.unknown):  # they are elsewhere, and weigh something
+        if any(entry.startswith(_ELSEWHERE) for entry in self.unknown):  # they weigh something, wherever they are
             return None
         value: int | None = getattr(self, name)
         return value

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from compile.audit.download import BROTLI, DEFLATE, Download
-from compile.audit.sizes import sizes
+from compile.audit.sizes import METRICS, Sizes, sizes
 from targets.base import Dissection, Kind, Section
 
 RANDOM = np.random.default_rng(1).normal(0, 20, 50_000).round().clip(-127, 127).astype(np.int8).tobytes()
@@ -66,6 +66,19 @@ def test_what_is_not_asked_for_is_not_finished():
         raise ValueError("malformed")
     assert time.process_time() - begun < 1
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("entry", ["the weights in 'x'", "the elements of tensor 'w', which the file does not hold"])
+def test_weights_that_are_elsewhere_make_every_size_unknown(entry):
+    """The auditor has not seen them: a limit that holds without them would be a false pass."""
+    size = Sizes(9, 9, 4, 7, 7, (entry,), 9)
+    assert {size.metric(name) for name in METRICS} == {None}
+    assert size.at_least("weights") == 4
+
+
+def test_activations_of_unknown_size_leave_the_others_known():
+    size = Sizes(9, 8, 4, 7, 7, ("the size of activation 'x'",), 6)
+    assert [size.metric(name) for name in METRICS] == [9, 8, 6, 4, None, None, None]
 
 
 def test_nothing():
