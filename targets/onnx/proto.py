@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from compile.errors import UserError
 from targets.wire import BYTES, VARINT, Field, fields, malformed, signed, varint
@@ -168,8 +169,7 @@ TYPES: Mapping[int, tuple[str, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One field of a message: its name (empty when unknown), its place, and the message inside if it holds one."""
 
     name: str
