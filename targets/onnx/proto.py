@@ -15,7 +15,7 @@ from compile.errors import UserError
 from targets.wire import BYTES, VARINT, Field, fields, malformed, signed, varint
 
 _NAMED = {1: "name", 2: "type:TypeProto", 3: "doc_string", 4: "metadata_props:Entry"}
-MAX_FIELDS = 1_000_000  # of a file; each takes memory many times its size
+MAX_FIELDS = 500_000  # of a file; each takes memory many times its size, and a network of 10,000 nodes has fewer
 _RANK, _MOST = 64, 1 << 48  # axes and elements of a tensor; no memory holds more
 _MAX_DEPTH = 64  # of messages in messages; onnx's own reader stops at 100
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from targets.onnx.constants import STORES
 from targets.onnx.proto import Item, Message, parse, possible
+from targets.onnx.shapes.apart import inferred
 from targets.onnx.shapes.view import FLOAT, INT64, Value
 
 _LITERALS = {"value_float": FLOAT, "value_int": INT64}
@@ -19,15 +20,10 @@ def declared(graph: Message) -> dict[str, Value]:
 
 
 def by_onnx(model: Message, graph: Message) -> dict[str, Value]:
-    """What onnx infers; the library is imported only here, for it takes its time."""
-    import onnx
-
-    try:
-        inferred = onnx.shape_inference.infer_shapes(_without_weights(model, graph), data_prop=True)
-    except Exception:  # it fails in many ways on odd graphs; what it cannot tell stays unknown
-        return {}
-    message = parse(inferred.SerializeToString(), model.where)
-    return {name: value for name, value in _typed(next(message.messages("graph"))) if possible(value[1])}
+    """What onnx infers; it runs only for files of which our own inference leaves something open."""
+    message = parse(inferred(_without_weights(model, graph)), model.where)
+    told = next(message.messages("graph"), None)
+    return {name: value for name, value in _typed(told) if possible(value[1])} if told else {}
 
 
 def _typed(graph: Message) -> Iterator[tuple[str, Value]]:

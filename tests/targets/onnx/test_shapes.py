@@ -125,6 +125,17 @@ def test_onnx_is_asked_for_the_rest_and_not_given_the_weights() -> None:
     assert by_onnx(message, main)["y"] == (TensorProto.FLOAT, (2, 64))
 
 
+def test_a_graph_whose_values_grow_without_end_ends_with_unknown_shapes() -> None:
+    """Each doubles a shape that onnx propagates as data: in our process it would take all memory there is."""
+    nodes = [helper.make_node("Shape", ["x"], ["s0"])]
+    nodes += [helper.make_node("Concat", [f"s{n}", f"s{n}"], [f"s{n + 1}"], axis=0) for n in range(40)]
+    nodes.append(helper.make_node("Reshape", ["x", "s40"], ["y"]))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
+    model = helper.make_model(helper.make_graph(nodes, "g", [x], [onnx.ValueInfoProto(name="y")]))
+    message = parse(model.SerializeToString(), "m.onnx")
+    assert "y" not in by_onnx(message, next(message.messages("graph")))
+
+
 @pytest.mark.parametrize("attribute", [{"strides": [0]}, {"kernel_shape": [9]}, {"dilations": [-1]}, {"pads": [1]}])
 def test_what_makes_no_sense_is_unknown(attribute: dict[str, list[int]]) -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], **attribute)
