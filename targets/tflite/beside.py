@@ -59,8 +59,18 @@ def unknown(network: Network) -> Iterator[str]:
         for node in graph.nodes:
             if node.operator == "HASHTABLE":
                 yield f"the contents of '{node.layer}'"
+        yield from _absent(graph)
     for group in network.root.records("external_buffer_groups"):
         yield f"the weights in '{network.text(group, 'name')}'"
+
+
+def _absent(graph: Graph) -> Iterator[str]:
+    """Constants without elements: what operators read and nothing gives them."""
+    given = {ABSENT, *graph.inputs, *(index for node in graph.nodes for index in node.outputs)}
+    for index in sorted({index for node in graph.nodes for index in node.inputs} - given):
+        tensor = graph.tensors[index]
+        if not (tensor.constant or tensor.variable or tensor.handle or tensor.size == 0):
+            yield f"the elements of tensor '{tensor.layer}', which the file does not hold"
 
 
 def _runs(node: Node) -> Iterator[int]:

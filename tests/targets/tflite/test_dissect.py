@@ -301,6 +301,22 @@ def test_what_the_file_does_not_tell_is_unknown(
     assert dissect({"m": pack(made)}).unknown == unknown
 
 
+@pytest.mark.parametrize("index", [1, 2, 5])
+def test_elements_that_the_file_does_not_hold_are_unknown(index: int) -> None:
+    """As of a file that was stripped of its buffers: LiteRT takes it, and fails as it runs."""
+    made = model()
+    made.buffers[made.subgraphs[0].tensors[index].buffer].data = None
+    data = pack(made)
+    interpreter = Interpreter(
+        model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    with pytest.raises(RuntimeError, match=f"Input tensor {index} lacks data"):
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    found = dissect({"m": data})
+    assert [entry.startswith("the elements of tensor") for entry in found.unknown] == [True]
+
+
 def test_a_variable_lives_throughout() -> None:
     made = model()
     made.subgraphs[0].tensors[4].isVariable = True
