@@ -100,6 +100,13 @@ class _Reader:
                 self.constants.append(replace(label.constant, name=name + label.name))
                 if label.stored.record is not None:
                     self.records.setdefault(section.file, {}).setdefault(label.stored.record, section)
+            self.unknown += (
+                f"the elements of tensor '{name}{operation.name}', which the program does not hold"
+                for operation in labels.operations
+                if operation.type == "const"
+                and operation.attributes.get("val") is None
+                and any(output.type.size for output in operation.outputs)
+            )
         self.notes += _notes(functions)
         live, before = timeline(functions), len(self.steps)
         self.steps += (name + step for step in live.steps)

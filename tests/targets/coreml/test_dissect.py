@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coremltools.proto import Model_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
@@ -52,6 +53,23 @@ def test_every_byte_of_the_student_has_a_label(student, lowered):
     matrices = {s.layer for s in dissection.sections if s.file.endswith("weight.bin") and s.kind is Kind.WEIGHTS}
     assert len(matrices) == 12
     assert {s.dtype for s in dissection.sections if s.kind is Kind.WEIGHTS} == {"int8", "float32"}
+
+
+def test_a_constant_without_elements_is_unknown(student, lowered):
+    """Its blob is in the weight file still, but nothing says that it is this constant's."""
+    files = dict(lowered(student).files)
+    path = next(name for name in files if name.endswith(".mlmodel"))
+    model = Model_pb2.Model.FromString(files[path])
+    function = model.mlProgram.functions["main"]
+    (block,) = function.block_specializations.values()
+    before = dissect(files)
+    held = [o for o in block.operations if o.type == "const" and o.attributes["val"].HasField("blobFileValue")]
+    held[0].attributes["val"].ClearField("blobFileValue")
+    files[path] = model.SerializeToString()
+    found = dissect(files)
+    assert before.unknown == ()
+    name = held[0].outputs[0].name
+    assert found.unknown == (f"the elements of tensor '{name}', which the program does not hold",)
 
 
 @pytest.mark.parametrize("form", ["", "ios18"])
