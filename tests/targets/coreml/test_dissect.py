@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coremltools.proto import Model_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
@@ -57,6 +56,8 @@ def test_every_byte_of_the_student_has_a_label(student, lowered):
 
 def test_a_constant_without_elements_is_unknown(student, lowered):
     """Its blob is in the weight file still, but nothing says that it is this constant's."""
+    from coremltools.proto import Model_pb2
+
     files = dict(lowered(student).files)
     path = next(name for name in files if name.endswith(".mlmodel"))
     model = Model_pb2.Model.FromString(files[path])
