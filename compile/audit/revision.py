@@ -29,6 +29,7 @@ _TRUST = 'run: git config --global --add safe.directory "$PWD"'
 _SET = {
     "LC_ALL": "C",
     "GIT_NO_LAZY_FETCH": "1",  # a partial clone lacks what it lacks: an audit stays off the network
+    "GIT_ALLOW_PROTOCOL": "",  # git before 2.45 may fetch; this none of the repository's own settings overrides
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -96,6 +97,8 @@ class Revision:
         if mode not in ("100644", "100755"):
             kind = {"120000": "a symbolic link", "160000": "a submodule"}.get(mode, f"of mode {mode}")
             raise UserError(f"'{path}' is {kind}, not a file", where=self.name, fix="name the file itself")
+        if not size.isdecimal():  # as git says of an object that it lacks
+            raise UserError(f"the bytes of '{path}' are not in this repository", where=self.name, fix="fetch them")
         if int(size) > MAX_BYTES:
             raise UserError(f"'{path}' has {int(size):,} bytes, more than an artefact may have", where=self.name)
         if int(size) < POINTER_BYTES and (found := _POINTER.match(self.blob(name))):
@@ -209,7 +212,7 @@ def _git(folder: Path, *arguments: str) -> bytes:
 
 def _run(folder: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
-    command = ["git", "--literal-pathspecs", "-c", "protocol.allow=never", *arguments]  # git before 2.45 may fetch
+    command = ["git", "--literal-pathspecs", *arguments]
     try:
         return subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS

@@ -7,6 +7,7 @@ weights without a graph, which phiz only audits. Source: the format's descriptio
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -48,6 +49,7 @@ UNKNOWN = "its activations, for a .safetensors file holds weights and no graph"
 _LENGTH = 8
 _METADATA = "__metadata__"
 _BLANKS = " \t\n\r"
+_BLANK = re.compile(f"[{_BLANKS}]*")
 
 
 def dissect(files: Files) -> Dissection:
@@ -123,9 +125,8 @@ def _entries(text: str) -> Iterator[_Entry]:
 
 
 def _skip(text: str, position: int) -> int:
-    while text[position : position + 1] in tuple(_BLANKS):
-        position += 1
-    return position
+    found = _BLANK.match(text, position)
+    return found.end() if found else position
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from targets.coreml.layers import NETWORKS
 from targets.coreml.lifetimes import arguments, timeline
 from targets.coreml.network import network
 from targets.coreml.specification import PIPELINES, Specification, manifest, root, specification
-from targets.coreml.storage import BITS, RECORD, record, require
+from targets.coreml.storage import BITS, MAX_NAME, RECORD, record, require
 from targets.sections import around, cover
 
 _MAX_DEPTH = 8  # of pipelines in pipelines
@@ -132,6 +132,7 @@ class _Reader:
         names = body.texts(2)
         for index, field in enumerate(body.all(1)):
             stage = names[index] if index < len(names) else f"model {index}"
+            require(len(stage) <= MAX_NAME, self.path, "the name of a model is too long")
             inside = specification(body.data, self.path, field.value, field.end)
             self.model(inside, f"{name}{stage}/", depth + 1)
         self.unknown.append(f"what passes between the models of the {name}{model.kind}")

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from compile.errors import UserError
 from targets.base import Files
 from targets.coreml.message import Message
-from targets.coreml.storage import BITS, MAX_STEPS, TYPES, record, require
+from targets.coreml.storage import BITS, MAX_NAME, MAX_STEPS, TYPES, record, require
 from targets.wire import BYTES, VARINT, Field, malformed, signed, varint
 
 _MAX_RANK = 16
@@ -112,6 +112,7 @@ def functions(files: Files, where: str, program: Message) -> Mapping[str, Functi
     reader = _Reader(files, where)
     found = {name: reader.function(body) for name, body in program.mapping(2)}
     require(bool(found), where, "its ML program has no functions")
+    require(max(map(len, found)) <= MAX_NAME, where, "the name of a function is too long")
     return found
 
 

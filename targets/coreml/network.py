@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from targets.base import Constant, Kind, Section
 from targets.coreml.layers import INSIDE, LAYER_FIELDS, LAYERS, NETWORK_FIELDS
 from targets.coreml.message import Message
-from targets.coreml.storage import MAX_STEPS, require
+from targets.coreml.storage import MAX_NAME, MAX_STEPS, require
 from targets.sections import around
 from targets.wire import BYTES, FIXED32, Field
 
@@ -59,6 +59,7 @@ class _Reader:
             kind = next((number for number in layer.fields if number in LAYERS), 0)
             inner = list(layer.unknown((*LAYER_FIELDS, kind)))
             name, operator = layer.text(1), LAYERS.get(kind, "")
+            require(len(name) <= MAX_NAME, self.file, "the name of a layer is too long")
             for parameters in layer.messages(kind):
                 inner += self.inside(operator, parameters, _Weights(self, name, operator), "", depth + 1)
             yield from around(inner, Section(self.file, field.start, field.end, Kind.GRAPH, name, operator=operator))
