@@ -147,3 +147,11 @@ def test_git_lfs(repository):
     kept.write_bytes(b"Weights" * 1000)
     with pytest.raises(UserError, match="is not that file"):
         find(repository.root, "main").files("model.onnx")["model.onnx"]
+
+
+def test_a_file_whose_object_is_missing_is_named(repository):
+    repository.commit({"model.onnx": b"here once"})
+    name = find(repository.root, "main").entries("model.onnx")["model.onnx"].object
+    (repository.root / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    with pytest.raises(UserError, match="bytes of 'model.onnx' are not in this repository"):
+        find(repository.root, "main").files("model.onnx")
