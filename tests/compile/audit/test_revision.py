@@ -153,5 +153,5 @@ def test_a_file_whose_object_is_missing_is_named(repository):
     repository.commit({"model.onnx": b"here once"})
     name = find(repository.root, "main").entries("model.onnx")["model.onnx"].object
     (repository.root / ".git" / "objects" / name[:2] / name[2:]).unlink()
-    with pytest.raises(UserError, match="bytes of 'model.onnx' are not in this repository"):
+    with pytest.raises(UserError, match=r"bytes of 'model\.onnx' are not in this repository"):
         find(repository.root, "main").files("model.onnx")
