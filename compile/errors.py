@@ -17,6 +17,9 @@ This module imports nothing and may be imported from everywhere.
 from __future__ import annotations
 
 
+_LONGEST = 4_000  # characters of a message
+
+
 class PhizError(Exception):
     """Base of all errors that phiz raises on purpose."""
 
@@ -75,5 +78,7 @@ class Bug(PhizError):
 
 
 def _line(text: str) -> str:
-    """``text`` as one line: names in files may hold line breaks, and what would steer a terminal."""
+    """``text`` as one line: names in files may hold line breaks, what would steer a terminal, or a megabyte."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

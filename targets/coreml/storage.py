@@ -30,8 +30,8 @@ BLOB_TYPES: Mapping[int, str] = {
 # fmt: on
 RECORD = 64  # bytes of a weight file's header, and of the description in front of each blob
 SENTINEL = 0xDEADBEEF
-MAX_STEPS = 100_000  # operations or layers of a file; a hostile one has room for half a million in a megabyte
-MAX_NAME = 500  # bytes of a name that stands before those of everything within
+MAX_STEPS = 100_000  # operations or layers of a model; a hostile one has room for half a million in a megabyte
+MAX_NAME = 2_000  # bytes of a name that stands before those of everything within
 
 
 def record(data: bytes, offset: int, where: str) -> tuple[str, int, int]:
