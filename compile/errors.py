@@ -16,7 +16,6 @@ This module imports nothing and may be imported from everywhere.
 
 from __future__ import annotations
 
-
 _LONGEST = 4_000  # characters of a message
 
 

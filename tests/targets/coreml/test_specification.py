@@ -170,7 +170,7 @@ def looped(network, depth):
         (lambda spec: spec.Clear(), "it holds no model of a known kind"),
         (lambda spec: nested(spec, 9).identity.SetInParent(), "pipelines are nested too deeply"),
         (lambda spec: looped(spec.neuralNetwork, 40).SetInParent(), "networks are nested too deeply"),
-        (lambda spec: spec.neuralNetwork.layers.add(name="a" * 501), "the name of a layer is too long"),
+        (lambda spec: spec.neuralNetwork.layers.add(name="a" * 2_001), "the name of a layer is too long"),
         (
             lambda spec: spec.neuralNetwork.MergeFromString(b"\x0a\x00" * 100_001),
             "it has more than 100,000 layers",
