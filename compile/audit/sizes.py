@@ -11,6 +11,8 @@ from targets.base import Dissection, Kind
 RESIDENT = (Kind.WEIGHTS, Kind.QUANTIZATION)
 METRICS = ("file", "download", "brotli", "weights", "activations", "footprint", "measured")
 _OF_ACTIVATIONS = ("activations", "footprint")
+_LOADED = ("the size of constant",)  # how entries of ``unknown`` begin that are about constants made at load
+_OF_WEIGHTS = ("weights", "footprint")
 _ELSEWHERE = ("the weights", "the elements")  # how entries of ``unknown`` begin that are about constants kept elsewhere
 
 
@@ -46,6 +48,8 @@ class Sizes:
     def metric(self, name: str) -> int | None:
         """One of ``METRICS``; None where it is not known, for unknown is not a pass."""
         if name in _OF_ACTIVATIONS and self.unknown:
+            return None
+        if name in _OF_WEIGHTS and any(entry.startswith(_LOADED) for entry in self.unknown):
             return None
         if any(entry.startswith(_ELSEWHERE) for entry in self.unknown):  # they weigh something, wherever they are
             return None

@@ -38,6 +38,7 @@ def dissect(files: Files) -> Dissection:
         metadata=_metadata(model),
         unknown=(
             *(f"the elements of tensor '{layer}', which the file does not hold" for layer in labels.absent),
+            *(f"the size of constant '{value}', which is computed as the model is loaded" for value in reading.folded),
             *(f"the size of activation '{value}'" for value in reading.unknown),
             *hidden(model, graphs[0]),
         ),

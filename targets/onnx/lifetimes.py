@@ -38,12 +38,14 @@ class Reading:
         lifetimes: of activations whose size is known.
         steps: the kernels by name.
         unknown: activations whose size is not known.
+        folded: constants computed at load whose size is not known.
         resident: constant -> bytes that it takes once loaded, for those from which others are computed.
     """
 
     lifetimes: tuple[Lifetime, ...]
     steps: tuple[str, ...]
     unknown: tuple[str, ...]
+    folded: tuple[str, ...]
     resident: Mapping[str, int]
 
 
@@ -72,9 +74,9 @@ def lifetimes(graph: Graph) -> Reading:
         touch((*step.reads, *step.scratch, *step.writes), number)
     touch(graph.outputs, final)
     known = tuple(Lifetime(name, sizes[name], *span) for name, span in alive.items() if name in sizes)
-    unknown = [name for name in alive if name not in sizes]
-    unknown += [name for name in folded.kept(steps) if name not in graph.sizes]
-    return Reading(known, tuple(step.layer for step in steps), tuple(unknown), folded.resident(steps))
+    unknown = tuple(name for name in alive if name not in sizes)
+    loaded = tuple(name for name in folded.kept(steps) if name not in graph.sizes)
+    return Reading(known, tuple(step.layer for step in steps), unknown, loaded, folded.resident(steps))
 
 
 def _shared(graph: Graph, constants: frozenset[str], steps: Sequence[Step]) -> dict[str, str]:

@@ -84,3 +84,8 @@ def test_activations_of_unknown_size_leave_the_others_known():
 def test_nothing():
     size = found({})
     assert (size.file, size.download, size.brotli, size.footprint) == (0, 0, 0, 0)
+
+
+def test_a_constant_of_unknown_size_that_is_made_at_load_leaves_the_file_known():
+    size = Sizes(9, 8, 4, 7, 7, ("the size of constant 'i', which is computed as the model is loaded",), 6)
+    assert [size.metric(name) for name in METRICS] == [9, 8, 6, None, None, None, None]

@@ -374,3 +374,15 @@ def test_a_mutated_file_is_refused_or_covered(edits: list[tuple[int, bytes]], cu
     except UserError:
         return
     assert_covers(dissection, {"m.onnx": len(final)})
+
+
+def test_a_constant_that_is_computed_at_load_and_may_have_any_size_is_unknown() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["w"], ["i"]), helper.make_node("Gather", ["x", "i"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [9])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.array([1, 0, 1, 1], np.float32), "w")],
+    )
+    dissection = dissect({"m.onnx": helper.make_model(graph).SerializeToString()})
+    assert dissection.unknown == ("the size of constant 'i', which is computed as the model is loaded",)
