@@ -13,7 +13,7 @@ from math import prod
 from targets.tflite.network import ABSENT, Graph, Network, Node
 
 # Operators that move elements, or compute each from one: as many come out as go in.
-_AS_MANY = """
+_MOVED = """
     ABS BITCAST CAST CEIL COS CUMSUM DEPTH_TO_SPACE DEQUANTIZE ELU EXP EXPAND_DIMS FLOOR GELU HARD_SWISH
     L2_NORMALIZATION LEAKY_RELU LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_NOT LOGISTIC LOG_SOFTMAX NEG PRELU
     QUANTIZE RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 RESHAPE REVERSE_V2 ROUND RSQRT SIGN SIN SOFTMAX SPACE_TO_DEPTH
@@ -21,13 +21,14 @@ _AS_MANY = """
 """
 _GATHERED = ("CONCATENATION", "PACK")  # as many as all inputs have together
 # Operators that treat each item of a batch alike, or take fewer of them.
-_BY_ITEM = """
+_EACH = """
     ADD ADD_N ARG_MAX ARG_MIN AVERAGE_POOL_2D BATCH_MATMUL CONV_2D CONV_3D DEPTHWISE_CONV_2D DIV EQUAL FLOOR_DIV
     FLOOR_MOD FULLY_CONNECTED GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR MAXIMUM MAX_POOL_2D
     MEAN MINIMUM MUL NOT_EQUAL POW REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR
     RESIZE_NEAREST_NEIGHBOR SELECT SELECT_V2 SLICE SPLIT SPLIT_V SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM
     TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK
 """
+_AS_MANY, _BY_ITEM = frozenset(_MOVED.split()), frozenset(_EACH.split())
 _PADS = ("PAD", "PADV2", "MIRROR_PAD")
 
 
@@ -52,7 +53,7 @@ def _keeps(network: Network, node: Node) -> bool:
     given = [tensors[index] for index in node.inputs if index != ABSENT]
     sizes = [prod(tensor.stated) for tensor in given]
     results = sum(prod(tensors[index].stated) for index in node.outputs if index != ABSENT)
-    if node.operator in _AS_MANY.split():
+    if node.operator in _AS_MANY:
         return sizes[:1] == [results]
     if node.operator in _GATHERED:
         return sum(sizes) == results
@@ -60,4 +61,4 @@ def _keeps(network: Network, node: Node) -> bool:
         starts = [start for start, _ in network.contents(given[1].buffer)]
         width = 2 * {"int32": 4, "int64": 8}.get(given[1].dtype, 0)
         return width > 0 and any(network.flatbuffer.data.count(0, at, at + width) == width for at in starts)
-    return node.operator in _BY_ITEM.split()
+    return node.operator in _BY_ITEM

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compile.audit.render.remarks import Level, Remark, remarks
+from compile.audit.render.remarks import Level, Remark, place, remarks
 from compile.audit.render.words import brief
-from compile.audit.report import Report, Row
+from compile.audit.report import Report
 
 MOST = 10  # annotations of a kind that GitHub shows of one step
 
@@ -33,12 +33,6 @@ def _of_level(level: Level, found: list[Remark]) -> Iterator[str]:
     if len(shown) < len(found):
         rest = f"and {len(found) - len(shown)} more: see the summary of the job, or run phiz audit"
         yield _command(level, rest, title=f"{len(found)} {level.value}s in all")
-
-
-def place(row: Row) -> str:
-    """The artefact's path as the user would name it, with ``/``."""
-    folder = row.folder.replace("\\", "/").rstrip("/") if row.folder not in ("", ".") else ""
-    return brief(f"{folder}/{row.path}" if folder else row.path, 1_000)
 
 
 def _command(level: Level, message: str, **properties: str) -> str:

@@ -113,3 +113,9 @@ def _of_finding(row: Row, finding: Finding) -> Remark:
         saves=finding.saves,
         key="\n".join(finding.layers),
     )
+
+
+def place(row: Row) -> str:
+    """The artefact's path as the user would name it, with ``/``."""
+    folder = row.folder.replace("\\", "/").rstrip("/") if row.folder not in ("", ".") else ""
+    return brief(f"{folder}/{row.path}" if folder else row.path, 1_000)

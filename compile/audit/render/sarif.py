@@ -14,8 +14,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import quote
 
-from compile.audit.render.github import place
-from compile.audit.render.remarks import Remark, remarks
+from compile.audit.render.remarks import Remark, place, remarks
 from compile.audit.render.words import brief
 from compile.audit.report import Report
 

@@ -38,22 +38,6 @@ def manifest(data: bytes, budget: dict[str, int] | None = None) -> str:
     return json.dumps({"name": "student", "artifacts": {"onnx": artefact}, "budget": budget or {}})
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder, and what writes files into it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-    def write(contents):
-        for name, content in contents.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return tmp_path
-
-    return write
-
-
 def rows(ran):
     """Of a report in JSON, by path."""
     return {row["path"]: row for row in json.loads(ran.out)["rows"]}

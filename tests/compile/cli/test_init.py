@@ -47,21 +47,6 @@ def manifest(parity=None, **artefacts):
     )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder, and what writes files into it."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(contents):
-        for name, content in contents.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return tmp_path
-
-    return write
-
-
 def test_what_it_writes_holds_today_and_not_for_long(phiz, here):
     small, large = model(16), model(64)
     folder = here(
