@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from compile import budgets
 from compile.audit.budget import Budget
 from compile.errors import UserError
-from compile.tables import LIST, SWITCH, TEXT, choose, strings, table, tables
+from compile.tables import LIST, SWITCH, TEXT, choose, parse, strings, table, tables
 from compile.units import parse_size
 
 NAME = "phiz.toml"
@@ -89,7 +88,7 @@ def load(path: Path) -> Config:
     Raises:
         UserError: unreadable, not TOML, an unknown table or key (lists the known), a value of the wrong kind.
     """
-    data = _parse(path)
+    data = parse(path)
     if path.name != PROJECT:
         return _read(data, path)
     if not in_project(data):
@@ -120,29 +119,12 @@ def configuration_of(folder: Path) -> Path | None:
     if (folder / NAME).exists():
         return folder / NAME
     project = folder / PROJECT
-    return project if project.exists() and in_project(_parse(project)) else None
+    return project if project.exists() and in_project(parse(project)) else None
 
 
 def in_project(data: Mapping[str, Any]) -> bool:
     """Whether a pyproject.toml has the table ``[tool.phiz]``."""
     return isinstance(data.get("tool"), dict) and "phiz" in data["tool"]
-
-
-def _parse(path: Path) -> Mapping[str, Any]:
-    if sys.version_info >= (3, 11):  # imported here: `phiz audit` without a configuration starts without it
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise UserError("is not UTF-8 text", where=str(path)) from error
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"is not TOML: {error}", where=str(path)) from error
 
 
 def _read(data: Mapping[str, Any], path: Path, prefix: str = "") -> Config:

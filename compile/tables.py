@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from compile.errors import UserError
@@ -16,6 +18,28 @@ _WORDS = {
     float: "a number",
     bool: "true or false",
 }
+
+
+def parse(path: Path) -> Mapping[str, Any]:
+    """The TOML file ``path``.
+
+    Raises:
+        UserError: unreadable, not UTF-8, or not TOML.
+    """
+    if sys.version_info >= (3, 11):  # imported here: `phiz audit` without a configuration starts without it
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", where=str(path)) from error
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"is not TOML: {error}", where=str(path)) from error
 
 
 def table(data: object, known: Mapping[str, tuple[type, ...]], where: str) -> dict[str, Any]:

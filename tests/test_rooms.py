@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("compile", "targets", "distill")
 HEAVY = ("torch", "coremltools", "onnxsim", "ai_edge_litert", "tensorflow", "jax", "matplotlib", "av", "hama")
 
-# Leaves that import nothing of phiz and may be used from everywhere.
-LEAVES = ("compile.errors", "compile.files", "compile.quiet")
+# Leaves that import nothing of phiz but each other and may be used from everywhere.
+LEAVES = ("compile.errors", "compile.files", "compile.quiet", "compile.tables")
 # Room -> the modules of phiz that it may import besides itself and the leaves.
 ALLOWED = {
     "compile.simplify": ("compile.model", "compile.units"),
