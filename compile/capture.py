@@ -6,10 +6,7 @@ The only file here that imports torch, and only when the network is a torch one.
 from __future__ import annotations
 
 import ast
-import importlib
 import json
-import re
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +18,10 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from google.protobuf.message import DecodeError
 
+from compile import factory
 from compile.constants import LIMIT, load_constants
-from compile.errors import MissingExtra, PhizError, UserError
+from compile.errors import MissingExtra, UserError
+from compile.factory import first_line
 from compile.model import PREFIX, Model
 from compile.quiet import quiet
 from compile.trial import require_runnable
@@ -56,7 +55,7 @@ def from_module(
             program = torch.onnx.export(module, example_inputs, dynamo=True, verbose=False)
     except Exception as error:  # torch raises anything here; whatever it is, it is about the user's module
         raise UserError(
-            f"torch cannot export the module: {_first_line(error)}",
+            f"torch cannot export the module: {first_line(error)}",
             where=type(module).__name__,
             fix="make its forward traceable by torch.export with static shapes",
         ) from error
@@ -78,27 +77,7 @@ def load_factory(reference: str) -> tuple[torch.nn.Module, tuple[Any, ...]]:
     Raises:
         UserError: it is not there, fails, or returns something else.
     """
-    package, _, name = reference.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        factory = getattr(importlib.import_module(package), name)
-    except ModuleNotFoundError as error:
-        if error.name != package and not package.startswith(f"{error.name}."):
-            raise UserError(f"importing it fails: {error}", where=reference, fix="install what it needs") from error
-        raise UserError(
-            f"there is no Python module '{error.name}'", where=reference, fix="run phiz where it can be imported"
-        ) from error
-    except AttributeError as error:
-        raise UserError(f"module '{package}' has no '{name}'", where=reference) from error
-    except Exception as error:  # the user's module may raise anything while it is imported
-        raise UserError(f"importing it fails: {_first_line(error)}", where=reference) from error
-    try:
-        result = factory()
-    except PhizError:
-        raise
-    except Exception as error:  # the user's factory may raise anything
-        raise UserError(f"the factory raises {type(error).__name__}: {_first_line(error)}", where=reference) from error
+    result = factory.call(reference)
     shape = "a factory returns (module, example_inputs), example_inputs being a tuple of tensors"
     if not (isinstance(result, tuple) and len(result) == 2):
         raise UserError(f"the factory returned {type(result).__name__}", where=reference, fix=shape)
@@ -123,7 +102,7 @@ def from_program(program: torch.export.ExportedProgram, path: Path) -> Model:
         with quiet():
             exported = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:  # torch raises anything here, as above
-        raise UserError(f"torch cannot export it: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"torch cannot export it: {first_line(error)}", where=str(path)) from error
     return _accept(exported.model, path.stem, {})
 
 
@@ -142,7 +121,7 @@ def load_pt2(path: Path) -> torch.export.ExportedProgram:
         with quiet():
             program: torch.export.ExportedProgram = library.export.load(str(path))
     except Exception as error:  # an archive can be wrong in any way
-        raise UserError(f"torch cannot load it: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"torch cannot load it: {first_line(error)}", where=str(path)) from error
     return program
 
 
@@ -173,7 +152,7 @@ def from_onnx(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -
         onnx.checker.check_model(proto)
         model = ir.from_proto(proto)
     except Exception as error:  # the checker and the reader raise many types for malformed models
-        raise UserError(f"not a valid ONNX model: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"not a valid ONNX model: {first_line(error)}", where=str(path)) from error
     _set_shapes(model, shapes or {})
     return _accept(model, path.stem, {})
 
@@ -299,7 +278,7 @@ def _reject_pickles(path: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # a zip, JSON or unpickling error: the archive is not what torch.export.save writes
-        raise UserError(f"not a safe .pt2 archive: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"not a safe .pt2 archive: {first_line(error)}", where=str(path)) from error
 
 
 def _uses_pickle(config: object) -> bool:
@@ -316,9 +295,3 @@ def _torch() -> Any:
     except ImportError as error:
         raise MissingExtra("capturing a torch network", "torch", error.name or "torch") from error
     return torch
-
-
-def _first_line(error: BaseException) -> str:
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch colours its messages
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -11,10 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("compile", "targets", "distill")
-HEAVY = ("torch", "coremltools", "onnxsim", "ai_edge_litert", "tensorflow", "jax", "matplotlib", "av", "hama")
+HEAVY = ("torch", "transformers", "coremltools", "onnxsim", "ai_edge_litert", "tensorflow", "jax", "matplotlib", "av")
+HEAVY += ("hama",)
 
 # Leaves that import nothing of phiz but each other and may be used from everywhere.
-LEAVES = ("compile.errors", "compile.files", "compile.quiet", "compile.tables")
+LEAVES = ("compile.errors", "compile.factory", "compile.files", "compile.quiet", "compile.tables")
 # Room -> the modules of phiz that it may import besides itself and the leaves.
 ALLOWED = {
     "compile.simplify": ("compile.model", "compile.units"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compile.errors import UserError
+from compile.factory import is_reference
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from compile.model import Model
     from compile.samples import Split
 
-_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _KINDS = "a student folder, model.onnx, model.pt2 or package.module:factory"
 
 
@@ -45,7 +45,7 @@ def read_network(reference: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Mo
     if path.suffix == ".pt2":
         program = capture.load_pt2(path)
         return capture.from_program(program, path), program.module()
-    if not path.exists() and _FACTORY.fullmatch(reference):
+    if not path.exists() and is_reference(reference):
         module, example_inputs = capture.load_factory(reference)
         return capture.from_module(module, example_inputs), module
     what = "phiz cannot compile a file of this kind" if path.exists() else "there is no such file, folder or factory"
