@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +14,19 @@ from distill.espeak import Phone
 
 @dataclass(frozen=True)
 class Utterance:
-    """What a teacher hears: mono float32 ``audio`` [time] at 16 kHz, and the phones in it where they are known."""
+    """What a teacher hears.
+
+    Attributes:
+        audio: mono float32 [time] at 16 kHz, in [-1, 1].
+        phones: with times from the first sample, where they are known.
+        path: the file that the audio was decoded from, if it was.
+        start: seconds of the first sample within that file: long files are labelled in pieces.
+    """
 
     audio: NDArray[np.float32]
     phones: tuple[Phone, ...] | None = None
+    path: Path | None = None
+    start: float = 0.0
 
 
 class Teacher(Protocol):
@@ -33,9 +43,22 @@ class Teacher(Protocol):
     controls: tuple[str, ...]
 
     def curves(self, utterance: Utterance) -> NDArray[np.float32]:
-        """The face at times ``k / 50`` seconds: ``[frame_count(samples), controls]``, each in [0, 1].
+        """The face at times ``k / 50`` seconds: float32 ``[frame_count(samples), controls]``, ARKit's in [0, 1].
 
         Raises:
             UserError: this teacher cannot label this utterance; the caller skips it and keeps the reason.
         """
         ...
+
+
+def evidence(teacher: Teacher, path: Path) -> str:
+    """What labels of an audio file depend on besides its sound, its phones and the teacher's version.
+
+    Empty, unless the teacher has a method ``evidence(path) -> str``, as one that reads ready-made curves beside the
+    audio must: the digest of those curves. Labels are cached by it.
+
+    Raises:
+        UserError: what it takes is not there; the caller skips the file and keeps the reason.
+    """
+    ask = getattr(teacher, "evidence", None)
+    return "" if ask is None else str(ask(path))
