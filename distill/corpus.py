@@ -1,4 +1,4 @@
-"""What to learn from: folders of audio, or synthetic speech in many voices and languages with exact phone times.
+"""What to learn from: audio in files, folders and manifests, or synthetic speech with exact phone times.
 
 A synthetic corpus is made on the user's machine by espeak-ng (GPL-3); nothing of it ships with phiz. In a corpus folder
 every ``00000.wav`` has a ``00000.json`` beside it: text, language, voice, split and phone times.
@@ -6,22 +6,28 @@ every ``00000.wav`` has a ``00000.json`` beside it: text, language, voice, split
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import random
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from compile.errors import UserError
 from compile.files import folder_atomically, require_replaceable
+from distill import manifest
 from distill.espeak import Phone
 from distill.sentences import SENTENCES, held_out
 
 AUDIO = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".g722", ".aiff", ".aif", ".wma", ".webm"})
-TRAIN, HELD_OUT = "train", "held-out"
+MANIFEST = ".jsonl"
+TRAIN, HELD_OUT = manifest.TRAIN, manifest.HELD_OUT
 
 # espeak-ng voice variants. The held-out ones are never heard in training.
 TRAINING_VARIANTS = (
@@ -53,23 +59,26 @@ class Line:
         return f"{self.language}+{self.variant}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One audio file and what is known about it.
 
     Attributes:
         path: of the audio.
-        phones: with exact times, or None where only the audio is known.
+        phones: with exact times, in order, or None where only the audio is known. What :func:`find` gives reads them
+            from disk at each use; ``tuple(phones)`` keeps them.
         split: ``train`` or ``held-out``.
-        speaker: language and voice, or the folder of a recording.
+        speaker: as a manifest says, language and voice of synthetic speech, or the folder of a recording.
         text: what is said; empty when unknown.
+        language: its code, ``de``; empty when unknown.
     """
 
     path: Path
-    phones: tuple[Phone, ...] | None = None
+    phones: Sequence[Phone] | None = None
     split: str = TRAIN
     speaker: str = ""
     text: str = ""
+    language: str = ""
 
 
 def plan(count: int, seed: int, split: str = TRAIN) -> tuple[Line, ...]:
@@ -168,22 +177,78 @@ def _holds(folder: Path, utterances: Sequence[Line]) -> bool:
 
 
 def find(places: Iterable[Path | str]) -> list[Source]:
-    """All audio in files, folders (recursively) and glob patterns, sorted and without repetition.
+    """All audio in files, folders (recursively), glob patterns and manifests, sorted and without repetition.
+
+    Args:
+        places: a file that ends in ``.jsonl`` is a manifest; what it says of a file holds wherever else it is found.
 
     Raises:
-        UserError: a place does not exist or matches nothing, or a file's phone times are malformed.
+        UserError: a place does not exist or matches nothing, a manifest is malformed or contradicts another, or a
+            file's phone times are malformed.
     """
-    paths: set[Path] = set()
+    sources: dict[str, Source | None] = {}  # None: nothing is known yet but the path
     for place in places:
         if not str(place):
-            raise UserError("the name of an audio file is empty", fix="give audio files, folders or patterns")
-        found = list(_expand(Path(place)))
-        if not found:
+            raise UserError("the name of an audio file is empty", fix="give audio files, folders, patterns, manifests")
+        empty = True
+        for path in _expand(Path(place)):
+            if path.suffix.lower() != MANIFEST:
+                sources.setdefault(os.fspath(path))
+                empty = False
+                continue
+            for audio, facts in manifest.read(path):
+                said = _source(audio, facts)
+                if (known := sources.get(os.fspath(audio))) and known != said:
+                    raise UserError(f"it says other things of '{audio}' than was said before", where=str(path))
+                sources[os.fspath(audio)] = said
+                empty = False
+        if empty:
             raise UserError("there is no audio here", where=str(place), fix=f"give {', '.join(sorted(AUDIO))} files")
-        paths.update(found)
-    if not paths:
-        raise UserError("an empty corpus: no audio was named", fix="give audio files, folders or patterns")
-    return [_source(path) for path in sorted(paths)]
+    if not sources:
+        raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
+    return [sources[name] or _source(Path(name), manifest.beside(Path(name))) for name in sorted(sources)]
+
+
+def divide(
+    sources: Sequence[Source], held_out: float, by: Literal["speaker", "file"] = "speaker", seed: int = 0
+) -> list[Source]:
+    """Hold out a share of the sources, whole speakers or single files, whatever their order.
+
+    What is held out already stays so and counts, with all that its speaker says. Speakers (or files) join it in an
+    order that their names and ``seed`` draw, as long as they fit; at least one is held out, if need be the smallest.
+
+    Args:
+        sources: in any order, which is kept.
+        held_out: share of the files, between 0 and 1.
+        by: what may not be in both splits.
+        seed: another draws others.
+
+    Raises:
+        UserError: the share is none, or all of it is one speaker.
+    """
+    if not 0 < held_out < 1:
+        raise UserError(f"a share of {held_out:g} cannot be held out", fix="hold out more than 0 % and less than 100 %")
+
+    def group(source: Source) -> str:
+        return source.speaker if by == "speaker" else os.fspath(source.path)
+
+    def lot(name: str) -> bytes:
+        return hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
+
+    sizes: dict[str, int] = defaultdict(int)
+    for source in sources:
+        sizes[group(source)] += 1
+    if len(sizes) < 2:
+        fix = "split by file, or name speakers in a manifest" if by == "speaker" else "give more audio"
+        raise UserError(f"one {by} cannot be in two splits", where="--held-out", fix=fix)
+    chosen = {group(source) for source in sources if source.split == HELD_OUT}
+    room = held_out * len(sources) - sum(sizes[name] for name in chosen)
+    for name in sorted(sizes.keys() - chosen, key=lot):
+        if sizes[name] <= room:
+            chosen.add(name)
+            room -= sizes[name]
+    chosen = chosen or {min(sizes, key=lambda name: (sizes[name], lot(name)))}
+    return [replace(source, split=HELD_OUT) if group(source) in chosen else source for source in sources]
 
 
 def _reshuffled(texts: Sequence[str], draw: random.Random) -> str:
@@ -195,7 +260,8 @@ def _reshuffled(texts: Sequence[str], draw: random.Random) -> str:
 def _line(utterance: Line) -> str:
     facts = asdict(utterance)
     speak = {key: facts[key] for key in ("text", "words_a_minute", "pitch", "pitch_range")} | {"voice": utterance.voice}
-    return json.dumps({"speak": speak, "split": utterance.split}, ensure_ascii=False) + "\n"
+    item = {"speak": speak, "split": utterance.split, "language": utterance.language}
+    return json.dumps(item, ensure_ascii=False) + "\n"
 
 
 def _expand(place: Path) -> Iterable[Path]:
@@ -209,17 +275,7 @@ def _expand(place: Path) -> Iterable[Path]:
     raise UserError("there is no such file or folder", where=str(place), fix="check the path")
 
 
-def _source(path: Path) -> Source:
-    notes = path.with_suffix(".json")
-    plain = Source(path, speaker=path.parent.name)
-    try:
-        item = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return plain  # somebody else's file
-    if not isinstance(item, dict) or "phones" not in item:
-        return plain
-    try:
-        phones = tuple(Phone(str(symbol), float(start), float(end)) for symbol, start, end in item["phones"])
-        return Source(path, phones, str(item["split"]), str(item["speak"]["voice"]), str(item["speak"]["text"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"not phone times as phiz writes them ({error!r})", where=str(notes)) from error
+def _source(path: Path, facts: manifest.Facts | None) -> Source:
+    facts = facts or manifest.Facts()
+    speaker = facts.speaker or sys.intern(path.parent.name)
+    return Source(path, facts.phones, facts.split, speaker, facts.text, facts.language)
