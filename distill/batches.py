@@ -16,7 +16,7 @@ from distill.labels import Labels
 from distill.students import Architecture
 
 if TYPE_CHECKING:
-    from distill.train import Recipe
+    from distill.stage import Recipe
 
 GAP = 10  # frames of silence between utterances
 STILL = 1e-4  # a control that deviates less does not move

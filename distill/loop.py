@@ -19,7 +19,7 @@ from distill import checkpoint
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from distill.train import Recipe
+    from distill.stage import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
 KEEP_EVERY = 20.0  # seconds

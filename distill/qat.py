@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from distill import batches, loop, losses, students, train
+from distill import batches, loop, losses, stage, students, train
 from distill.controls import closure
 from distill.labels import Labels
 
@@ -83,7 +83,7 @@ Plan = tuple[LayerPlan, ...]  # one a layer with weights, in order of execution
 
 
 @dataclass(frozen=True)
-class Recipe(train.Recipe):
+class Recipe(stage.Recipe):
     """How to fine-tune: shorter and gentler than training, at the levels that calibration knows.
 
     Attributes:

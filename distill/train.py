@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,46 +14,12 @@ from distill import batches, loop, losses, students
 from distill.controls import closure
 from distill.labels import Labels
 from distill.loop import Step
+from distill.stage import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.network import Student
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps: of the optimizer; the learning rate warms up, then falls along a cosine to zero at the last one.
-        batch: sequences a step.
-        frames: of output in a sequence (50 a second).
-        time_limit: seconds after which the schedule is to have ended; on a slow machine steps are left out. None: no
-            limit, and equal inputs give equal students.
-        speed: range of playback speeds, which shift pitch and formants alike.
-        gain_db: range of the random level.
-        noise_db: range of the signal-to-noise ratio, white to brown noise.
-        quiet: share of sequences that are noise alone, with a face at rest.
-        bfloat16: compute in it where it is safe; twice as fast on processors that know it (:func:`native_bfloat16`).
-        checkpoint_every: steps; besides, an interrupted run never loses more than 20 seconds.
-    """
-
-    steps: int = 2500
-    batch: int = 16
-    frames: int = 100
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.01
-    warm_up: int = 100
-    seed: int = 0
-    time_limit: float | None = None
-    speed: tuple[float, float] = (0.82, 1.25)
-    gain_db: tuple[float, float] = (-8.0, 6.0)
-    noise_db: tuple[float, float] = (15.0, 50.0)
-    quiet: float = 0.02
-    bfloat16: bool = False
-    checkpoint_every: int = 250
-    weights: losses.Weights = field(default_factory=losses.Weights)
 
 
 def train(
@@ -104,7 +70,11 @@ def train(
         audio, curves = speech.batch(step, recipe)
         closed = torch.from_numpy(closure(curves, labels.controls)).clamp(0, 1)
         target = (torch.from_numpy(curves)[:, :, columns] - shift[columns]) / deviation[columns]
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        with torch.autocast(
+            "cpu",
+            torch.bfloat16,
+            enabled=recipe.precision == "bfloat16" or (recipe.precision == "auto" and native_bfloat16()),
+        ):
             prediction = student.sequence(torch.from_numpy(audio))[:, :, columns]
         return losses.loss(prediction.float(), target, closed, recipe.weights)
 

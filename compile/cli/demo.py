@@ -59,9 +59,10 @@ def demo(
     from compile.files import plain_folder
     from compile.quantize.recipe import PROFILES
     from distill import labels
+    from distill.stage import Recipe
     from distill.students import architecture, require_free
     from distill.teachers.phonetic import PhoneticTeacher
-    from distill.train import Recipe, is_finished, native_bfloat16, train
+    from distill.train import is_finished, train
 
     started = time.monotonic()
     _require_everything()
@@ -75,7 +76,7 @@ def demo(
         cache, _ = labels.label(
             spoken.training, PhoneticTeacher(), out / "labels", lambda done, total: stages("label", done, total)
         )
-        recipe = Recipe(steps=3000, seed=seed, time_limit=minutes * 60, bfloat16=native_bfloat16())
+        recipe = Recipe(steps=3000, seed=seed, time_limit=minutes * 60, precision="auto")
         shape, folder = architecture("tiny"), out / "student"
         if is_finished(cache, shape, recipe, folder):
             console.print(f"{folder}/ is trained already; delete it to train again", markup=False)
@@ -145,7 +146,7 @@ def judge(out: Path, evaluation: list[Source], stages: Stages) -> dict[str, Repo
     from distill.teachers.base import Utterance
     from distill.teachers.phonetic import PhoneticTeacher
 
-    speech = [Utterance(audio.decode(source.path), source.phones) for source in evaluation]
+    speech = [Utterance(audio.decode(source.path), source.phones and tuple(source.phones)) for source in evaluation]
     student, _, _ = load(out / "student")
     face, compiled = open_face(out / "build" / "student.tflite")
     stages("evaluate", 0, 2)

@@ -48,8 +48,9 @@ def distill(
 
     from compile.files import plain_folder
     from distill import labels as cache
+    from distill.stage import Recipe
     from distill.students import architecture
-    from distill.train import Recipe, is_finished, train
+    from distill.train import is_finished, train
 
     if aware:
         _fine_tune(labels, init, student, out, (scheme or "w8a8", tuple(rule or ())), steps, seed)

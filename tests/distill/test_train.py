@@ -11,11 +11,13 @@ import pytest
 from compile.errors import UserError
 from distill import batches, loop, losses, students, train
 from distill.labels import Labels
+from distill.loop import Step
+from distill.stage import Recipe
 
 torch = pytest.importorskip("torch")
 
 TINY = students.architecture("tiny")
-QUICK = train.Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2)
+QUICK = Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(labelled: Labels, tmp_path: Path
     train.train(labelled, TINY, QUICK, tmp_path / "whole")
     seen: list[int] = []
 
-    def interrupt(step: train.Step) -> None:
+    def interrupt(step: Step) -> None:
         seen.append(step.done)
         if len(seen) == 5:
             raise KeyboardInterrupt
@@ -58,7 +60,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(labelled: Labels, tmp_path: Path
 
 
 def test_a_checkpoint_of_another_run_is_refused(labelled: Labels, tmp_path: Path) -> None:
-    def interrupt(step: train.Step) -> None:
+    def interrupt(step: Step) -> None:
         if step.done == 3:
             raise KeyboardInterrupt
 
@@ -74,10 +76,10 @@ def test_a_checkpoint_of_another_run_is_refused(labelled: Labels, tmp_path: Path
 def test_the_student_learns_what_it_hears(labelled: Labels, tmp_path: Path) -> None:
     entry = labelled.split()[0]
     one = replace(labelled, entries=(entry,))
-    recipe = train.Recipe(
+    recipe = Recipe(
         steps=90, batch=4, frames=50, warm_up=10, speed=(1.0, 1.0), gain_db=(0.0, 0.0), noise_db=(60.0, 60.0), quiet=0.0
     )
-    steps: list[train.Step] = []
+    steps: list[Step] = []
     student = train.train(one, TINY, recipe, tmp_path / "s", steps.append)
     assert steps[-1].loss < 0.5 * steps[0].loss
     audio, curves = one.arrays(entry)
@@ -94,14 +96,14 @@ def test_the_student_learns_what_it_hears(labelled: Labels, tmp_path: Path) -> N
 
 
 def test_a_time_limit_ends_the_schedule_early(labelled: Labels, tmp_path: Path) -> None:
-    steps: list[train.Step] = []
+    steps: list[Step] = []
     train.train(labelled, TINY, replace(QUICK, steps=100_000, time_limit=1.0), tmp_path / "s", steps.append)
     assert 1 <= steps[-1].done < 1000
     students.load(tmp_path / "s")
 
 
 def test_a_batch_is_a_function_of_its_step(labelled: Labels) -> None:
-    plain = train.Recipe(batch=4, frames=30, speed=(1.0, 1.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
+    plain = Recipe(batch=4, frames=30, speed=(1.0, 1.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
     stream = batches.gather(labelled, TINY, plain)
     audio, curves = stream.batch(0, plain)
     assert audio.shape == (4, 8192 + 29 * 320)
@@ -112,7 +114,7 @@ def test_a_batch_is_a_function_of_its_step(labelled: Labels) -> None:
 
 
 def test_sound_and_face_stay_together(labelled: Labels) -> None:
-    recipe = train.Recipe(batch=8, frames=30, speed=(1.0, 1.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
+    recipe = Recipe(batch=8, frames=30, speed=(1.0, 1.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
     stream = batches.gather(labelled, TINY, recipe)
     clicks, marks = np.zeros_like(stream.audio), np.zeros_like(stream.curves)
     for frame in range(0, len(marks), 7):
@@ -125,14 +127,14 @@ def test_sound_and_face_stay_together(labelled: Labels) -> None:
 
 
 def test_quiet_batches_rest(labelled: Labels) -> None:
-    recipe = train.Recipe(batch=4, frames=30, quiet=1.0)
+    recipe = Recipe(batch=4, frames=30, quiet=1.0)
     audio, curves = batches.gather(labelled, TINY, recipe).batch(0, recipe)
     assert curves.max() == 0
     assert np.abs(audio).max() < 0.01
 
 
 def test_faster_playback_raises_pitch_and_moves_labels(labelled: Labels) -> None:
-    recipe = train.Recipe(batch=1, frames=30, speed=(2.0, 2.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
+    recipe = Recipe(batch=1, frames=30, speed=(2.0, 2.0), gain_db=(0, 0), noise_db=(90, 90), quiet=0)
     stream = batches.gather(labelled, TINY, recipe)
     tone = np.sin(2 * np.pi * 500 * np.arange(len(stream.audio)) / 16000)
     ramp = np.repeat(np.arange(len(stream.curves), dtype=np.float32)[:, None], 52, axis=1)
