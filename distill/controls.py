@@ -78,9 +78,17 @@ ROTATIONS = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") fo
 LIVE_LINK_FACE = ("Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in ARKIT), *ROTATIONS)
 
 
+LIPS = ("mouthClose", "mouthPressLeft", "mouthPressRight")
+
+
+def has_lips(controls: Sequence[str]) -> bool:
+    """Whether :func:`closure` can be measured with these controls."""
+    return set(LIPS) <= set(controls)
+
+
 def closure(curves: NDArray[np.float32], controls: Sequence[str] = ARKIT) -> NDArray[np.float32]:
     """How far lips close: ``mouthClose`` plus the mean of ``mouthPress``, [...] for ``curves`` [..., controls]."""
-    close, left, right = (controls.index(name) for name in ("mouthClose", "mouthPressLeft", "mouthPressRight"))
+    close, left, right = (controls.index(name) for name in LIPS)
     return np.asarray(curves[..., close] + (curves[..., left] + curves[..., right]) / 2, np.float32)
 
 

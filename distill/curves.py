@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,43 +25,54 @@ def frames(
     audio: NDArray[np.float32],
     run_window: RunWindow,
     window: int,
-    hop: int = HOP,
+    frame_rate: float = SAMPLE_RATE / HOP,
     look_ahead: int = 4096,
     *,
     ensemble: bool = False,
+    bounded: bool = True,
     batch: int = 64,
+    sample_rate: int = SAMPLE_RATE,
 ) -> NDArray[np.float32]:
-    """The face at samples ``0, hop, 2·hop, …`` before the end of ``audio``: ``[frames, controls]``, clipped to [0, 1].
+    """The face at times ``0, 1 / frame_rate, 2 / frame_rate …`` before the end of ``audio``: ``[frames, controls]``.
+
+    Each window lies at the sample nearest to its frame's time, so no rate drifts.
 
     Args:
         audio: mono float32 [time]; silence is assumed before and after it.
         run_window: the predictor; called with at most ``batch`` windows.
         window: samples that it sees.
-        hop: samples between frames.
+        frame_rate: frames a second, any.
         look_ahead: samples of the window after the frame's time.
         ensemble: average the predictions at t - 16.7, t and t + 16.7 ms, which calms jitter and costs two more calls.
+        bounded: clip the controls to [0, 1].
         batch: windows a call.
+        sample_rate: of ``audio``, Hz.
 
     Raises:
-        UserError: there is no audio.
+        UserError: there is no audio, or ``frame_rate`` is none.
     """
-    count = -(-len(audio) // hop)
-    if count == 0:
+    if not 0 < frame_rate <= sample_rate:
+        raise UserError(f"{frame_rate} is no frame rate", fix=f"choose 1 to {sample_rate}, usually 24 to 120")
+    if len(audio) == 0:
         raise UserError("there is no audio: 0 samples")
-    shift = round(SAMPLE_RATE / 60) if ensemble else 0
-    before = window - look_ahead
-    padded = np.zeros(before + count * hop + window + 2 * shift, np.float32)
-    padded[before + shift : before + shift + len(audio)] = audio
+    count = math.ceil(len(audio) * frame_rate / sample_rate)
+    starts = np.round(np.arange(count) * (sample_rate / frame_rate)).astype(np.int64)
+    shift = shift_of(sample_rate) if ensemble else 0
+    past = window - look_ahead
+    padded = np.zeros(max(int(starts[-1]) + window, past + len(audio)) + 2 * shift, np.float32)
+    padded[past + shift : past + shift + len(audio)] = audio
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)
     taps = [
-        _run(windows[tap : tap + count * hop : hop][:count], run_window, batch) for tap in sorted({0, shift, 2 * shift})
+        np.concatenate([run_window(windows[starts[at : at + batch] + tap]) for at in range(0, count, batch)])
+        for tap in sorted({0, shift, 2 * shift})
     ]
-    return np.asarray(np.clip(np.mean(taps, axis=0), 0, 1), np.float32)
+    curves = np.asarray(np.mean(taps, axis=0), np.float32)
+    return curves.clip(0, 1) if bounded else curves
 
 
-def _run(windows: NDArray[np.float32], run_window: RunWindow, batch: int) -> NDArray[np.float32]:
-    pieces = [run_window(np.array(windows[at : at + batch])) for at in range(0, len(windows), batch)]
-    return np.concatenate(pieces)
+def shift_of(sample_rate: int) -> int:
+    """Samples between the taps of the ensemble: 16.7 ms, a frame of 60."""
+    return round(sample_rate / 60)
 
 
 # What the picture shows: label, controls whose mean is drawn, colour (Okabe & Ito's, safe for colour-blind eyes).

@@ -1,16 +1,22 @@
 """The student network: raw waveform → 1-D convolutions → fully connected → face controls.
 
-The only module of the package that imports torch at its top; ``distill.students.build`` imports it when needed.
+This module imports torch at its top; ``distill.students.build`` imports it when needed.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from distill.students import Architecture
+from compile.errors import Bug
+from distill.architectures import Architecture
+from distill.mel import LogMel
+
+if TYPE_CHECKING:
+    from distill.speech import Span
 
 
 class Student(nn.Module):
@@ -23,12 +29,13 @@ class Student(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        first = LogMel if architecture.front == "mel" else Convolution
         widths = (1, *architecture.channels)
         width = widths[-1]
         self.front = nn.ModuleList(
-            Convolution(before, after, kernel, stride)
-            for before, after, kernel, stride in zip(
-                widths, widths[1:], architecture.kernels, architecture.strides, strict=False
+            (Convolution if index else first)(before, after, kernel, stride)
+            for index, (before, after, kernel, stride) in enumerate(
+                zip(widths, widths[1:], architecture.kernels, architecture.strides, strict=False)
             )
         )
         self.trunk = nn.ModuleList(Temporal(width, kernel) for kernel in architecture.temporal)
@@ -36,26 +43,50 @@ class Student(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(flat))
         self.head = nn.Linear(flat[-1], architecture.outputs)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Map windows ``[batch, window]`` to controls ``[batch, outputs]``; the form that is exported."""
-        return self._controls(torch.flatten(self._features(window), 1))
-
     def sequence(self, audio: Tensor) -> Tensor:
         """Map ``[batch, samples]`` to ``[batch, frames, outputs]``, ``frames = (samples - window) // hop + 1``."""
-        spans = self._features(audio).unfold(2, self.architecture.span, 1)  # [batch, width, frames, span]
-        return self._controls(spans.transpose(1, 2).flatten(2))
+        return self.features(audio)[0]
 
-    def _features(self, audio: Tensor) -> Tensor:
+    def features(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`sequence`, and what the last layer reads: ``[batch, frames, width]``, for the feature loss."""
+        spans = self._frames(audio).unfold(2, self.architecture.span, 1)  # [batch, width, frames, span]
+        features = self._hidden(spans.transpose(1, 2).flatten(2))
+        return self.head(features), features
+
+    def slice_of(self, audio: Tensor, span: Span, shift: int = 0) -> Tensor:
+        """This student's part of a batch that was cut for several networks.
+
+        Args:
+            audio: ``[batch, span.past + (span.frames - 1) * hop + span.future]``.
+            span: how the batch was cut.
+            shift: samples by which this student is to be asked about another time, negative for earlier ones; see
+                ``losses.lead``.
+
+        Returns:
+            ``[batch, past + (span.frames - 1) * hop + look_ahead]``: what :meth:`sequence` makes ``span.frames`` of.
+        """
+        shape = self.architecture
+        first = span.past - shape.past + shift
+        last = span.past + (span.frames - 1) * shape.hop + shape.look_ahead + shift
+        if first < 0 or last > audio.shape[-1]:
+            raise Bug(f"a batch of {audio.shape[-1]} samples lacks those from {first} to {last}")
+        return audio[..., first:last]
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Map windows ``[batch, window]`` to controls ``[batch, outputs]``; the form that is exported."""
+        controls: Tensor = self.head(self._hidden(torch.flatten(self._frames(window), 1)))
+        return controls
+
+    def _frames(self, audio: Tensor) -> Tensor:
         x = audio.unsqueeze(1)  # [batch, 1, samples]
         for layer in (*self.front, *self.trunk):
             x = layer(x)
         return x  # [batch, width, frames]
 
-    def _controls(self, x: Tensor) -> Tensor:
+    def _hidden(self, x: Tensor) -> Tensor:
         for layer in self.hidden:
             x = torch.relu(layer(x))
-        controls: Tensor = self.head(x)
-        return controls
+        return x
 
 
 class Convolution(nn.Module):
@@ -96,3 +127,19 @@ def destandardise(student: Student, mean: Tensor, deviation: Tensor) -> None:
     """
     student.head.weight.mul_(deviation[:, None])
     student.head.bias.mul_(deviation).add_(mean)
+
+
+@torch.no_grad()
+def standardise(student: Student, mean: Tensor, deviation: Tensor) -> None:
+    """Undo :func:`destandardise` in place, so that a trained student can be trained on; where nothing moves, say 0."""
+    moving = deviation > 0
+    scale = torch.where(moving, 1 / torch.where(moving, deviation, 1), 0)
+    student.head.weight.mul_(scale[:, None])
+    student.head.bias.sub_(mean).mul_(scale)
+
+
+class Projection(nn.Linear):
+    """From a student's features to its guide's, for ``losses.feature_loss``; learnt beside the student, never saved."""
+
+    def __init__(self, student: Architecture, guide: Architecture) -> None:
+        super().__init__(student.width, guide.width)

@@ -1,4 +1,4 @@
-"""Students: the table of architectures, and the folder that holds a trained one.
+"""Students: networks of the table in ``architectures``, and the folder that holds a trained one.
 
 A student folder has two files and no pickle: ``student.safetensors`` (the weights) and ``student.json`` (what they
 are, how they were trained, and the ``phiz.*`` metadata that every compiled artefact will carry).
@@ -8,9 +8,8 @@ Importing this module does not import torch.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
 from compile.files import folder_atomically, require_replaceable
+from distill import curves, weights
+from distill.architectures import ARCHITECTURES, MOST_CONTROLS, Architecture, architecture, fitted
 from distill.audio import SAMPLE_RATE
 from distill.controls import ARKIT
 
@@ -28,81 +29,26 @@ if TYPE_CHECKING:
     from distill.network import Student
     from distill.quantised import Quantised
 
+__all__ = [
+    "ARCHITECTURES",
+    "FACTS",
+    "WEIGHTS",
+    "Architecture",
+    "architecture",
+    "build",
+    "fitted",
+    "load",
+    "metadata",
+    "predict",
+    "read_facts",
+    "require_free",
+    "save",
+    "shape_of",
+]
+
 FORMAT = "phiz student 1"
 WEIGHTS, FACTS = "student.safetensors", "student.json"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a student.
-
-    Attributes:
-        name: as in ``student.json`` and on the command line.
-        channels: outputs of the strided convolutions; the last is the width of everything after them.
-        look_ahead: samples of the window that lie after the frame's time.
-        hidden: widths between the fully connected layers.
-        span: frames that the first fully connected layer sees together.
-        outputs: number of controls.
-        kernels: of the strided convolutions, in samples of their own input.
-        strides: of the same; their product is the hop.
-        temporal: kernels of the convolutions over frames; odd ones carry a residual.
-    """
-
-    name: str
-    channels: tuple[int, ...]
-    look_ahead: int = 4096
-    hidden: tuple[int, ...] = (80,)
-    span: int = 1
-    outputs: int = len(ARKIT)
-    kernels: tuple[int, ...] = (22, 10, 7, 4)
-    strides: tuple[int, ...] = (10, 4, 4, 2)
-    temporal: tuple[int, ...] = (5, 5, 5, 5, 5, 4)
-
-    @property
-    def hop(self) -> int:
-        """Samples between two frames."""
-        return math.prod(self.strides)
-
-    @property
-    def window(self) -> int:
-        """Samples that one frame sees: the receptive field, exactly."""
-        samples, step = 1, 1
-        for kernel, stride in zip(self.kernels, self.strides, strict=True):
-            samples += (kernel - 1) * step
-            step *= stride
-        return samples + (sum(kernel - 1 for kernel in self.temporal) + self.span - 1) * step
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames a second."""
-        return SAMPLE_RATE / self.hop
-
-    @property
-    def look_ahead_ms(self) -> float:
-        """Milliseconds of the window after the frame's time."""
-        return 1000 * self.look_ahead / SAMPLE_RATE
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    student.name: student
-    for student in (
-        Architecture("small", channels=(64, 128, 256, 288), hidden=(288,)),  # 3.1 M parameters
-        Architecture("tiny", channels=(16, 32, 64, 80)),  # 0.24 M parameters
-        # 8 convolutions and 3 fully connected layers, 0.86 M parameters: what the compiler is measured by.
-        Architecture("reference", (24, 48, 96, 128), hidden=(296, 128), span=12, temporal=(4, 4, 4, 4)),
-    )
-}
-
-
-def architecture(name: str) -> Architecture:
-    """Look up an architecture by name.
-
-    Raises:
-        UserError: there is none of that name; lists the known ones.
-    """
-    if name not in ARCHITECTURES:
-        raise UserError(f"unknown architecture '{name}'", fix=f"choose one of: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+BLOCK = 3000  # frames that predict computes at once: a minute, so that an hour takes no more memory
 
 
 def build(shape: Architecture) -> Student:
@@ -120,17 +66,23 @@ def build(shape: Architecture) -> Student:
 
 def metadata(shape: Architecture, controls: Sequence[str]) -> dict[str, str]:
     """The ``phiz.*`` strings that tell a runtime how to drive a face (as ``compile.model.Face`` writes them)."""
-    return {
+    facts = {
         "phiz.sample_rate": str(SAMPLE_RATE),
         "phiz.frame_rate": repr(float(shape.frame_rate)),
         "phiz.window": str(shape.window),
         "phiz.look_ahead_ms": repr(float(shape.look_ahead_ms)),
         "phiz.controls": json.dumps(list(controls), separators=(",", ":")),
     }
+    return facts if shape.bounded else facts | {"phiz.bounded": "false"}
 
 
 def save(
-    student: Student, folder: Path, *, training: Mapping[str, Any] | None = None, controls: Sequence[str] = ARKIT
+    student: Student,
+    folder: Path,
+    *,
+    training: Mapping[str, Any] | None = None,
+    controls: Sequence[str] = ARKIT,
+    half: bool = False,
 ) -> None:
     """Write a student folder; an existing one is replaced as a whole.
 
@@ -139,20 +91,17 @@ def save(
         folder: where; created with its parents.
         training: facts about how it was trained, JSON-able, for the record.
         controls: names of the outputs, in order.
+        half: store weights as float16, as students that ship do; :func:`load` widens them.
 
     Raises:
         UserError: the folder cannot be written or holds other things, or a weight is NaN or infinite.
     """
-    from safetensors.torch import save as serialise
-
     shape = student.architecture
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(student).items()}
-    for name, tensor in weights.items():
-        _check_finite(name, tensor, folder)
     facts = {
         "format": FORMAT,
         "architecture": shape.name,
         "controls": list(controls),
+        "bounded": shape.bounded,
         "sample_rate": SAMPLE_RATE,
         "frame_rate": shape.frame_rate,
         "window": shape.window,
@@ -160,9 +109,10 @@ def save(
         "training": dict(training or {}),
         "metadata": metadata(shape, controls),
     }
+    data = weights.to_bytes(_state(student), folder, half=half)
     require_free(folder)
     with folder_atomically(folder) as temporary:
-        (temporary / WEIGHTS).write_bytes(serialise(weights))  # save_file would hide the file from everybody else
+        (temporary / WEIGHTS).write_bytes(data)
         (temporary / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -184,45 +134,64 @@ def load(folder: Path) -> tuple[Student, tuple[Tensor], dict[str, str]]:
         MissingExtra: torch or safetensors is not installed.
     """
     facts = read_facts(folder)
-    try:
-        import torch
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError as error:
-        raise MissingExtra("reading a student folder", "torch", error.name or "torch") from error
-
-    shape = architecture(facts["architecture"])
+    shape = shape_of(facts)
     student = build(shape)
-    expected = _weights(student)
-    path = folder / WEIGHTS
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no dict)
-            _check_shapes({name: tuple(tensor.shape) for name, tensor in expected.items()}, found, path)
-            weights = {name: file.get_tensor(name).float() for name in expected}
-    except FileNotFoundError as error:
-        raise UserError("the weights are missing", where=str(path), fix="train the student again") from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"not a safetensors file: {error}", where=str(path), fix="train the student again") from error
-    for name, tensor in weights.items():
-        _check_finite(name, tensor, path)
-    student.load_state_dict(weights, strict=False)
+    expected = {name: tuple(tensor.shape) for name, tensor in _state(student).items()}
+    student.load_state_dict(weights.read(folder / WEIGHTS, expected), strict=False)
+
+    import torch
+
     return student.eval(), (torch.zeros(1, shape.window),), metadata(shape, facts["controls"])
 
 
-def predict(student: Student | Quantised, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The face of mono ``audio`` [time] at 16 kHz: ``[frame_count(samples), outputs]`` in [0, 1], 50 frames a second.
+def predict(
+    student: Student | Quantised,
+    audio: NDArray[np.float32],
+    *,
+    frame_rate: float | None = None,
+    ensemble: bool = False,
+) -> NDArray[np.float32]:
+    """The face of mono ``audio`` [time] at 16 kHz: ``[frames, outputs]``, in [0, 1] where the student is bounded.
 
-    The same as ``curves.frames`` with the student as its predictor, but computes every layer once.
+    The same as ``curves.frames`` with the student as its predictor; at its own rate it computes every layer once.
+
+    Args:
+        student: in evaluation mode.
+        audio: silence is assumed before and after it.
+        frame_rate: frames a second; None: the student's own, 50, at which there are ``frame_count(samples)``.
+        ensemble: average the predictions at t - 16.7, t and t + 16.7 ms.
     """
     import torch
 
     shape = student.architecture
-    before, frames = shape.window - shape.look_ahead, -(-len(audio) // shape.hop)
-    padded = np.zeros(shape.window + max(frames - 1, 0) * shape.hop, np.float32)
-    padded[before : before + len(audio)] = audio[: len(padded) - before]
-    with torch.inference_mode():
-        curves = student.sequence(torch.from_numpy(padded)[None])[0, :frames]
-    return np.asarray(curves.clamp(0, 1).numpy(), np.float32)
+
+    def run(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(student.sequence(torch.from_numpy(sound)).numpy(), np.float32)
+
+    if frame_rate not in (None, shape.frame_rate):
+        return curves.frames(
+            audio,
+            lambda windows: run(windows)[:, 0],
+            shape.window,
+            frame_rate or shape.frame_rate,
+            shape.look_ahead,
+            ensemble=ensemble,
+            bounded=shape.bounded,
+        )
+    count = -(-len(audio) // shape.hop)
+    shift = curves.shift_of(SAMPLE_RATE) if ensemble else 0
+    padded = np.zeros(shape.window + max(count - 1, 0) * shape.hop + 2 * shift, np.float32)
+    start = shape.past + shift
+    padded[start : start + len(audio)] = audio[: len(padded) - start]
+    faces = np.zeros((count, shape.outputs), np.float32)
+    for first in range(0, count, BLOCK):
+        last = min(first + BLOCK, count)
+        for tap in sorted({0, shift, 2 * shift}):
+            sound = padded[tap + first * shape.hop : tap + (last - 1) * shape.hop + shape.window]
+            faces[first:last] += run(sound[None])[0]
+    faces /= len({0, shift, 2 * shift})
+    return faces.clip(0, 1) if shape.bounded else faces
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -242,43 +211,34 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise UserError(f"is not JSON: {error}", where=str(path), fix="train the student again") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise UserError(f"not a '{FORMAT}' file", where=str(path), fix="train the student again")
-    if facts.get("architecture") not in [*ARCHITECTURES]:
-        raise UserError(
-            f"unknown architecture {facts.get('architecture')!r}",
-            where=str(path),
-            fix=f"known are: {', '.join(ARCHITECTURES)}",
-        )
-    shape = architecture(facts["architecture"])
-    controls = facts.get("controls")
+    known, name, controls = [*ARCHITECTURES], facts.get("architecture"), facts.get("controls")
+    if name not in known:
+        raise UserError(f"unknown architecture {name!r}", where=str(path), fix=f"known are: {', '.join(known)}")
     if (
         not isinstance(controls, list)
-        or [type(name) for name in controls] != [str] * shape.outputs
-        or len(set(controls)) != shape.outputs
+        or not 0 < len(controls) <= MOST_CONTROLS
+        or not all(isinstance(control, str) for control in controls)
+        or len(set(controls)) != len(controls)
     ):
-        raise UserError(f"'controls' must list {shape.outputs} different names", where=str(path))
+        raise UserError(f"'controls' must list 1 to {MOST_CONTROLS} different names", where=str(path))
+    if not isinstance(facts.get("bounded", True), bool):
+        raise UserError("'bounded' must be true or false", where=str(path))
+    look_ahead = facts.get("look_ahead_ms", ARCHITECTURES[name].look_ahead_ms)
+    if isinstance(look_ahead, bool) or not isinstance(look_ahead, (int, float)):
+        raise UserError("'look_ahead_ms' must be a number", where=str(path))
+    try:
+        architecture(name, look_ahead)
+    except UserError as error:
+        raise UserError(error.what, where=str(path), fix=error.fix) from error
     return facts
 
 
-def _weights(student: Student) -> dict[str, Tensor]:
+def shape_of(facts: Mapping[str, Any]) -> Architecture:
+    """The architecture that :func:`read_facts` tells of: with its own look-ahead and its rig's controls."""
+    shape = architecture(facts["architecture"], facts.get("look_ahead_ms"))
+    return replace(shape, outputs=len(facts["controls"]), bounded=facts.get("bounded", True))
+
+
+def _state(student: Student) -> dict[str, Tensor]:
     """The state that matters to a trained student: everything but batch norm's step counters."""
     return {name: t for name, t in student.state_dict().items() if not name.endswith("num_batches_tracked")}
-
-
-def _check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    for name, shape in expected.items():
-        if name not in found:
-            raise UserError(f"tensor '{name}' is missing; expected shape {list(shape)}", where=str(path))
-        if found[name] != shape:
-            raise UserError(
-                f"tensor '{name}' has shape {list(found[name])}; expected {list(shape)}",
-                where=str(path),
-                fix="is this the checkpoint of another architecture?",
-            )
-    for name in found:
-        if name not in expected:
-            raise UserError(f"tensor '{name}' is not part of this architecture", where=str(path))
-
-
-def _check_finite(name: str, tensor: Tensor, path: Path) -> None:
-    if not bool(tensor.isfinite().all()):
-        raise UserError(f"tensor '{name}' has NaN or infinite values", where=str(path), fix="train the student again")
