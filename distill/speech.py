@@ -1,0 +1,194 @@
+"""What a training step hears: sequences drawn from labels on disk, augmented; a pure function of (seed, step, row).
+
+A speaker is drawn, then a place in what he says. A sequence that is longer than the rest of its piece goes on, over
+silence, into another piece of the same speaker. Decoded pieces stay in a cache of bounded size, which changes nothing
+but time. Under DDP every process has its own rows of the same batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import UserError
+from distill.audio import HOP
+from distill.augment import effects, sampling, silence
+from distill.augment.effects import Augmentation
+from distill.augment.spectrum import Samples
+from distill.labels import Labels
+from distill.pieces import PCM, Cache, Speaker, cast
+from distill.survey import Survey, survey
+
+PAUSE = (8, 30)  # frames of silence between pieces
+AHEAD = 2  # batches that are made before they are asked for
+
+
+@dataclass(frozen=True)
+class Span:
+    """How much a sequence holds.
+
+    Attributes:
+        frames: of curves.
+        past: samples before the first frame's time.
+        future: samples from the last frame's time on. Both are the largest of all networks that read the batch.
+    """
+
+    frames: int
+    past: int
+    future: int
+
+    @property
+    def samples(self) -> int:
+        """Length of a sequence."""
+        return self.past + (self.frames - 1) * HOP + self.future
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of one step.
+
+    Attributes:
+        audio: ``[batch, samples]``; frame ``k`` is at sample ``past + k * 320``.
+        curves: ``[batch, frames, controls]``.
+    """
+
+    audio: NDArray[np.float32]
+    curves: NDArray[np.float32]
+
+
+class Speech:
+    """Sequences of all training speech.
+
+    Args:
+        labels: folders whose ``train`` splits are drawn from; all with the same controls.
+        span: of a sequence.
+        batch: sequences a step, over all ranks.
+        seed: of everything that is drawn.
+        augmentation: what happens to speech.
+        shares: how often each folder is drawn from; None: by its speakers alone.
+        speakers: a speaker is drawn in proportion to minutes to this power: 1 treats all minutes alike, 0 all speakers.
+        rank: of this process.
+        ranks: how many processes there are; they share the rows of a batch.
+
+    Raises:
+        UserError: nothing to train on, folders with different controls, or numbers that do not fit.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[Labels],
+        span: Span,
+        *,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation,
+        shares: Sequence[float] | None = None,
+        speakers: float = 0.5,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        if batch % ranks:
+            raise UserError(f"a batch of {batch} sequences cannot be shared by {ranks} processes")
+        self.labels, self.span, self.augmentation = tuple(labels), span, augmentation
+        self._cast, self._chances = cast(labels, shares, speakers)
+        self._bounds = np.cumsum(self._chances)[:-1]
+        self._seed, self._size = seed, batch
+        self._rows = range(batch * rank // ranks, batch * (rank + 1) // ranks)
+        self._pieces = Cache()
+
+    def batch(self, step: int) -> Batch:
+        """The rows of this rank at one step.
+
+        Raises:
+            UserError: a label file is missing or damaged.
+        """
+        heard = [self.heard(step, row) for row in self._rows]
+        return Batch(np.stack([audio for audio, _ in heard]), np.stack([curves for _, curves in heard]))
+
+    def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation ``[controls]`` of what is drawn; the latter 0 for a control that never moves.
+
+        Raises:
+            UserError: nothing moves at all, or a label file is missing or damaged.
+        """
+        if not self.survey.deviation.any():
+            where = ", ".join(str(labels.folder) for labels in self.labels)
+            raise UserError("nothing moves in any label: it is all silence", where=where, fix="label speech")
+        return self.survey.mean, self.survey.deviation
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the labels are like; read from disk once."""
+        return survey(self._cast, self._chances)
+
+    def sequence(self, step: int, row: int) -> tuple[Samples, NDArray[np.float32], float, effects.Manner]:
+        """Speech and faces as they are read, before any effect; the level of the speech, and how it was read."""
+        how = effects.manner(self.augmentation, np.random.default_rng((self._seed, step, row, 1)))
+        draw = np.random.default_rng((self._seed, step, row))
+        speaker = self._cast[int(np.searchsorted(self._bounds, draw.random(), "right"))]
+        first = math.ceil(how.speed * self.span.past / HOP)  # so that the first frame's time is one of the labels
+        place = first * HOP - how.speed * self.span.past
+        frames = math.ceil((place + how.speed * self.span.samples) / HOP) + 2
+        tape, curves, loudness = self._tape(speaker, frames, how.absolute, draw)
+        audio = sampling.read(tape, how.speed, self.span.samples, place)
+        return audio, sampling.read(curves, how.speed, self.span.frames, first), loudness, how
+
+    def heard(self, step: int, row: int) -> tuple[Samples, NDArray[np.float32]]:
+        """One row of a batch."""
+        audio, curves, loudness, how = self.sequence(step, row)
+        draw = np.random.default_rng((self._seed, step, row, 2))
+        others = [partial(self._other, step, other) for other in range(self._size) if other != row]
+        return effects.apply(
+            audio, curves, self.survey.rest, self.span.past, loudness, how, others, self.augmentation, draw
+        )
+
+    def _other(self, step: int, row: int) -> Samples:
+        return self.sequence(step, row)[0]
+
+    def _tape(
+        self, speaker: Speaker, frames: int, absolute: bool, draw: np.random.Generator
+    ) -> tuple[Samples, NDArray[np.float32], float]:
+        """What a speaker says: audio [frames * 320], curves [frames, controls], the level of the first piece.
+
+        With ``absolute``, every piece is brought to level 1.
+        """
+        audio = np.zeros(frames * HOP, np.float32)
+        curves = np.repeat(self.survey.rest[None], frames, axis=0)
+        entry, start = speaker.anywhere(draw)
+        at, loudness = 0, 0.0
+        while at < frames:
+            piece = self._pieces.piece(speaker.labels, entry)
+            end = min(at + len(piece.curves) - start, frames)
+            sound = piece.audio[start * HOP :][: (end - at) * HOP]
+            np.multiply(sound, PCM / piece.level if absolute else PCM, out=audio[at * HOP : end * HOP])
+            curves[at:end] = piece.curves[start : start + end - at]
+            silence.ease(curves[end:], curves[end - 1])
+            loudness = loudness or (1.0 if absolute else piece.level)
+            at = end + int(draw.integers(*PAUSE))
+            entry, start = speaker.any(draw), 0
+        return audio, curves, loudness
+
+
+def prefetch(speech: Speech, steps: Iterable[int]) -> Iterator[Batch]:
+    """The batches of ``steps`` in order, made by another thread while they are being used.
+
+    The thread ends with the last one, with an error, which comes out here, and when the iterator is closed.
+    """
+    todo = iter(steps)
+    with ThreadPoolExecutor(1, "speech") as thread:
+        try:
+            coming = deque(thread.submit(speech.batch, step) for step in islice(todo, AHEAD))
+            while coming:
+                batch = coming.popleft().result()
+                coming.extend(thread.submit(speech.batch, step) for step in islice(todo, 1))
+                yield batch
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
