@@ -49,7 +49,15 @@ class Weights:
 def loss(
     prediction: Tensor, target: Tensor, closed: Tensor, weights: Weights, importance: Tensor | None = None
 ) -> Tensor:
-    """Weighted mean squared error of values and of frame differences; a scalar.
+    """The sum of :func:`terms`."""
+    found = terms(prediction, target, closed, weights, importance)
+    return found["value"] + found["velocity"]
+
+
+def terms(
+    prediction: Tensor, target: Tensor, closed: Tensor, weights: Weights, importance: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Weighted mean squared error of ``value`` and, weighed against it, of ``velocity``: frame differences; scalars.
 
     Args:
         prediction: ``[batch, frames, controls]``, standardised.
@@ -64,7 +72,10 @@ def loss(
     emphasis = emphasis[:, :, None] if importance is None else emphasis[:, :, None] * importance
     error = prediction - target
     speed_error = error[:, 1:] - error[:, :-1]
-    return (emphasis * error.square()).mean() + weights.velocity * (emphasis[:, 1:] * speed_error.square()).mean()
+    return {
+        "value": (emphasis * error.square()).mean(),
+        "velocity": weights.velocity * (emphasis[:, 1:] * speed_error.square()).mean(),
+    }
 
 
 def resting(target: Tensor) -> Tensor:
@@ -99,16 +110,18 @@ def importance_of(controls: Sequence[str], patterns: Mapping[str, float], where:
     return found
 
 
-def feature_loss(ours: Tensor, theirs: Tensor, projection: nn.Module) -> Tensor:
+def feature_loss(ours: Tensor, theirs: Tensor, projection: nn.Module, variance: Tensor | None = None) -> Tensor:
     """Mean squared distance of projected features to the guide's, over the guide's variance: 1 for its mean; a scalar.
 
     Args:
         ours: ``[batch, frames, width]`` of the student.
         theirs: ``[batch, frames, width]`` of the frozen guide, which gets no gradient.
         projection: from the former width to the latter (``network.Projection``).
+        variance: of the guide's features, where these are a part of the batch; None: take it from these.
     """
     theirs = theirs.detach()
-    variance = (theirs - theirs.mean((0, 1))).square().mean()
+    if variance is None:
+        variance = (theirs - theirs.mean((0, 1))).square().mean()
     distance: Tensor = (projection(ours) - theirs).square().mean() / variance.clamp(min=1e-8)
     return distance
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distill.audio import HOP
 from distill.pieces import PCM, Piece, Speaker, decode
+
+if TYPE_CHECKING:
+    from distill.rigs import Rig
 
 PIECES = 4000  # at most so many are read, evenly over all speech: a day of it
 STILL = 1e-4  # a control that deviates less does not move
@@ -33,13 +37,13 @@ class Survey:
     rest: NDArray[np.float32]
 
 
-def survey(speakers: Sequence[Speaker], chances: NDArray[np.float64]) -> Survey:
-    """Read the pieces of ``speakers``, each counting as often as it is drawn.
+def survey(speakers: Sequence[Speaker], chances: NDArray[np.float64], rig: Rig | None = None) -> Survey:
+    """Read the pieces of ``speakers``, each counting as often as it is drawn; with a ``rig``, of its controls.
 
     Raises:
         UserError: a label file is missing or damaged.
     """
-    controls = len(speakers[0].labels.controls)
+    controls = len(speakers[0].labels.controls if rig is None else rig.controls)
     every = -(-sum(len(speaker.entries) for speaker in speakers) // PIECES)
     total, first, second = 0.0, np.zeros(controls), np.zeros(controls)
     still: list[NDArray[np.float32]] = []
@@ -48,6 +52,8 @@ def survey(speakers: Sequence[Speaker], chances: NDArray[np.float64]) -> Survey:
         weight = float(chance) / sum(entry.frames for entry in entries)
         for entry in entries:
             piece = decode(speaker.labels, entry)
+            if rig is not None:
+                piece = replace(piece, curves=rig.map(piece.curves))
             curves = piece.curves.astype(np.float64)
             total += weight * len(curves)
             first += weight * curves.sum(0)
