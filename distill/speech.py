@@ -24,7 +24,7 @@ from distill.augment import effects, sampling, silence
 from distill.augment.effects import Augmentation
 from distill.augment.spectrum import Samples
 from distill.labels import Labels
-from distill.pieces import PCM, Cache, Speaker, cast
+from distill.speakers import PCM, Cache, Speaker, cast
 from distill.survey import Survey, survey
 
 PAUSE = (8, 30)  # frames of silence between pieces

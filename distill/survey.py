@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.audio import HOP
-from distill.pieces import PCM, Piece, Speaker, decode
+from distill.speakers import PCM, Piece, Speaker, decode
 
 if TYPE_CHECKING:
     from distill.rigs import Rig

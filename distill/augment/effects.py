@@ -222,30 +222,33 @@ def apply(
     if cut is not None:
         audio, curves = silence.silent(audio, cut), silence.resting(curves, rest, cut, past)
     audio = voice.revoiced(audio, read.voice, draw)
-    audio = _through(audio, augmentation, draw)
-    if _happens(augmentation.noise, draw):
-        ratio = spectrum.decibels(-draw.uniform(*augmentation.noise_db))
-        hum = _happens(augmentation.hum, draw)
-        audio = audio + np.float32(loudness * ratio) * noise.noise(len(audio), hum, draw)
+    audio = _around(audio, loudness, augmentation, draw)
     if _happens(augmentation.babble, draw):
-        ratio = spectrum.decibels(-draw.uniform(*augmentation.babble_db))
-        babble = noise.babble(others, draw)
-        if babble is not None:
-            audio = audio + np.float32(loudness * ratio) * babble
+        behind = noise.babble(others, draw)
+        if behind is not None:
+            audio = audio + np.float32(loudness * _below(augmentation.babble_db, draw)) * behind
     return _over(audio, read, cut, augmentation, draw), curves
 
 
-def _through(audio: Samples, augmentation: Augmentation, draw: np.random.Generator) -> Samples:
-    """A room and a microphone: both are filters, so their spectra are multiplied and applied once."""
-    roomy = _happens(augmentation.rooms, draw)
-    if not (roomy or augmentation.tilt != OFF or augmentation.equaliser or augmentation.delay):
+def _around(audio: Samples, loudness: float, augmentation: Augmentation, draw: np.random.Generator) -> Samples:
+    """A room, a microphone and noise: they meet in the spectrum, and cost one transform there and back."""
+    roomy, noisy = _happens(augmentation.rooms, draw), _happens(augmentation.noise, draw)
+    coloured = augmentation.tilt != OFF or augmentation.equaliser > 0 or augmentation.delay > 0
+    if not (roomy or noisy or coloured):
         return audio
     impulse = room.impulse(augmentation.reverberation, augmentation.direct, draw) if roomy else np.ones(1, np.float32)
-    length = spectrum.fast_length(len(audio) + len(impulse))
-    response = colour.response(augmentation.tilt, augmentation.equaliser, augmentation.delay, length, draw)
+    length = spectrum.fast_length(len(audio) + len(impulse) - 1)
+    heard = spectrum.forward(audio, length)
     if roomy:
-        response *= spectrum.forward(impulse, length) * length
-    return spectrum.filtered(audio, response, length)
+        heard *= spectrum.forward(impulse, length)
+        heard *= length  # a response is no amplitude
+    if coloured:
+        microphone = colour.response(augmentation.tilt, augmentation.equaliser, augmentation.delay, draw)
+        heard *= spectrum.stretched(microphone, length)
+    if noisy:
+        size = np.float32(loudness * _below(augmentation.noise_db, draw))
+        heard += size * noise.noise(length, _happens(augmentation.hum, draw), draw)
+    return spectrum.backward(heard, length)[: len(audio)]
 
 
 def _over(
@@ -271,6 +274,11 @@ def _over(
 
 def _even(factors: Range, draw: np.random.Generator) -> float:
     return float(np.exp(draw.uniform(*np.log(factors))))
+
+
+def _below(ratio: Range, draw: np.random.Generator) -> float:
+    """The factor of an amplitude that is a random number of dB lower."""
+    return spectrum.decibels(-draw.uniform(*ratio))
 
 
 def _happens(share: float, draw: np.random.Generator) -> bool:

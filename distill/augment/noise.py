@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distill.audio import SAMPLE_RATE
-from distill.augment.spectrum import Samples, backward, fast_length, power
+from distill.augment.spectrum import Samples, Spectrum, power
 
 FALL = (0.0, 2.0)  # power falls with frequency to this power: 0 is white, 1 pink, 2 brown
 RUMBLE = 30.0  # Hz: below it, noise does not grow
 MAINS = (50.0, 60.0)  # Hz
-HARMONICS = 8
 TONES = (200.0, 4000.0)  # Hz
+HARMONICS = 8
+SHARE = (0.2, 0.9)  # of the power that is hum, where there is any
 VOICES = (1, 6)  # in a babble
 
 
-def noise(samples: int, hum: bool, draw: np.random.Generator) -> Samples:
-    """Noise ``[samples]`` of power 1: of random colour, or the hum of the mains or of a machine under it."""
-    length = fast_length(samples)
-    bins = length // 2 + 1
-    frequencies = np.arange(bins, dtype=np.float32) * np.float32(SAMPLE_RATE / length)
-    sizes = np.maximum(frequencies, RUMBLE) ** np.float32(-draw.uniform(*FALL) / 2)
+def noise(length: int, hum: bool, draw: np.random.Generator) -> Spectrum:
+    """Noise of random colour and power 1, as the spectrum ``[length // 2 + 1]`` of ``length`` samples.
+
+    With ``hum``, some of it is the mains or a tone, with harmonics.
+    """
+    sizes = np.exp(np.float32(-draw.uniform(*FALL) / 2) * _logarithms(length))
     sizes[0] = 0
-    sizes /= np.sqrt(4 * np.dot(sizes, sizes))  # both halves of the spectrum, real and imaginary parts
-    spectrum = draw.standard_normal(2 * bins, np.float32).view(np.complex64) * sizes
+    share = draw.uniform(*SHARE) if hum else 0.0
+    # Thousands of bins make every sample, so even numbers do for normal ones. Their variance is 1/12, and each bin has
+    # two of them, twice: in the negative frequencies, too.
+    sizes *= np.float32(np.sqrt((1 - share) * 3 / np.dot(sizes, sizes)))
+    found = np.asarray((draw.random(2 * len(sizes), np.float32) - np.float32(0.5)).view(np.complex64) * sizes)
     if hum:
         ground = draw.choice(MAINS) if draw.random() < 0.5 else draw.uniform(*TONES)
-        places = np.arange(1, HARMONICS + 1) * ground * length / SAMPLE_RATE
-        places = places[places < bins - 1].astype(int)
-        tones = draw.exponential(1, len(places)) * np.exp(2j * np.pi * draw.random(len(places)))
-        tones *= np.sqrt(draw.uniform(0.2, 0.9) / 2 / max(float(np.sum(np.abs(tones) ** 2)), 1e-9))
-        spectrum *= np.sqrt(1 - 2 * float(np.sum(np.abs(tones) ** 2)))
-        spectrum[places] += tones
-    return backward(spectrum.astype(np.complex64), length)[:samples]
+        places = (np.arange(1, HARMONICS + 1) * ground * length / SAMPLE_RATE).astype(np.intp)
+        tones = np.sqrt(draw.exponential(size=HARMONICS)) * np.exp(2j * np.pi * draw.random(HARMONICS))
+        tones[places >= len(found) - 1] = 0
+        tones *= np.sqrt(share / 2 / np.sum(np.abs(tones) ** 2))
+        np.add.at(found, np.minimum(places, len(found) - 1), tones.astype(np.complex64))
+    return found
 
 
 def babble(others: Sequence[Callable[[], Samples]], draw: np.random.Generator) -> Samples | None:
@@ -46,3 +51,9 @@ def babble(others: Sequence[Callable[[], Samples]], draw: np.random.Generator) -
     heard = np.stack([others[index]() for index in chosen]).sum(0)
     loudness = power(heard)
     return np.asarray(heard / np.sqrt(loudness), np.float32) if loudness > 1e-9 else None
+
+
+@lru_cache(maxsize=4)
+def _logarithms(length: int) -> NDArray[np.float32]:
+    """Of the bins' frequencies."""
+    return np.asarray(np.log(np.maximum(np.arange(length // 2 + 1) * (SAMPLE_RATE / length), RUMBLE)), np.float32)

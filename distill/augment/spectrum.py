@@ -6,7 +6,7 @@ scaling at the forward side: four times faster, and a spectrum's values are ampl
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ Samples = NDArray[np.float32]  # [time], full scale is 1
 Spectrum = NDArray[np.complex64]  # [bins]
 Range = tuple[float, float]
 
-POINTS = 513  # of the grid that responses are drawn on, from 0 Hz to half the sample rate
-SMOOTH = (16, 18, 20, 24, 25, 27, 30, 32)  # times a power of two: lengths that an FFT is fast at
+STEPS = 512  # of the grid that responses are drawn on
+GRID = np.linspace(0, SAMPLE_RATE / 2, STEPS + 1, dtype=np.float32)  # its frequencies, Hz
+FAST = (1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16)  # factors that an FFT is fast at, of powers of two
 
 
 def forward(samples: NDArray[np.float32], length: int | None = None) -> NDArray[np.complex64]:
@@ -32,29 +33,27 @@ def backward(spectrum: NDArray[np.complex64], length: int) -> NDArray[np.float32
 
 
 def fast_length(samples: int) -> int:
-    """The least length that holds ``samples`` and has small factors only; even."""
-    scale = 2
-    while SMOOTH[-1] * scale < samples:
+    """A length that holds ``samples``, that an FFT is fast at, and whose bins the grid divides."""
+    blocks = math.ceil(samples / (2 * STEPS))
+    scale = 1
+    while FAST[-1] * scale < blocks:
         scale *= 2
-    return next(factor * scale for factor in SMOOTH if factor * scale >= samples)
+    return 2 * STEPS * scale * next(factor for factor in FAST if factor * scale >= blocks)
+
+
+def stretched(values: NDArray[np.complex64], length: int) -> Spectrum:
+    """Values on the grid to the bins of an FFT of a :func:`fast_length`; between them along straight lines."""
+    between = length // (2 * STEPS)
+    found = np.empty(STEPS * between + 1, np.complex64)
+    shares = np.arange(between, dtype=np.float32) / np.float32(between)
+    found[:-1].reshape(STEPS, between)[:] = values[:-1, None] + np.diff(values)[:, None] * shares
+    found[-1] = values[-1]
+    return found
 
 
 def filtered(samples: Samples, response: Spectrum, length: int) -> Samples:
     """``samples`` through a filter of ``response`` [length // 2 + 1], without what rings on after their end."""
     return backward(forward(samples, length) * response, length)[: len(samples)]
-
-
-@lru_cache(maxsize=1)
-def grid() -> NDArray[np.float32]:
-    """The frequencies ``[POINTS]`` that responses are drawn at, in Hz."""
-    return np.linspace(0, SAMPLE_RATE / 2, POINTS, dtype=np.float32)
-
-
-def stretched(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """Values on the grid to the bins of an FFT of ``length``, between them along straight lines."""
-    bins = length // 2 + 1
-    places = np.arange(bins) * ((POINTS - 1) / (bins - 1))
-    return np.asarray(np.interp(places, np.arange(POINTS), values), np.float32)
 
 
 def decibels(value: float) -> float:

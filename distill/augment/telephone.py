@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from distill.augment import colour
-from distill.augment.spectrum import Range, Samples, fast_length, filtered
+from distill.augment.spectrum import Range, Samples, fast_length, filtered, stretched
 
 BAND = (300.0, 3400.0)  # Hz
+MIDDLE = 3700.0  # Hz: between the band and its image
 MU, A = 255.0, 87.6
 STEPS = 127  # of each sign
 
@@ -20,19 +21,18 @@ STEPS = 127  # of each sign
 def telephone(samples: Samples, draw: np.random.Generator) -> Samples:
     """8 kHz, 300 to 3400 Hz, mu-law or A-law; the gain is set so that speech fills the scale as it should."""
     length = fast_length(len(samples))
-    response = colour.low_pass(BAND[1], length, draw.choice([0.0, BAND[0]]))
-    heard = filtered(samples, response, length)
+    heard = filtered(samples, stretched(colour.low_pass(BAND[1], draw.choice([0.0, BAND[0]])), length), length)
     scale = np.float32(max(float(np.abs(heard).max(initial=0.0)) * draw.uniform(1, 8), 1e-6))
     law: Literal["mu", "a"] = "mu" if draw.random() < 0.5 else "a"
     heard = companded(heard / scale, law) * scale
     heard[1::2] = 0  # every other sample is what 8 kHz has; the filter makes up the rest
-    return 2 * filtered(heard, colour.low_pass(3700, length), length)
+    return 2 * filtered(heard, stretched(colour.low_pass(MIDDLE), length), length)
 
 
 def narrowed(samples: Samples, cut: Range, bits: Range, draw: np.random.Generator) -> Samples:
     """A low-pass at a random frequency (Hz), and as many bits as a draw says of a peak that fills them."""
     length = fast_length(len(samples))
-    heard = filtered(samples, colour.low_pass(draw.uniform(*cut), length), length)
+    heard = filtered(samples, stretched(colour.low_pass(draw.uniform(*cut)), length), length)
     peak = float(np.abs(heard).max(initial=0.0))
     step = np.float32(max(peak, 1e-6) * 2 ** (1 - draw.uniform(*bits)))
     return np.asarray(np.round(heard / step) * step, np.float32)

@@ -89,7 +89,12 @@ def _analysis() -> NDArray[np.float32]:
 
 def _synthesis(places: NDArray[np.float64]) -> NDArray[np.float32]:
     """``[coefficients, BINS]``: the cepstrum to logarithms of amplitudes at ``places`` in [0, 1]."""
-    return np.cos(np.pi * np.outer(np.arange(KEPT + TAPER), places)).astype(np.float32)
+    return np.cos(np.outer(np.pi * np.arange(KEPT + TAPER), places).astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _own() -> NDArray[np.float32]:
+    return _synthesis(np.linspace(0, 1, BINS))
 
 
 def _warped(formants: float, bend: float) -> NDArray[np.float64]:
@@ -100,4 +105,4 @@ def _warped(formants: float, bend: float) -> NDArray[np.float64]:
 
 def _warp(formants: float, bend: float) -> NDArray[np.float32]:
     """``[coefficients, BINS]``: the cepstrum to logarithms of gains."""
-    return _synthesis(_warped(formants, bend)) - _synthesis(np.linspace(0, 1, BINS))
+    return _synthesis(_warped(formants, bend)) - _own()
