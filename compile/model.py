@@ -74,6 +74,7 @@ class Face:
         window: input samples that one frame sees.
         look_ahead_ms: how much of the window lies after the frame's time, in milliseconds.
         controls: names of the outputs' last axis, in order.
+        bounded: the controls are in [0, 1]; whoever drives a face clips what leaves it. Metadata say so where not.
     """
 
     sample_rate: int
@@ -81,16 +82,18 @@ class Face:
     window: int
     look_ahead_ms: float
     controls: tuple[str, ...]
+    bounded: bool = True
 
     def to_metadata(self) -> dict[str, str]:
         """As the ``phiz.*`` strings that travel in every artefact."""
-        return {
+        facts = {
             f"{PREFIX}sample_rate": str(self.sample_rate),
             f"{PREFIX}frame_rate": repr(float(self.frame_rate)),
             f"{PREFIX}window": str(self.window),
             f"{PREFIX}look_ahead_ms": repr(float(self.look_ahead_ms)),
             f"{PREFIX}controls": json.dumps(self.controls, separators=(",", ":")),
         }
+        return facts if self.bounded else facts | {f"{PREFIX}bounded": "false"}
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str], where: str) -> Face:
@@ -103,12 +106,14 @@ class Face:
             controls = json.loads(metadata[f"{PREFIX}controls"])
             if not (isinstance(controls, list) and all(isinstance(name, str) for name in controls)):
                 raise ValueError("controls is not a list of names")
+            bounded = {"true": True, "false": False}[metadata.get(f"{PREFIX}bounded", "true")]
             return Face(
                 sample_rate=int(metadata[f"{PREFIX}sample_rate"]),
                 frame_rate=float(metadata[f"{PREFIX}frame_rate"]),
                 window=int(metadata[f"{PREFIX}window"]),
                 look_ahead_ms=float(metadata[f"{PREFIX}look_ahead_ms"]),
                 controls=tuple(controls),
+                bounded=bounded,
             )
         except (KeyError, ValueError) as error:
             raise UserError(

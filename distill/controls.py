@@ -115,6 +115,25 @@ def write_csv(path: Path, curves: NDArray[np.float32], frame_rate: float = 50.0)
     write_atomically(path, buffer.getvalue().encode())
 
 
+def write_table(path: Path, curves: NDArray[np.float32], controls: Sequence[str], frame_rate: float = 50.0) -> None:
+    """Write ``curves`` [frames, controls] of any rig: a column of seconds, then one for each control by its name.
+
+    Raises:
+        UserError: the curves have another shape or are not finite, or the file cannot be written.
+    """
+    if curves.ndim != 2 or curves.shape[1] != len(controls) or not np.isfinite(curves).all():
+        raise UserError(
+            f"a face needs finite curves [frames, {len(controls)}], not {list(curves.shape)}", where=str(path)
+        )
+    buffer = io.StringIO()
+    rows = csv.writer(buffer, lineterminator="\n")
+    rows.writerow(("seconds", *controls))
+    rows.writerows(
+        [f"{index / frame_rate:.6f}", *(f"{value:.6f}" for value in frame)] for index, frame in enumerate(curves)
+    )
+    write_atomically(path, buffer.getvalue().encode())
+
+
 def read_csv(path: Path) -> NDArray[np.float32]:
     """Read the shapes of a Live Link Face recording: ``[frames, 52]`` in :data:`ARKIT` order, whatever the file's.
 

@@ -14,7 +14,7 @@ from compile.errors import MissingExtra, UserError
 from compile.files import write_atomically
 from compile.quiet import quiet
 from distill.audio import HOP, SAMPLE_RATE
-from distill.controls import ARKIT, closure
+from distill.controls import ARKIT, closure, has_lips
 from distill.espeak import PAUSE, Phone
 
 RunWindow = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -94,16 +94,20 @@ def plot(
     controls: Sequence[str] = ARKIT,
     phones: Sequence[Phone] = (),
     title: str = "",
+    frame_rate: float = SAMPLE_RATE / HOP,
 ) -> None:
     """Draw the waveform, the phones where known, and the main mouth curves below, as PNG.
 
+    Of a rig without ARKit's mouth, the controls that move most are drawn.
+
     Args:
         path: of the picture.
-        curves: ``[frames, controls]`` at 50 Hz.
+        curves: ``[frames, controls]``.
         audio: mono [time] at 16 kHz.
         controls: names of the last axis.
         phones: written above the waveform.
         title: what is said.
+        frame_rate: of the curves.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -131,19 +135,32 @@ def plot(
             middle = (phone.start + phone.end) / 2
             weight = "bold" if closes else "normal"
             sound.text(middle, peak * 1.15, phone.symbol, ha="center", fontsize=8, weight=weight, clip_on=True)
-    frame_times = np.arange(len(curves)) * HOP / SAMPLE_RATE
-    face.fill_between(frame_times, closure(curves, controls), color=CLOSED[1], alpha=0.35, linewidth=0, label=CLOSED[0])
-    for label, names, colour in LINES:
+    frame_times = np.arange(len(curves)) / frame_rate
+    if has_lips(controls):
+        closed = closure(curves, controls)
+        face.fill_between(frame_times, closed, color=CLOSED[1], alpha=0.35, linewidth=0, label=CLOSED[0])
+    lines = _lines(curves, controls)
+    for label, names, colour in lines:
         values = np.mean([curves[:, controls.index(name)] for name in names], axis=0)
         face.plot(frame_times, values, color=colour, linewidth=1.6, label=label)
     face.set_xlim(0, seconds)
-    face.set_ylim(0, 1)
+    face.set_ylim(min(0, float(curves.min(initial=0))), max(1, float(curves.max(initial=1))))
     face.set_xlabel("seconds")
     face.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     face.spines[["top", "right"]].set_visible(False)
-    face.legend(ncols=len(LINES) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
+    face.legend(ncols=len(lines) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
     sound.set_title(title, fontsize=11, loc="left")
     picture = io.BytesIO()
     with quiet():  # of letters that its font lacks
         figure.savefig(picture, format="png", metadata={"Software": None})
     write_atomically(path, picture.getvalue())
+
+
+def _lines(curves: NDArray[np.float32], controls: Sequence[str]) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """What to draw of these controls: :data:`LINES`, or as many that move most."""
+    if all(name in controls for _, names, _ in LINES for name in names):
+        return LINES
+    order = np.argsort(-curves.std(axis=0), kind="stable")
+    return tuple(
+        (controls[index], (controls[index],), colour) for index, (_, _, colour) in zip(order, LINES, strict=False)
+    )

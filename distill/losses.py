@@ -49,15 +49,19 @@ class Weights:
 def loss(
     prediction: Tensor, target: Tensor, closed: Tensor, weights: Weights, importance: Tensor | None = None
 ) -> Tensor:
-    """The sum of :func:`terms`."""
-    found = terms(prediction, target, closed, weights, importance)
-    return found["value"] + found["velocity"]
+    """The sum of :func:`terms`, a scalar."""
+    import torch
+
+    return torch.stack([*terms(prediction, target, closed, weights, importance).values()]).sum()
 
 
 def terms(
     prediction: Tensor, target: Tensor, closed: Tensor, weights: Weights, importance: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Weighted mean squared error of ``value`` and, weighed against it, of ``velocity``: frame differences; scalars.
+    """Weighted mean squared errors of values and of frame differences, by name; all with their weights, scalars.
+
+    ``value`` and ``velocity`` are over all frames. What closed lips add to both is ``closure``, what rest adds is
+    ``stability``.
 
     Args:
         prediction: ``[batch, frames, controls]``, standardised.
@@ -66,16 +70,19 @@ def terms(
         weights: of the terms.
         importance: ``[controls]``, see :func:`importance_of`; None: all alike.
     """
-    emphasis = 1 + weights.closure * closed
-    if weights.stability:
-        emphasis = emphasis + weights.stability * resting(target)
-    emphasis = emphasis[:, :, None] if importance is None else emphasis[:, :, None] * importance
     error = prediction - target
-    speed_error = error[:, 1:] - error[:, :-1]
-    return {
-        "value": (emphasis * error.square()).mean(),
-        "velocity": weights.velocity * (emphasis[:, 1:] * speed_error.square()).mean(),
-    }
+    value, speed = error.square(), (error[:, 1:] - error[:, :-1]).square()
+    if importance is not None:
+        value, speed = value * importance, speed * importance
+    value, speed = value.mean(2), speed.mean(2)  # [batch, frames], [batch, frames - 1]
+    found = {"value": value.mean(), "velocity": weights.velocity * speed.mean()}
+    for name, weight, frames in (
+        ("closure", weights.closure, closed),
+        ("stability", weights.stability, resting(target) if weights.stability else closed),
+    ):
+        if weight:
+            found[name] = weight * ((frames * value).mean() + weights.velocity * (frames[:, 1:] * speed).mean())
+    return found
 
 
 def resting(target: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from compile.errors import Bug
 from distill.audio import SAMPLE_RATE
 
 LOWEST = 60.0  # Hz
-FLOOR = 1e-7  # added to a band's power; white noise at full scale has 1
+SCALE = 16.0  # of the waves; so that the power of a loud tone and of near silence are both float16 numbers
+FLOOR = 2.0**-12  # added to a band's power; that is -60 dB of white noise at full scale
 
 
 class LogMel(nn.Module):
@@ -46,12 +47,15 @@ class LogMel(nn.Module):
 
 
 def waves(size: int) -> NDArray[np.float32]:
-    """Cosines, then sines, of the whole frequencies up to half of ``size``, under a Hann window: ``[2 bins, size]``."""
+    """Cosines, then sines, of the whole frequencies up to half of ``size``, under a Hann window: ``[2 bins, size]``.
+
+    The squares of a frequency's two answers to white noise sum to ``SCALE**2`` times its variance on average.
+    """
     time = np.arange(size)
     window = np.sin(np.pi * (time + 0.5) / size) ** 2
     angle = 2 * np.pi * np.outer(np.arange(size // 2 + 1), time) / size
     both = np.concatenate((np.cos(angle), np.sin(angle))) * window
-    return np.asarray(both / np.sqrt(np.sum(window**2)), np.float32)
+    return np.asarray(SCALE * both / np.sqrt(np.sum(window**2)), np.float32)
 
 
 def mels(bands: int, size: int) -> NDArray[np.float32]:

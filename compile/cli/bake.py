@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,19 +29,25 @@ def bake(
         list[str], typer.Argument(metavar="AUDIO", help="Audio files, folders or globs.", show_default=False)
     ],
     model: Annotated[
-        Path, typer.Option("--model", "-m", metavar="PATH", help="Build folder or artefact.", show_default=False)
-    ],
+        Path,
+        typer.Option("--model", "-m", metavar="PATH", help="Build folder, artefact, student folder, or phiz:NAME."),
+    ] = Path("phiz:tiny"),
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for NAME.csv and NAME.png of each file.")
     ] = Path("curves"),
     ensemble: Annotated[
         bool, typer.Option(help="Average three taps around each frame: calmer, three times the work.")
     ] = True,
+    frame_rate: Annotated[
+        float | None,
+        typer.Option(min=1, max=1000, metavar="RATE", help="Frames a second, any. Default: the model's own."),
+    ] = None,
 ) -> None:
-    """Turn audio into a Live Link Face CSV and a plot of the main mouth curves."""
+    """Turn audio into a CSV of curves, Live Link Face's for ARKit's controls, and a plot of the main ones."""
     from distill.corpus import find
+    from distill.pretrained import locate
 
-    artefact = artefact_of(model)
+    artefact = artefact_of(locate(model))
     face, run_window = open_face(artefact)
     sources = find(audio)
     _require_different_names(sources)
@@ -48,8 +55,10 @@ def bake(
     with Stages() as stages:
         for done, source in enumerate(sources):
             stages("bake", done, len(sources))
-            written += bake_file(source, face, run_window, out, ensemble=ensemble)
+            written += bake_file(source, face, run_window, out, ensemble=ensemble, frame_rate=frame_rate)
     screen().print(f"baked through {artefact}", markup=False)
+    if not _can_draw():
+        screen().print("no pictures without matplotlib; run: pip install 'phiz[teacher]'", markup=False)
     for path in written:
         screen().print(str(path), markup=False)
 
@@ -65,20 +74,34 @@ def _require_different_names(sources: list[Source]) -> None:
             )
 
 
-def bake_file(source: Source, face: Face, run_window: Arrays, out: Path, *, ensemble: bool) -> list[Path]:
-    """Write ``NAME.csv`` and ``NAME.png`` for one audio file and return their paths."""
+def bake_file(
+    source: Source, face: Face, run_window: Arrays, out: Path, *, ensemble: bool, frame_rate: float | None = None
+) -> list[Path]:
+    """Write ``NAME.csv`` and, where matplotlib is, ``NAME.png`` for one audio file and return their paths."""
     from distill import audio, controls, curves
 
-    path = source.path
+    path, rate = source.path, frame_rate or face.frame_rate
     samples = audio.decode(path, face.sample_rate)
-    baked = frames_with(run_window, face, ensemble=ensemble)(samples)
+    baked = frames_with(run_window, face, ensemble=ensemble, frame_rate=rate)(samples)
     table, picture = out / f"{path.stem}.csv", out / f"{path.stem}.png"
-    controls.write_csv(table, baked, face.frame_rate)
-    curves.plot(picture, baked, samples, phones=source.phones or (), title=source.text or path.name)
+    if set(face.controls) == set(controls.ARKIT):
+        controls.write_csv(table, baked[:, [face.controls.index(name) for name in controls.ARKIT]], rate)
+    else:
+        controls.write_table(table, baked, face.controls, rate)
+    if not _can_draw():
+        return [table]
+    title = source.text or path.name
+    curves.plot(
+        picture, baked, samples, controls=face.controls, phones=source.phones or (), title=title, frame_rate=rate
+    )
     return [table, picture]
 
 
-def frames_with(run_window: Arrays, face: Face, *, ensemble: bool = False) -> Arrays:
+def _can_draw() -> bool:
+    return find_spec("matplotlib") is not None
+
+
+def frames_with(run_window: Arrays, face: Face, *, ensemble: bool = False, frame_rate: float | None = None) -> Arrays:
     """A predictor of windows as one of whole utterances: mono audio ``[time]`` to curves ``[frames, controls]``."""
     from distill import curves
 
@@ -87,9 +110,11 @@ def frames_with(run_window: Arrays, face: Face, *, ensemble: bool = False) -> Ar
             samples,
             run_window,
             face.window,
-            hop=round(face.sample_rate / face.frame_rate),
-            look_ahead=round(face.look_ahead_ms * face.sample_rate / 1000),
+            frame_rate or face.frame_rate,
+            round(face.look_ahead_ms * face.sample_rate / 1000),
             ensemble=ensemble,
+            bounded=face.bounded,
+            sample_rate=face.sample_rate,
         )
 
     return predict
@@ -98,9 +123,12 @@ def frames_with(run_window: Arrays, face: Face, *, ensemble: bool = False) -> Ar
 def artefact_of(path: Path) -> Path:
     """The artefact itself, or the one of a build folder that runs fastest to load: ONNX, then TFLite, then Core ML.
 
+    A folder that holds a student and no artefact is itself.
+
     Raises:
-        UserError: neither an artefact nor a build folder.
+        UserError: neither an artefact, nor a build folder, nor a student's.
     """
+    from distill.students import FACTS
     from targets.catalogue import TARGETS, by_suffix
 
     if not path.is_dir() or path.suffix in {target.suffix for target in TARGETS}:
@@ -112,11 +140,13 @@ def artefact_of(path: Path) -> Path:
         found = sorted(path.glob(f"*{target.suffix}"), key=lambda found: (found.name.count("."), found.name))
         if found:
             return found[0]  # the usual form of a target before any other
+    if (path / FACTS).is_file():
+        return path
     raise UserError("not a phiz build folder: it holds no artefact", where=str(path), fix="give what -o named")
 
 
 def open_face(path: Path) -> tuple[Face, Arrays]:
-    """An artefact as a predictor of windows ``[count, window]`` to controls ``[count, controls]``.
+    """An artefact, or a student, as a predictor of windows ``[count, window]`` to controls ``[count, controls]``.
 
     Raises:
         UserError: it is not a speech-to-face model, or cannot run here.
@@ -125,8 +155,11 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
 
     from compile.audit.folder import Folder, names_of
     from compile.model import Face
+    from distill.students import FACTS
     from targets.catalogue import by_suffix
 
+    if (path / FACTS).is_file():
+        return _open_student(path)
     target = by_suffix(path)
     place = path.resolve()
     files = Folder(place.parent, names_of(place.parent, place.name))
@@ -142,3 +175,20 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
         return np.stack(frames).astype(np.float32)
 
     return face, run_window
+
+
+def _open_student(folder: Path) -> tuple[Face, Arrays]:
+    """A student in float, as :func:`open_face` gives it."""
+    from compile.model import Face
+    from distill.students import load
+
+    student, _, metadata = load(folder)
+
+    import torch
+
+    def run_window(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            curves: NDArray[np.float32] = student(torch.from_numpy(windows)).numpy()
+        return curves
+
+    return Face.from_metadata(metadata, str(folder)), run_window

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compile.model import Model
     from compile.samples import Split
 
-_KINDS = "a student folder, model.onnx, model.pt2 or package.module:factory"
+_KINDS = "a student folder or phiz:NAME, model.onnx, model.pt2 or package.module:factory"
 
 
 def read_model(reference: str, shapes: dict[str, tuple[int, ...]]) -> Model:
@@ -31,8 +31,9 @@ def read_network(reference: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Mo
         UserError: there is no such thing, or it is of no kind that phiz takes.
     """
     from compile import capture
+    from distill.pretrained import locate
 
-    path = Path(reference)
+    path = locate(reference)
     if shapes and path.suffix != ".onnx":
         raise UserError("--shape is for .onnx files", where=reference, fix="torch networks take their example's shapes")
     if path.is_dir():

@@ -1,0 +1,36 @@
+"""Students that ship with phiz: one folder each, and a name like ``phiz:tiny`` wherever a student folder is meant.
+
+A folder holds the weights in float16 and ``student.json``, as any student folder does; a model card, ``README.md``;
+and ``student.onnx``, the int8 artefact that `phiz compile` made of it, which needs core phiz only.
+``python -m bench.ship`` makes them of trained students.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compile.errors import UserError
+
+SHIPPED = "phiz:"
+CARD, ARTEFACT = "README.md", "student.onnx"
+
+
+def names() -> tuple[str, ...]:
+    """The students that this installation has, in order."""
+    return tuple(sorted(folder.parent.name for folder in Path(__file__).parent.glob("*/student.json")))
+
+
+def locate(reference: str | Path) -> Path:
+    """The folder that ``phiz:NAME`` means; whatever else is named, itself.
+
+    Raises:
+        UserError: no student of that name ships; lists those that do.
+    """
+    text = str(reference)
+    if not text.startswith(SHIPPED):
+        return Path(reference)
+    name = text.removeprefix(SHIPPED)
+    if name not in names():
+        known = ", ".join(SHIPPED + shipped for shipped in names()) or "none with this installation"
+        raise UserError("no such student ships with phiz", where=text, fix=f"there are: {known}")
+    return Path(__file__).parent / name
