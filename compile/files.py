@@ -16,6 +16,8 @@ from pathlib import Path
 
 from compile.errors import UserError
 
+TRIES = 4  # to make a folder that no other process sweeps away at once
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` by atomic rename, creating the parent folders.
@@ -67,20 +69,33 @@ def landing_folder(path: Path) -> Iterator[Landing]:
     Raises:
         UserError: the folder cannot be created, written (a full disk) or replaced.
     """
+    with workbench(path) as temporary:
+        landing = Landing(temporary, path)
+        try:
+            yield landing
+            temporary.chmod(0o777 & ~_umask())
+            replace_folder(temporary, landing.final)
+        except OSError as error:
+            raise UserError(f"cannot write: {error.strerror or error}", where=str(path)) from error
+
+
+@contextmanager
+def workbench(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` for what is not whole yet; it goes when the block ends.
+
+    What a killed run left behind is swept away, what other processes work on is not.
+
+    Raises:
+        UserError: the folder cannot be created.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
-        handle = _lock(temporary)
+        temporary, handle = _locked_folder(path)
     except OSError as error:
         raise UserError(f"cannot create the folder: {error.strerror}", where=str(path)) from error
-    landing = Landing(temporary, path)
     try:
-        yield landing
-        temporary.chmod(0o777 & ~_umask())
-        replace_folder(temporary, landing.final)
-    except OSError as error:
-        raise UserError(f"cannot write: {error.strerror or error}", where=str(path)) from error
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if handle is not None:
@@ -143,13 +158,29 @@ def _prefix(path: Path) -> str:
     return f".{path.name}.new."
 
 
+def _locked_folder(path: Path) -> tuple[Path, int | None]:
+    """A new folder beside ``path`` and the handle that holds it, or None where nobody can, nor sweep."""
+    for _ in range(TRIES):  # another process may sweep it away before it is held
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+        handle = _lock(temporary)
+        if handle is not None and temporary.is_dir():
+            return temporary, handle
+        if handle is not None:
+            os.close(handle)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path))), None
+
+
 def _lock(folder: Path) -> int | None:
     """A handle that holds ``folder`` as long as this process lives; None when another holds it, or nobody can."""
     try:
         import fcntl
     except ImportError:  # not on this system; then nothing is swept either
         return None
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # another has swept it away
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

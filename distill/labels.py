@@ -1,42 +1,67 @@
 """The cache of pseudo-labels: what a teacher said about each piece of audio, kept by content.
 
-A labels folder has one ``<key>.npz`` for each piece (the audio as the student will hear it and its curves; no pickle),
-where the key digests audio, phone times, teacher and version, and an index ``labels.json``. Every file appears whole or
-not at all, so a killed run goes on where it stopped, and a folder that moved still trains.
+A labels folder has one ``<key>.npz`` for each piece of at most 30 s (the audio as the student will hear it, its curves,
+and its phones where they were known; no pickle), where the key digests audio, phone times, teacher and version, and an
+index ``labels.jsonl``. Every file appears whole or not at all, so a killed run goes on where it stopped, and a folder
+that moved still trains. ``docs/labels.md`` describes it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import os
 import re
-import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, astuple, dataclass, fields
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import MissingExtra, UserError
-from compile.files import write_atomically
-from distill.audio import decode, frame_count
+from compile.errors import UserError
+from compile.files import workbench
+from distill.arrays import open_npz
+from distill.audio import frame_count
 from distill.corpus import TRAIN, Source
-from distill.teachers.base import Teacher, Utterance
+from distill.espeak import Phone
+from distill.labelling import FORMAT, CannotWrite, Outcome, place
+from distill.ranks import Ranks, meeting
+from distill.teachers.base import Teacher
+from distill.workers import attempts
 
-INDEX = "labels.json"
-FORMAT = "phiz labels 1"
+INDEX, OLD_INDEX = "labels.jsonl", "labels.json"
+LARGEST = 100_000_000  # bytes of one array; 30 s of audio are a hundredth
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One labelled piece: its cache ``key``, the audio file's name, its split and its speaker."""
+    """One labelled piece.
+
+    Attributes:
+        key: of its file in the cache.
+        source: name of the audio file that it is from; its pieces follow each other.
+        split: ``train`` or ``held-out``.
+        speaker: see ``corpus.Source``.
+        language: its code, or empty.
+        frames: of its curves, 50 a second.
+        exact: phone times came with the source, so :meth:`Labels.phones` has them.
+    """
 
     key: str
     source: str
     split: str
     speaker: str
+    language: str
+    frames: int
+    exact: bool
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
 
 
 @dataclass(frozen=True)
@@ -59,126 +84,235 @@ class Labels:
         Raises:
             UserError: the file is missing or damaged.
         """
-        path = self.folder / f"{entry.key}.npz"
-        try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                audio, curves = file["audio"], file["curves"].astype(np.float32)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"not a label file: {error}", where=str(path), fix="delete it and label again") from error
-        if audio.dtype != np.int16 or curves.shape != (frame_count(len(audio)), len(self.controls)):
+        audio, curves = self._read(entry, "audio", "curves")
+        expected = (entry.frames, len(self.controls))
+        fits = audio.dtype == np.int16 and audio.ndim == 1 and frame_count(len(audio)) == entry.frames
+        if not fits or curves.dtype.kind != "f" or curves.shape != expected:
             raise UserError(
                 f"audio {list(audio.shape)} and curves {list(curves.shape)} do not fit together",
-                where=str(path),
+                where=str(place(self.folder, entry.key)),
                 fix="delete it and label again",
             )
-        return audio, curves
+        return audio, curves.astype(np.float32)
+
+    def phones(self, entry: Entry) -> tuple[Phone, ...] | None:
+        """The phones in a piece, with seconds from its first sample; None where the source had none.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        if not entry.exact:
+            return None
+        symbols, times = self._read(entry, "symbols", "times")
+        if symbols.dtype.kind != "U" or times.dtype.kind != "f" or times.shape != (*symbols.shape, 2):
+            raise UserError(
+                "its phones are damaged", where=str(place(self.folder, entry.key)), fix="delete it and label again"
+            )
+        return tuple(
+            Phone(str(symbol), float(start), float(end)) for symbol, (start, end) in zip(symbols, times, strict=True)
+        )
+
+    def _read(self, entry: Entry, *names: str) -> list[np.ndarray]:
+        path = place(self.folder, entry.key)
+        try:
+            file = open_npz(path)
+            return [np.array(file.read(name, limit=LARGEST)) for name in names]
+        except UserError as error:
+            what = f"not a label file: {error.what}"
+            raise UserError(what, where=str(path), fix="delete it and label again") from error
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a labelling run did: counts, and (file, reason) of what it skipped."""
+    """What a labelling run did.
 
-    done: int
-    cached: int
-    skipped: tuple[tuple[str, str], ...]
+    Attributes:
+        done: files that the teacher labelled.
+        cached: files whose labels were there.
+        skipped: (file, reason) of what is not in the labels.
+        remarks: (file, remark) of what is, although it is odd.
+    """
+
+    done: int = 0
+    cached: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 def label(
     sources: Sequence[Source],
     teacher: Teacher,
     folder: Path,
+    *,
+    strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    jobs: int = 1,
+    reopen: Callable[[], Teacher] | None = None,
 ) -> tuple[Labels, Summary]:
-    """Label every source, or find its label in the cache; what cannot be labelled is skipped with its reason.
+    """Label every source, or find its labels in the cache; what cannot be labelled is skipped with its reason.
+
+    Memory is that of one piece of audio and of the index, however long the files are and however many.
+
+    Under ``torchrun``, every rank must call this with equal arguments: each labels its share, rank 0 writes the index,
+    and all return when it is there; the summary of the whole is rank 0's, that of the others is empty.
 
     Args:
-        sources: see ``corpus.find`` and ``corpus.synthesize``.
-        teacher: asked once per piece.
+        sources: see ``corpus.find``, ``corpus.divide`` and ``corpus.synthesize``.
+        teacher: asked once per piece; whatever it raises or returns, it costs no more than that file.
         folder: of the cache; other runs' labels in it are left alone.
+        strict: stop at the first source that cannot be labelled.
         progress: called with (done, total).
+        jobs: processes of this machine that share the work.
+        reopen: opens the teacher in each of them; needed where ``teacher`` does not pickle.
 
     Raises:
-        UserError: nothing could be labelled, or the folder cannot be written.
+        UserError: nothing could be labelled, or, if ``strict``, not everything; the folder cannot be written.
         MissingExtra: a package that reading or labelling takes is not installed.
     """
-    entries: list[Entry] = []
-    skipped: list[tuple[str, str]] = []
-    done = cached = 0
-    for index, source in enumerate(sources, 1):
-        try:
-            key = _key(source, teacher)
-            path = folder / f"{key}.npz"
-            data = None if path.is_file() else _label(source, teacher)
-        except MissingExtra:  # no other source would fare better
-            raise
-        except UserError as error:
-            skipped.append((str(source.path), str(error)))
-        else:
-            if data is None:
-                cached += 1
-            else:
-                write_atomically(path, data)
-                done += 1
-            entries.append(Entry(key, source.path.name, source.split, source.speaker))
+    if not sources:
+        raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
+    ranks = Ranks.here()
+    share = sources[ranks.rank :: ranks.count]
+
+    def tell(done: int) -> None:
         if progress:
-            progress(index, len(sources))
-    if not entries:
-        reason = f"; the first reason: {skipped[0][1]}" if skipped else ""
-        raise UserError(f"an empty corpus: none of {len(sources)} audio files could be labelled{reason}")
-    labels = Labels(folder, teacher.name, teacher.version, tuple(teacher.controls), tuple(entries))
-    facts = {
-        "format": FORMAT,
-        "teacher": labels.teacher,
-        "version": labels.version,
-        "controls": labels.controls,
-        "entries": [asdict(entry) for entry in entries],
-    }
-    write_atomically(folder / INDEX, (json.dumps(facts, indent=1) + "\n").encode())
-    return labels, Summary(done, cached, tuple(skipped))
+            progress(done, len(sources))
+
+    def outcomes() -> Iterator[Outcome]:
+        for done, outcome in enumerate(attempts(share, teacher, folder, bench, jobs, reopen), 1):
+            if strict and outcome.refused:
+                raise UserError(outcome.refused)
+            yield outcome
+            tell(done)
+
+    new = not folder.exists()
+    try:
+        with workbench(folder / INDEX) as bench:
+            if ranks.count == 1:
+                return _finish(sources, outcomes(), teacher, folder, bench)
+            with meeting(folder / f".ranks-{_job(sources, teacher, ranks)}", ranks) as others:
+                mine = bench / "outcomes"
+                _write_lines(mine, (json.dumps(asdict(outcome)) for outcome in outcomes()))
+                if ranks.rank:
+                    others.hand_in(mine)
+                    return load(folder), Summary()
+                parts = others.collect(mine, lambda here: tell(here * len(sources) // ranks.count))
+                return _finish(sources, _interleaved(parts), teacher, folder, bench)
+    finally:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()  # nothing came of it
 
 
 def load(folder: Path) -> Labels:
     """Read a labels folder's index; the arrays are read one by one by :meth:`Labels.arrays`.
 
     Raises:
-        UserError: it is missing or malformed.
+        UserError: it is missing, malformed, or that of an older phiz.
     """
     path = folder / INDEX
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != FORMAT:
-            raise ValueError(f"format is {facts['format']!r}")
-        entries = tuple(Entry(**{key: str(value) for key, value in entry.items()}) for entry in facts["entries"])
-        if any(re.fullmatch("[0-9a-f]{32}", entry.key) is None for entry in entries):
-            raise ValueError("a key that names no label file")
+        with path.open(encoding="utf-8") as file:
+            facts = json.loads(file.readline())
+            if facts["format"] != FORMAT or facts["columns"] != list(COLUMNS):
+                raise ValueError(f"format is {facts['format']!r}")
+            entries = tuple(_entry(json.loads(line)) for line in file)
+        if len(entries) != facts["pieces"]:
+            raise ValueError(f"it has {len(entries)} of {facts['pieces']} pieces")
         controls = tuple(str(name) for name in facts["controls"])
         return Labels(folder, str(facts["teacher"]), str(facts["version"]), controls, entries)
     except FileNotFoundError as error:
+        if (folder / OLD_INDEX).is_file():
+            raise UserError(
+                "labels of an older phiz, which this one cannot read",
+                where=str(folder),
+                fix=f"label the same audio again: phiz label AUDIO -o {folder}",
+            ) from error
         raise UserError("not a labels folder", where=str(folder), fix="make one with: phiz label") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"not a labels index ({error})", where=str(path), fix="label again") from error
 
 
-def _key(source: Source, teacher: Teacher) -> str:
-    """Digest of everything that the label depends on."""
+def _finish(
+    sources: Sequence[Source], outcomes: Iterable[Outcome], teacher: Teacher, folder: Path, bench: Path
+) -> tuple[Labels, Summary]:
+    """Make the index of what became of each source, and write it."""
+    entries: list[Entry] = []
+    skipped: list[tuple[str, str]] = []
+    remarks: list[tuple[str, str]] = []
+    cached = done = 0
+    first: dict[str, int] = {}  # where in the entries an audio's content came first
+    for source, outcome in zip(sources, outcomes, strict=True):
+        path = str(source.path)
+        if outcome.refused:
+            skipped.append((path, outcome.refused))
+            continue
+        twin = first.setdefault(outcome.pieces[0][0], len(entries))
+        if twin < len(entries) and entries[twin].split != source.split:
+            known = f"'{entries[twin].source}', which is in the split '{entries[twin].split}'"
+            skipped.append((path, f"{path}: it holds the same as {known}"))
+            continue
+        cached, done = cached + outcome.cached, done + (not outcome.cached)
+        if outcome.remark:
+            remarks.append((path, outcome.remark))
+        name, exact = sys.intern(source.path.name), source.phones is not None
+        split, speaker, language = map(sys.intern, (source.split, source.speaker, source.language))
+        entries += (Entry(key, name, split, speaker, language, frames, exact) for key, frames in outcome.pieces)
+    if not entries:
+        reason = f"; the first reason: {skipped[0][1]}" if skipped else ""
+        raise UserError(f"an empty corpus: none of {len(sources)} audio files could be labelled{reason}")
+    labels = Labels(folder, teacher.name, teacher.version, tuple(teacher.controls), tuple(entries))
+    _write_index(labels, bench)
+    return labels, Summary(done, cached, tuple(skipped), tuple(remarks))
+
+
+def _write_index(labels: Labels, bench: Path) -> None:
+    facts = {
+        "format": FORMAT,
+        "teacher": labels.teacher,
+        "version": labels.version,
+        "controls": labels.controls,
+        "pieces": len(labels.entries),
+        "columns": COLUMNS,
+    }
+    _write_lines(bench / INDEX, (json.dumps(item) for item in (facts, *map(astuple, labels.entries))))
+    os.replace(bench / INDEX, labels.folder / INDEX)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     try:
-        content = hashlib.sha256(source.path.read_bytes()).hexdigest()
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(source.path)) from error
-    phones = [(phone.symbol, phone.start, phone.end) for phone in source.phones] if source.phones else None
-    parts = json.dumps([FORMAT, content, phones, teacher.name, teacher.version])
-    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+        raise CannotWrite(f"cannot write: {error.strerror}", where=str(path.parent.parent)) from error
 
 
-def _label(source: Source, teacher: Teacher) -> bytes:
-    audio = np.round(np.clip(decode(source.path), -1, 1) * 32767).astype(np.int16)
-    curves = teacher.curves(Utterance((audio / 32767).astype(np.float32), source.phones))
-    expected = (frame_count(len(audio)), len(teacher.controls))
-    if curves.shape != expected or not np.isfinite(curves).all():
-        raise UserError(
-            f"the teacher '{teacher.name}' gave {list(curves.shape)} where finite {list(expected)} was due",
-            where=str(source.path),
-        )
-    buffer = io.BytesIO()
-    np.savez(buffer, audio=audio, curves=curves.astype(np.float16))
-    return buffer.getvalue()
+def _entry(values: Any) -> Entry:
+    """An entry of its ``COLUMNS``; ValueError or TypeError where they are none."""
+    key, *words, frames, exact = values
+    if re.fullmatch("[0-9a-f]{32}", key) is None:
+        raise ValueError("a key that names no label file")
+    if type(frames) is not int or frames < 1 or type(exact) is not bool:
+        raise ValueError(f"{frames} frames")
+    source, split, speaker, language = map(sys.intern, words)
+    return Entry(key, source, split, speaker, language, frames, exact)
+
+
+def _job(sources: Sequence[Source], teacher: Teacher, ranks: Ranks) -> str:
+    """What tells one run from another in the same folder; the audio may lie elsewhere on another machine."""
+    digest = hashlib.sha256(f"{teacher.name} {teacher.version} {ranks.count}".encode())
+    for source in sources:
+        digest.update(os.fsencode(source.path.name) + b"\0")
+    return digest.hexdigest()[:8]
+
+
+def _interleaved(parts: Sequence[Path]) -> Iterator[Outcome]:
+    """The outcomes of all sources in order: source ``i`` was rank ``i % ranks``'s."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(part.open(encoding="utf-8")) for part in parts]
+        for file in cycle(files):
+            if not (line := file.readline()):
+                return
+            facts = json.loads(line)
+            facts["pieces"] = tuple((key, frames) for key, frames in facts["pieces"])
+            yield Outcome(**facts)

@@ -15,6 +15,7 @@ import pytest
 from compile.errors import UserError
 from distill import corpus, labels
 from distill.audio import decode, write_wav
+from distill.labelling import place
 
 SLOW_RUN = """
 import sys, time
@@ -28,7 +29,7 @@ class Slow(PhoneticTeacher):
         return super().curves(utterance)
 
 sources = corpus.find([sys.argv[1]])
-labels.label(sources, Slow(), Path(sys.argv[2]), lambda done, total: print(done, flush=True))
+labels.label(sources, Slow(), Path(sys.argv[2]), progress=lambda done, total: print(done, flush=True))
 """
 
 
@@ -95,9 +96,9 @@ def test_bad_audio_is_skipped_with_its_reason(spoken, counting_teacher, tmp_path
     (tmp_path / "noise.wav").write_bytes(b"no audio")
     sources = [corpus.Source(tmp_path / "missing.wav"), corpus.Source(tmp_path / "noise.wav"), *spoken]
     seen: list[tuple[int, int]] = []
-    made, summary = labels.label(sources, counting_teacher(), tmp_path / "l", lambda *done: seen.append(done))
+    made, summary = labels.label(sources, counting_teacher(), tmp_path / "l", progress=lambda *done: seen.append(done))
     assert [Path(name).name for name, _ in summary.skipped] == ["missing.wav", "noise.wav"]
-    assert "cannot be read" in summary.skipped[0][1]
+    assert "no such audio file" in summary.skipped[0][1]
     assert len(made.entries) == 6
     assert seen[-1] == (8, 8)
 
@@ -122,7 +123,7 @@ def test_an_empty_corpus(counting_teacher, tmp_path: Path) -> None:  # type: ign
 
 def test_damaged_files_are_named(spoken, counting_teacher, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     made, _ = labels.label(spoken[:1], counting_teacher(), tmp_path)
-    path = tmp_path / f"{made.entries[0].key}.npz"
+    path = place(tmp_path, made.entries[0].key)
     whole = path.read_bytes()
     for damage in (b"", whole[: len(whole) // 2], b"x" * 100):
         path.write_bytes(damage)

@@ -1,0 +1,201 @@
+"""One source is labelled: its key, its pieces, its teacher's curves, and the files that keep them.
+
+A source's first piece is written last and names the others: where it is, all of them are, and a run that was killed
+within an hour-long file goes on at the piece where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import MissingExtra, PhizError, UserError
+from distill.arrays import open_npz
+from distill.audio import SAMPLE_RATE, blocks, frame_count
+from distill.corpus import Source
+from distill.espeak import Phone
+from distill.pieces import pieces, within
+from distill.teachers.base import Teacher, Utterance, evidence
+
+FORMAT = "phiz labels 2"
+SILENT = 33  # of 32767: a file whose peak is lower (-60 dBFS) says nothing
+FULL = 32_700  # of 32767: a sample that is larger is at full scale, whatever its format was
+CLIPPED = 1e-3  # share of samples at full scale above which clipping is told
+BLOCK = 1 << 20  # bytes that are hashed at a time
+
+Pieces = tuple[tuple[str, int], ...]  # (key, frames) of each piece
+Answer = TypeVar("Answer")
+
+
+class CannotWrite(UserError):
+    """The disk is full or the folder not writable: no other source would fare better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a source: its ``pieces``, or why it was ``refused``; ``remark`` is what is odd about it."""
+
+    pieces: Pieces = ()
+    cached: bool = False
+    remark: str = ""
+    refused: str = ""
+
+
+def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outcome:
+    """Label ``source``, or find its labels in ``folder``.
+
+    Args:
+        source: its phones, where it has them, go to the teacher.
+        teacher: asked once a piece; may do anything.
+        folder: of the labels.
+        bench: on the same file system, for files that are not whole yet.
+
+    Raises:
+        CannotWrite: a label file cannot be written.
+        MissingExtra: a package that reading or labelling takes is not installed.
+    """
+    try:
+        phones = None if source.phones is None else tuple(source.phones)
+        key = _key(source.path, phones, teacher)
+        return _known(folder, key) or _label(source.path, phones, teacher, key, folder, bench)
+    except (MissingExtra, CannotWrite):
+        raise
+    except UserError as error:
+        reason = str(error)
+        return Outcome(refused=reason if str(source.path) in reason else f"{source.path}: {reason}")
+
+
+def place(folder: Path, key: str) -> Path:
+    """Where a piece is kept: ``folder`` has 256 of its own, so that none holds too many files."""
+    return folder / key[:2] / f"{key}.npz"
+
+
+def _key(path: Path, phones: Sequence[Phone] | None, teacher: Teacher) -> str:
+    """Digest of all that the labels depend on."""
+    if not path.is_file():
+        raise UserError("there is no such audio file", where=str(path), fix="check the path")
+    content = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                content.update(block)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    timed = None if phones is None else [(phone.symbol, phone.start, phone.end) for phone in phones]
+    besides = _asked(teacher, path, lambda: evidence(teacher, path))
+    return _digest(FORMAT, content.hexdigest(), timed, teacher.name, teacher.version, teacher.controls, besides)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _known(folder: Path, key: str) -> Outcome | None:
+    """The labels that are there already; a damaged file is none."""
+    if not place(folder, key).is_file():
+        return None
+    try:
+        file = open_npz(place(folder, key))
+        keys = (key, *(str(name) for name in file.read("rest")))
+        known = tuple(zip(keys, (int(count) for count in file.read("frames")), strict=True))
+        clipped = float(file.read("clipped"))
+    except (UserError, ValueError, TypeError):
+        return None
+    return Outcome(known, True, _remark(clipped)) if all(place(folder, name).is_file() for name in keys) else None
+
+
+def _label(
+    path: Path, phones: Sequence[Phone] | None, teacher: Teacher, key: str, folder: Path, bench: Path
+) -> Outcome:
+    first: NDArray[np.int16] | None = None
+    rest: list[tuple[str, int]] = []
+    peak = full = samples = 0
+    for start, audio in pieces(blocks(path)):
+        level = np.abs(audio.astype(np.int32))
+        peak, full = max(peak, int(level.max())), full + int((level > FULL).sum())
+        samples += len(audio)
+        if first is None:
+            first = audio
+            continue
+        name = _digest(key, start, len(audio))
+        rest.append((name, frame_count(len(audio))))
+        if not place(folder, name).is_file():
+            _write(place(folder, name), _arrays(path, phones, teacher, start, audio), bench)
+    if first is None or peak < SILENT:
+        raise UserError("it is silent", where=str(path), fix="leave it out")
+    whole = ((key, frame_count(len(first))), *rest)
+    facts = {
+        "rest": np.array([name for name, _ in rest], dtype="<U32"),
+        "frames": np.array([count for _, count in whole], dtype=np.int32),
+        "clipped": np.array(full / samples),
+    }
+    _write(place(folder, key), _arrays(path, phones, teacher, 0, first) | facts, bench)
+    return Outcome(whole, False, _remark(full / samples))
+
+
+def _arrays(
+    path: Path, phones: Sequence[Phone] | None, teacher: Teacher, start: int, audio: NDArray[np.int16]
+) -> dict[str, np.ndarray]:
+    """What is kept of a piece; its curves are the teacher's, held to their contract."""
+    known = None if phones is None else within(phones, start, len(audio))
+    heard = Utterance((audio / 32767).astype(np.float32), known, path, start / SAMPLE_RATE)
+    curves = _asked(teacher, path, lambda: np.asarray(teacher.curves(heard)))
+    expected = (frame_count(len(audio)), len(teacher.controls))
+    kept = None
+    if curves.shape == expected and curves.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):
+            kept = curves.astype(np.float16)
+    if kept is None or not np.isfinite(kept).all():
+        wrong = f"{curves.dtype} {list(curves.shape)}" if kept is None else "NaN, or values that float16 cannot hold,"
+        raise UserError(f"the teacher '{teacher.name}' gave {wrong} where {list(expected)} was due", where=str(path))
+    arrays: dict[str, np.ndarray] = {"audio": audio, "curves": kept}
+    if known is not None:
+        arrays["symbols"] = np.array([phone.symbol for phone in known], dtype=np.str_)
+        arrays["times"] = np.array([(phone.start, phone.end) for phone in known], np.float64).reshape(-1, 2)
+    return arrays
+
+
+def _asked(teacher: Teacher, path: Path, ask: Callable[[], Answer]) -> Answer:
+    """What ``ask`` returns; whatever else a teacher raises becomes a refusal of this file."""
+    try:
+        return ask()
+    except PhizError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        what = f"the teacher '{teacher.name}' raises {type(error).__name__}: {reason}"
+        raise UserError(what, where=str(path)) from error
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], bench: Path) -> None:
+    """Write a label file, whole or not at all."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:  # dated 1980: equal labels, equal bytes
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    draft = bench / f"{path.name}.{os.getpid()}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data.getbuffer())
+        os.replace(draft, path)
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot write: {error.strerror}",
+            where=str(path),
+            fix="make room, or choose another folder; the same command goes on where it stopped",
+        ) from error
+
+
+def _remark(clipped: float) -> str:
+    return f"clipped: {100 * clipped:.2g} % of its samples are at full scale" if clipped > CLIPPED else ""

@@ -1,0 +1,136 @@
+"""Several processes label one corpus: each its share, and the first one gathers what all of them found.
+
+They are started by ``torchrun`` (or anything else that sets RANK and WORLD_SIZE), on one machine or on many, and need
+nothing from each other but a folder that all of them see. Rank 0 opens a meeting there under a token that nobody knew
+before; the others hand in their findings under that token, so nothing that an earlier run left is taken for theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.errors import UserError
+from compile.files import write_atomically
+
+PATIENCE = 10.0  # seconds that rank 0 leaves the others to see the end
+PAUSE = 0.1  # seconds between two looks
+TRIES = 5
+OPEN, DONE, FAILED = "open", "done", "failed"
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this one is."""
+
+    rank: int = 0
+    count: int = 1
+
+    @staticmethod
+    def here(environment: Mapping[str, str] = os.environ) -> Ranks:
+        """As RANK and WORLD_SIZE say; alone where they do not.
+
+        Raises:
+            UserError: they are no numbers, or contradict each other.
+        """
+        words = environment.get("RANK", "0"), environment.get("WORLD_SIZE", "1")
+        if not all(word.isdecimal() for word in words) or int(words[0]) >= int(words[1]):
+            raise UserError(f"RANK={words[0]} of WORLD_SIZE={words[1]} processes is none of them", where="environment")
+        return Ranks(int(words[0]), int(words[1]))
+
+
+class Meeting:
+    """Where the ranks of one job meet; see :func:`meeting`."""
+
+    def __init__(self, folder: Path, ranks: Ranks) -> None:
+        self._folder, self._ranks = folder, ranks
+        self._token = secrets.token_hex(8)
+        if ranks.rank == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._declare(OPEN)
+
+    def collect(self, mine: Path, tell: Callable[[int], None]) -> list[Path]:
+        """Rank 0: the files of all ranks, ``mine`` first, when all have come; ``tell`` hears how many have.
+
+        Raises:
+            UserError: another rank gave up.
+        """
+        parts = [mine, *(self._part(self._token, rank) for rank in range(1, self._ranks.count))]
+        while (here := sum(part.is_file() for part in parts)) < len(parts):
+            with suppress(FileNotFoundError):
+                raise UserError((self._folder / FAILED).read_text(encoding="utf-8"))
+            tell(here)
+            time.sleep(PAUSE)
+        return parts
+
+    def hand_in(self, mine: Path) -> None:
+        """Another rank: give the file ``mine`` to rank 0, and wait until it has made use of it.
+
+        Raises:
+            UserError: rank 0 gave up, or the folder cannot be written.
+        """
+        handed, failures = "", 0
+        while True:
+            token, state, reason = self._read()
+            if token and token == handed and state != OPEN:
+                self._part(token, self._ranks.rank).unlink(missing_ok=True)
+                if state == FAILED:
+                    raise UserError(reason)
+                return
+            if token and token != handed and state == OPEN:
+                try:
+                    write_atomically(self._part(token, self._ranks.rank), mine.read_bytes())
+                    handed = token
+                except UserError:  # rank 0 may be clearing an old meeting away at this moment
+                    failures += 1
+                    if failures == TRIES:
+                        raise
+            time.sleep(PAUSE)
+
+    def _close(self) -> None:
+        """Rank 0: let the others go, and clean up when they have gone."""
+        self._declare(DONE)
+        late = time.monotonic() + PATIENCE
+        while any(self._folder.glob(f"{self._token}.*")) and time.monotonic() < late:
+            time.sleep(PAUSE)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _give_up(self, error: Exception) -> None:
+        reason = f"rank {self._ranks.rank} gave up: {error}"
+        if self._ranks.rank == 0:
+            self._declare(FAILED, reason)
+        elif self._read()[1] == OPEN:
+            write_atomically(self._folder / FAILED, reason.encode())
+
+    def _declare(self, state: str, reason: str = "") -> None:
+        write_atomically(self._folder / "state", f"{self._token} {state} {reason}".encode())
+
+    def _read(self) -> tuple[str, str, str]:
+        """(token, state, reason) of the meeting; empty where there is none."""
+        try:
+            token, state, reason = (self._folder / "state").read_text(encoding="utf-8").split(" ", 2)
+        except (OSError, ValueError):
+            return "", "", ""
+        return token, state, reason
+
+    def _part(self, token: str, rank: int) -> Path:
+        return self._folder / f"{token}.{rank}"
+
+
+@contextmanager
+def meeting(folder: Path, ranks: Ranks) -> Iterator[Meeting]:
+    """A meeting of all ``ranks`` in ``folder``, which is gone afterwards; whoever fails within takes all along."""
+    meeting = Meeting(folder, ranks)
+    try:
+        yield meeting
+    except Exception as error:
+        meeting._give_up(error)
+        raise
+    if ranks.rank == 0:
+        meeting._close()
