@@ -23,6 +23,7 @@ from targets.catalogue import TARGETS
 if TYPE_CHECKING:
     from distill.corpus import Source
     from distill.evaluate import Report
+    from distill.evaluate.report import Row
 
 TRAINING = 1200  # sentences, about an hour of speech
 CALIBRATION = 24  # sentences, of which a third judges parity
@@ -59,6 +60,7 @@ def demo(
     from compile.files import plain_folder
     from compile.quantize.recipe import PROFILES
     from distill import labels
+    from distill.evaluate.figures import shown
     from distill.stage import Recipe
     from distill.students import architecture, require_free
     from distill.teachers.phonetic import PhoneticTeacher
@@ -96,20 +98,21 @@ def demo(
     )
 
     with Stages() as stages:
-        reports = judge(out, spoken.evaluation, stages)
+        report = judge(out, spoken.evaluation, stages)
         stages("bake", 0, 1)
         sentence = max(spoken.evaluation, key=lambda source: sum(p.symbol in "pbm" for p in source.phones or ()))
         face, run_window = open_face(artefact_of(out / "build"))
         baked = bake_file(sentence, face, run_window, out / "curves", ensemble=True)
     console.print()
-    console.print(closure_table(reports))
+    console.print(closure_table(report))
     for path in baked:
         console.print(f"baked {path}", markup=False)
     console.print(f"{time.monotonic() - started:.0f} s in all; everything is in {out}/", markup=False)
     short = [
-        f"{name}: closure recall {report.closures.recall:.2f}, precision {report.closures.precision:.2f}, goal {GOAL}"
-        for name, report in reports.items()
-        if min(report.closures.recall, report.closures.precision) < GOAL
+        f"{row.subject}: closure {name} {shown(f'closure.{name}', value)}, goal {GOAL}"
+        for row in judged(report)
+        for name in ("recall", "precision")
+        if (value := row.figure(f"closure.{name}").value) is None or value < GOAL
     ]
     if short:
         raise GateFailed("; ".join(short))
@@ -138,32 +141,43 @@ def speak(folder: Path, sentences: int, seed: int, stages: Stages) -> Spoken:
     return Spoken(training, unheard[:CALIBRATION], unheard[CALIBRATION:])
 
 
-def judge(out: Path, evaluation: list[Source], stages: Stages) -> dict[str, Report]:
+def judge(out: Path, evaluation: list[Source], stages: Stages) -> Report:
     """Teacher, float student and int8 student on sentences with exact phone times, by one measure."""
     from distill import audio
-    from distill.evaluate import evaluate
+    from distill.evaluate import Subject, evaluate, from_utterances
     from distill.students import load, predict
     from distill.teachers.base import Utterance
     from distill.teachers.phonetic import PhoneticTeacher
 
-    speech = [Utterance(audio.decode(source.path), source.phones and tuple(source.phones)) for source in evaluation]
+    speech = from_utterances(
+        PhoneticTeacher(),
+        [Utterance(audio.decode(source.path), tuple(source.phones or ())) for source in evaluation],
+    )
     student, _, _ = load(out / "student")
     face, compiled = open_face(out / "build" / "student.tflite")
-    stages("evaluate", 0, 2)
-    in_float, teacher = evaluate(partial(predict, student), PhoneticTeacher(), speech)
-    stages("evaluate", 1, 2)
-    in_int8, _ = evaluate(frames_with(compiled, face), PhoneticTeacher(), speech)
-    return {"teacher": teacher, "student, float": in_float, "student, int8 (TFLite)": in_int8}
+    subjects = (
+        Subject("student, float", face.controls, partial(predict, student)),
+        Subject("student, int8 (TFLite)", face.controls, frames_with(compiled, face)),
+    )
+    return evaluate(subjects, speech, progress=partial(stages, "evaluate"))
 
 
-def closure_table(reports: dict[str, Report]) -> Table:
+def judged(report: Report) -> list[Row]:
+    """The teacher, then its students."""
+    from distill.evaluate.report import STUDENT, TEACHER
+
+    return [row for kind in (TEACHER, STUDENT) for row in report.clean if row.kind == kind]
+
+
+def closure_table(report: Report) -> Table:
     """The figures of the lips."""
+    from distill.evaluate.figures import shown
+
+    figures = ("closure.recall", "closure.precision", "closure.depth", "r2", "jitter")
     table = Table(title=f"Lips on /p b m/: {EVALUATION} held-out synthetic sentences, voices never heard", min_width=80)
     for column in ("", "recall", "precision", "depth", "R2", "jitter"):
         table.add_column(column, justify="left" if column == "" else "right")
-    for name, report in reports.items():
-        closures = report.closures
-        figures = (closures.recall, closures.precision, report.depth, report.r2, report.jitter)
-        table.add_row(name, *(f"{figure:.2f}" for figure in figures))
+    for row in judged(report):
+        table.add_row(row.subject, *(shown(name, row.figure(name).value) for name in figures))
     table.caption = "depth, R2 and jitter are relative to the teacher"
     return table
