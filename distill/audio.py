@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
 from compile.files import write_atomically
+from distill import wav
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -42,14 +43,23 @@ def decode(path: Path, rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
 
 
 def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]:
-    """Stream a file as mono float32 blocks ``[samples]`` at ``rate`` Hz; raises as :func:`decode` does."""
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise MissingExtra("reading audio", "teacher", "av") from error
+    """Stream a file as mono float32 blocks ``[samples]`` at ``rate`` Hz; raises as :func:`decode` does.
+
+    Without PyAV, 16-bit WAV is read all the same, in one block.
+    """
     where = str(path)
     if not path.is_file():
         raise UserError("there is no such audio file", where=where, fix="check the path")
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        plain = wav.read(path)
+        if plain is None:
+            raise MissingExtra("reading audio other than 16-bit WAV", "teacher", "av") from error
+        if not len(plain[0]):
+            raise UserError("it has no samples", where=where) from error
+        yield wav.resample(*plain, rate)
+        return
     resampler = av.AudioResampler(format="fltp", rate=rate)
     count = 0
     try:
