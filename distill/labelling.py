@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +49,16 @@ class Outcome:
     cached: bool = False
     remark: str = ""
     refused: str = ""
+
+    def line(self) -> str:
+        """As a line of text, for :meth:`of_line` in another process."""
+        return json.dumps(astuple(self))
+
+    @staticmethod
+    def of_line(line: str) -> Outcome:
+        """What :meth:`line` wrote."""
+        pieces, cached, remark, refused = json.loads(line)
+        return Outcome(tuple((key, frames) for key, frames in pieces), cached, remark, refused)
 
 
 def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outcome:

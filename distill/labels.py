@@ -14,9 +14,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, astuple, dataclass, fields
-from itertools import cycle
+from contextlib import suppress
+from dataclasses import astuple, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
-from compile.files import workbench
+from compile.files import workbench, write_atomically
 from distill.arrays import open_npz
 from distill.audio import frame_count
 from distill.corpus import TRAIN, Source
 from distill.espeak import Phone
-from distill.labelling import FORMAT, CannotWrite, Outcome, place
-from distill.ranks import Ranks, meeting
+from distill.labelling import FORMAT, Outcome, place
+from distill.ranks import Ranks, gathered
 from distill.teachers.base import Teacher
 from distill.workers import attempts
 
@@ -172,32 +172,29 @@ def label(
     if not sources:
         raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
     ranks = Ranks.here()
-    share = sources[ranks.rank :: ranks.count]
 
     def tell(done: int) -> None:
         if progress:
             progress(done, len(sources))
 
-    def outcomes() -> Iterator[Outcome]:
+    def lines() -> Iterator[str]:
+        share = sources[ranks.rank :: ranks.count]
         for done, outcome in enumerate(attempts(share, teacher, folder, bench, jobs, reopen), 1):
             if strict and outcome.refused:
                 raise UserError(outcome.refused)
-            yield outcome
+            yield outcome.line()
             tell(done)
 
     new = not folder.exists()
+    meeting = folder / f".ranks-{_job(sources, teacher, ranks)}"
     try:
-        with workbench(folder / INDEX) as bench:
-            if ranks.count == 1:
-                return _finish(sources, outcomes(), teacher, folder, bench)
-            with meeting(folder / f".ranks-{_job(sources, teacher, ranks)}", ranks) as others:
-                mine = bench / "outcomes"
-                _write_lines(mine, (json.dumps(asdict(outcome)) for outcome in outcomes()))
-                if ranks.rank:
-                    others.hand_in(mine)
-                    return load(folder), Summary()
-                parts = others.collect(mine, lambda here: tell(here * len(sources) // ranks.count))
-                return _finish(sources, _interleaved(parts), teacher, folder, bench)
+        with (
+            workbench(folder / INDEX) as bench,
+            gathered(lines(), meeting, bench, ranks, lambda ready: tell(ready * len(sources) // ranks.count)) as found,
+        ):
+            if found is not None:
+                return _finish(sources, map(Outcome.of_line, found), teacher, folder, bench)
+        return load(folder), Summary()
     finally:
         if new:
             with suppress(OSError):
@@ -275,16 +272,9 @@ def _write_index(labels: Labels, bench: Path) -> None:
         "pieces": len(labels.entries),
         "columns": COLUMNS,
     }
-    _write_lines(bench / INDEX, (json.dumps(item) for item in (facts, *map(astuple, labels.entries))))
+    lines = (json.dumps(item) for item in chain([facts], map(astuple, labels.entries)))
+    write_atomically(bench / INDEX, (f"{line}\n".encode() for line in lines))
     os.replace(bench / INDEX, labels.folder / INDEX)
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        raise CannotWrite(f"cannot write: {error.strerror}", where=str(path.parent.parent)) from error
 
 
 def _entry(values: Any) -> Entry:
@@ -304,15 +294,3 @@ def _job(sources: Sequence[Source], teacher: Teacher, ranks: Ranks) -> str:
     for source in sources:
         digest.update(os.fsencode(source.path.name) + b"\0")
     return digest.hexdigest()[:8]
-
-
-def _interleaved(parts: Sequence[Path]) -> Iterator[Outcome]:
-    """The outcomes of all sources in order: source ``i`` was rank ``i % ranks``'s."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(part.open(encoding="utf-8")) for part in parts]
-        for file in cycle(files):
-            if not (line := file.readline()):
-                return
-            facts = json.loads(line)
-            facts["pieces"] = tuple((key, frames) for key, frames in facts["pieces"])
-            yield Outcome(**facts)

@@ -11,9 +11,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from compile.errors import UserError
@@ -45,9 +46,44 @@ class Ranks:
         return Ranks(int(words[0]), int(words[1]))
 
 
-class Meeting:
-    """Where the ranks of one job meet; see :func:`meeting`."""
+@contextmanager
+def gathered(
+    lines: Iterable[str], folder: Path, bench: Path, ranks: Ranks, tell: Callable[[int], None]
+) -> Iterator[Iterator[str] | None]:
+    """What all ranks found about a list of things of which each had every ``ranks.count``-th.
 
+    Rank 0 is yielded a line a thing, in the list's order. The others are yielded None, after rank 0's block has ended
+    well. Whoever fails takes all along.
+
+    Args:
+        lines: this rank's, without line breaks; computed as they are asked for.
+        folder: where the ranks of this job, and of no other, meet; gone afterwards.
+        bench: a folder of this process, on the same file system.
+        ranks: this one and how many there are. Alone, it meets nobody.
+        tell: at rank 0, while it waits, hears how many ranks are ready.
+
+    Raises:
+        UserError: another rank gave up, or nothing can be written.
+    """
+    if ranks.count == 1:
+        yield iter(lines)
+        return
+    meeting = _Meeting(folder, ranks)
+    try:
+        mine = bench / "found"
+        write_atomically(mine, (f"{line}\n".encode() for line in lines))
+        if ranks.rank == 0:
+            yield _interleaved(meeting.collect(mine, tell))
+            meeting.close()
+        else:
+            meeting.hand_in(mine)
+            yield None
+    except Exception as error:
+        meeting.give_up(error)
+        raise
+
+
+class _Meeting:
     def __init__(self, folder: Path, ranks: Ranks) -> None:
         self._folder, self._ranks = folder, ranks
         self._token = secrets.token_hex(8)
@@ -56,25 +92,17 @@ class Meeting:
             self._declare(OPEN)
 
     def collect(self, mine: Path, tell: Callable[[int], None]) -> list[Path]:
-        """Rank 0: the files of all ranks, ``mine`` first, when all have come; ``tell`` hears how many have.
-
-        Raises:
-            UserError: another rank gave up.
-        """
+        """Rank 0: the files of all ranks, in their order, when all have come."""
         parts = [mine, *(self._part(self._token, rank) for rank in range(1, self._ranks.count))]
         while (here := sum(part.is_file() for part in parts)) < len(parts):
-            with suppress(FileNotFoundError):
-                raise UserError((self._folder / FAILED).read_text(encoding="utf-8"))
+            if (last_words := self._folder / FAILED).is_file():
+                raise UserError(last_words.read_text(encoding="utf-8"))
             tell(here)
             time.sleep(PAUSE)
         return parts
 
     def hand_in(self, mine: Path) -> None:
-        """Another rank: give the file ``mine`` to rank 0, and wait until it has made use of it.
-
-        Raises:
-            UserError: rank 0 gave up, or the folder cannot be written.
-        """
+        """Another rank: give the file ``mine`` to rank 0, and wait until it has made use of it."""
         handed, failures = "", 0
         while True:
             token, state, reason = self._read()
@@ -93,7 +121,7 @@ class Meeting:
                         raise
             time.sleep(PAUSE)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Rank 0: let the others go, and clean up when they have gone."""
         self._declare(DONE)
         late = time.monotonic() + PATIENCE
@@ -101,12 +129,14 @@ class Meeting:
             time.sleep(PAUSE)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _give_up(self, error: Exception) -> None:
+    def give_up(self, error: Exception) -> None:
+        """Leave word for the others."""
         reason = f"rank {self._ranks.rank} gave up: {error}"
-        if self._ranks.rank == 0:
-            self._declare(FAILED, reason)
-        elif self._read()[1] == OPEN:
-            write_atomically(self._folder / FAILED, reason.encode())
+        with suppress(UserError):  # perhaps the disk is full, which is why
+            if self._ranks.rank == 0:
+                self._declare(FAILED, reason)
+            elif self._read()[1] == OPEN:
+                write_atomically(self._folder / FAILED, reason.encode())
 
     def _declare(self, state: str, reason: str = "") -> None:
         write_atomically(self._folder / "state", f"{self._token} {state} {reason}".encode())
@@ -123,14 +153,11 @@ class Meeting:
         return self._folder / f"{token}.{rank}"
 
 
-@contextmanager
-def meeting(folder: Path, ranks: Ranks) -> Iterator[Meeting]:
-    """A meeting of all ``ranks`` in ``folder``, which is gone afterwards; whoever fails within takes all along."""
-    meeting = Meeting(folder, ranks)
-    try:
-        yield meeting
-    except Exception as error:
-        meeting._give_up(error)
-        raise
-    if ranks.rank == 0:
-        meeting._close()
+def _interleaved(parts: Sequence[Path]) -> Iterator[str]:
+    """Line ``i`` of all is in part ``i % parts``."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(part.open(encoding="utf-8")) for part in parts]
+        for file in cycle(files):
+            if not (line := file.readline()):
+                return
+            yield line

@@ -62,7 +62,7 @@ def attempts(
     Raises:
         UserError: as ``labelling.attempt``, or a process died.
     """
-    if jobs == 1:
+    if jobs == 1 or len(sources) < 2:
         for source in sources:
             yield attempt(source, teacher, folder, bench)
         return
