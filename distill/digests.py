@@ -20,6 +20,8 @@ def digest(paths: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
         content = hashlib.sha256()
+        if not path.is_file():
+            raise UserError("there is no such file", where=str(path))
         try:
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):

@@ -79,7 +79,7 @@ def test_what_an_array_claims_is_not_believed(content: bytes, tmp_path: Path) ->
 
 def test_pickles_stay_closed(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", it=np.array([object()]))
-    with pytest.raises(UserError, match="not an .npz"):
+    with pytest.raises(UserError, match=r"not an \.npz"):
         arrays.open_npz(tmp_path / "a.npz")
 
 
@@ -100,7 +100,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     for cut in (0, 10, len(whole) // 2):
         path.write_bytes(whole[:cut])
-        with pytest.raises(UserError, match="not an .npz"):
+        with pytest.raises(UserError, match=r"not an \.npz"):
             arrays.open_npz(path)
     whole[len(whole) // 2] ^= 0xFF
     path.write_bytes(whole)

@@ -1,0 +1,165 @@
+"""Ready-made curves: the layouts that are out there, and what is wrong with the ones that are not right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compile.errors import UserError
+from distill import recordings
+from distill.controls import ARKIT, LIVE_LINK_FACE, write_csv
+
+
+def shapes(frames: int, rate: float) -> np.ndarray:
+    """Smooth curves, other ones for each control, in [0.1, 0.9]."""
+    time = np.arange(frames)[:, None] / rate
+    return (0.5 + 0.4 * np.sin(2 * np.pi * (0.3 + 0.02 * np.arange(52)) * time)).astype(np.float32)
+
+
+def timecode(clock: float, rate: int, separator: str = ":") -> str:
+    """A clock in seconds as Live Link Face writes it."""
+    whole, part = divmod(round(clock * rate * 1000), rate * 1000)
+    whole %= 86_400
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{separator}{part / 1000:06.3f}"
+
+
+def live_link(path: Path, curves: np.ndarray, times: list[str], head: tuple[str, ...] = LIVE_LINK_FACE) -> Path:
+    """A recording as the app writes it: 61 values a row."""
+    rows = [",".join(head)]
+    for time, frame in zip(times, curves, strict=True):
+        rows.append(",".join([time, "61", *(f"{value:.8f}" for value in frame), *["0.1"] * (len(head) - 54)]))
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 50, 60, 100, 120])
+@pytest.mark.parametrize("start", [0.0, 16 * 3600 + 38 * 60 + 25.31, 86_398.9])
+def test_the_timecodes_tell_the_rate_whatever_the_clock(rate: int, start: float, tmp_path: Path) -> None:
+    curves = shapes(3 * rate, rate)
+    times = [timecode(round(start * rate) / rate + index / rate, rate) for index in range(len(curves))]
+    recording = recordings.read(live_link(tmp_path / "take.csv", curves, times))
+    np.testing.assert_allclose(recording.times, np.arange(len(curves)) / rate, atol=1e-9)
+    np.testing.assert_allclose(recording.curves, curves, atol=1e-7)
+    assert recording.controls == ARKIT
+
+
+def test_dropped_frames_keep_their_times(tmp_path: Path) -> None:
+    curves, kept = shapes(240, 60), [index for index in range(240) if index % 7 != 3]
+    path = live_link(tmp_path / "take.csv", curves[kept], [timecode(index / 60, 60, ";") for index in kept])
+    recording = recordings.read(path)
+    np.testing.assert_allclose(recording.times, np.array(kept) / 60, atol=1e-9)
+
+
+def test_fractions_of_frames(tmp_path: Path) -> None:
+    clock = [index / 60 + 0.0031 for index in range(150)]
+    recording = recordings.read(live_link(tmp_path / "take.csv", shapes(150, 60), [timecode(at, 60) for at in clock]))
+    np.testing.assert_allclose(recording.times, np.array(clock) - clock[0], atol=2e-5)  # a thousandth of a frame
+
+
+@pytest.mark.parametrize("rate", [30.0, 33.0, 50.0, 60.0])
+def test_what_phiz_writes_it_reads(rate: float, tmp_path: Path) -> None:
+    curves = shapes(130, rate)
+    write_csv(tmp_path / "take.csv", curves, rate)
+    recording = recordings.read(tmp_path / "take.csv")
+    np.testing.assert_allclose(recording.times, np.arange(130) / rate, atol=1e-9)
+    np.testing.assert_allclose(recording.curves, curves, atol=5e-7)
+
+
+def test_other_orders_prefixes_and_plain_seconds(tmp_path: Path) -> None:
+    curves = shapes(40, 30)
+    order = list(range(51, -1, -1))
+    head = ("frame", "timeCode", *(f"blendShapes.{ARKIT[index][0].upper()}{ARKIT[index][1:]}" for index in order))
+    rows = [",".join([str(k), f"{k / 30:.6f}", *(f"{curves[k, index]:.6f}" for index in order)]) for k in range(40)]
+    (tmp_path / "take.csv").write_text("\ufeff" + "\r\n".join([",".join(head), *rows, ""]))
+    recording = recordings.read(tmp_path / "take.csv")
+    np.testing.assert_allclose(recording.times, np.arange(40) / 30, atol=1e-6)
+    np.testing.assert_allclose(recording.curves, curves, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_npz(dtype: type, tmp_path: Path) -> None:
+    curves = shapes(77, 30)[:, :3].astype(dtype)
+    np.savez(tmp_path / "take.npz", curves=curves, frame_rate=30, controls=["a", "b", "c"])
+    recording = recordings.read(tmp_path / "take.npz")
+    assert recording.controls == ("a", "b", "c")
+    np.testing.assert_array_equal(recording.curves, curves.astype(np.float32))
+    np.testing.assert_allclose(recording.at(np.array([-1.0, 0.5 / 30, 99.0])), curves[[0, 0, -1]], atol=0.06)
+    middle = (curves[3].astype(np.float64) + curves[4].astype(np.float64)) / 2
+    np.testing.assert_allclose(recording.at(np.array([3.5 / 30]))[0], middle, atol=1e-6)
+
+
+ROW = ["00:00:00:00.000", "61", *["0.5"] * 61]
+NEXT = ["00:00:01:00.000", "61", *["0.5"] * 61]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "it has no frames"),
+        ([ROW], "^((?!Traceback).)*$"),
+        ([["00:00:00:07.000", *ROW[1:]]], "do not tell its frame rate"),
+        ([[*ROW[:9], "nan", *ROW[10:]]], "line 2 has a shape outside"),
+        ([ROW, [*ROW[:9], "", *ROW[10:]]], "line 3 has a value that is no number"),
+        ([[*ROW[:9], "50", *ROW[10:]]], "export weights, not percent"),
+        ([ROW[:20]], "line 2 has fewer columns"),
+        ([["soon", *ROW[1:]]], "line 2 has no timecode but 'soon'"),
+        ([["nan", *ROW[1:]]], "line 2 has no timecode"),
+        ([["00:99:00:00", *ROW[1:]]], "line 2 has no timecode"),
+        ([NEXT, ROW], "frame 2 is earlier"),
+        ([ROW, ["00:00:09:01.000", *ROW[1:]]], "seconds are missing after frame 1"),
+        ([["x" * 200_000, *ROW[1:]]], "not a CSV"),
+    ],
+)
+def test_bad_rows(rows: list[list[str]], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "take.csv"
+    path.write_text("\n".join(",".join(row) for row in [list(LIVE_LINK_FACE), *rows]))
+    if rows == [ROW]:  # a single frame at a whole second is a recording
+        assert recordings.read(path).curves.shape == (1, 52)
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        recordings.read(path)
+    assert "take.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"", "no column Timecode"), (b"\xff\xfe\x00\x01", "not a CSV"), (b"a,b\n1,2\n", "no column")]
+)
+def test_bad_files(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "take.csv").write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        recordings.read(tmp_path / "take.csv")
+    with pytest.raises(UserError, match="no such file"):
+        recordings.read(tmp_path / "none.csv")
+
+
+GOOD = {"curves": np.full((9, 2), 0.5, np.float32), "frame_rate": np.float64(30), "controls": np.array(["a", "b"])}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"curves": np.zeros((0, 2))}, "not .frames, controls."),
+        ({"curves": np.zeros(9)}, "not .frames, controls."),
+        ({"curves": np.zeros((9, 2), complex)}, "not .frames, controls."),
+        ({"curves": np.array([[0, 0], [np.nan, 0]])}, "frame 1 of 'curves' is NaN"),
+        ({"curves": np.full((3, 2), 1e300)}, "frame 0 of 'curves' is NaN or infinite"),
+        ({"controls": np.array(["a"])}, "2 different names"),
+        ({"controls": np.array(["a", "a"])}, "2 different names"),
+        ({"controls": np.array(["a", ""])}, "2 different names"),
+        ({"controls": np.array([1, 2])}, "2 different names"),
+        ({"controls": np.array(["jawOpen", "tongueOut"]), "curves": np.full((3, 2), 50.0)}, "not percent"),
+        ({"frame_rate": np.float64(0)}, "'frame_rate' is no number"),
+        ({"frame_rate": np.float64(np.nan)}, "'frame_rate' is no number"),
+        ({"frame_rate": np.array("30")}, "'frame_rate' is no number"),
+        ({"frame_rate": np.array([30, 30])}, "'frame_rate' is no number"),
+    ],
+)
+def test_bad_npz(change: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "take.npz", **(GOOD | change))
+    with pytest.raises(UserError, match=message):
+        recordings.read(tmp_path / "take.npz")
+    np.savez(tmp_path / "take.npz", **{name: value for name, value in GOOD.items() if name not in change})
+    with pytest.raises(UserError, match="it has no array"):
+        recordings.read(tmp_path / "take.npz")
