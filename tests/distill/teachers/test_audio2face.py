@@ -164,7 +164,7 @@ def test_poses_are_found_by_name(model: Path, tmp_path: Path) -> None:
     spoken = Utterance(sound(0.2))
     expected = open_teacher("audio2face", model).curves(spoken)
     folder = shutil.copytree(model, tmp_path / "m")
-    data, skin = arrays(140)
+    _, skin = arrays(140)
     order = [name[0].upper() + name[1:] for name in reversed(ARKIT)]
     poses = {name[0].upper() + name[1:]: skin[name] for name in ARKIT}
     rest = {name: skin[name] for name in ("neutral", "frontalMask")}
