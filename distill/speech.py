@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,17 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, sampling, silence
-from distill.augment.effects import Augmentation
+from distill.augment.effects import Augmentation, Said
 from distill.augment.spectrum import Samples
 from distill.labels import Labels
 from distill.speakers import PCM, Cache, Speaker, cast
 from distill.survey import Survey, survey
 
+if TYPE_CHECKING:
+    from distill.rigs import Rig
+
 PAUSE = (8, 30)  # frames of silence between pieces
+CONTENT, MANNER, EFFECTS = range(3)  # what is drawn apart, so that one does not change with another
 AHEAD = 2  # batches that are made before they are asked for
 
 
@@ -110,48 +115,45 @@ class Speech:
         Raises:
             UserError: a label file is missing or damaged.
         """
-        heard = [self.heard(step, row) for row in self._rows]
+        said = cache(partial(self._said, step))  # a row may be heard in the babble behind others, too
+        heard = [self._heard(step, row, said) for row in self._rows]
         return Batch(np.stack([audio for audio, _ in heard]), np.stack([curves for _, curves in heard]))
 
-    def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def spread(self, rig: Rig | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation ``[controls]`` of what is drawn; the latter 0 for a control that never moves.
+
+        Args:
+            rig: of whose controls; None: the labels' own.
 
         Raises:
             UserError: nothing moves at all, or a label file is missing or damaged.
         """
-        if not self.survey.deviation.any():
+        found = self.survey if rig is None else survey(self._cast, self._chances, rig)
+        if not found.deviation.any():
             where = ", ".join(str(labels.folder) for labels in self.labels)
             raise UserError("nothing moves in any label: it is all silence", where=where, fix="label speech")
-        return self.survey.mean, self.survey.deviation
+        return found.mean, found.deviation
 
     @cached_property
     def survey(self) -> Survey:
         """What the labels are like; read from disk once."""
         return survey(self._cast, self._chances)
 
-    def sequence(self, step: int, row: int) -> tuple[Samples, NDArray[np.float32], float, effects.Manner]:
-        """Speech and faces as they are read, before any effect; the level of the speech, and how it was read."""
-        how = effects.manner(self.augmentation, np.random.default_rng((self._seed, step, row, 1)))
-        draw = np.random.default_rng((self._seed, step, row))
+    def _said(self, step: int, row: int) -> Said:
+        how = effects.manner(self.augmentation, np.random.default_rng((self._seed, step, row, MANNER)))
+        draw = np.random.default_rng((self._seed, step, row, CONTENT))
         speaker = self._cast[int(np.searchsorted(self._bounds, draw.random(), "right"))]
         first = math.ceil(how.speed * self.span.past / HOP)  # so that the first frame's time is one of the labels
         place = first * HOP - how.speed * self.span.past
         frames = math.ceil((place + how.speed * self.span.samples) / HOP) + 2
         tape, curves, loudness = self._tape(speaker, frames, how.absolute, draw)
         audio = sampling.read(tape, how.speed, self.span.samples, place)
-        return audio, sampling.read(curves, how.speed, self.span.frames, first), loudness, how
+        return Said(audio, sampling.read(curves, how.speed, self.span.frames, first), loudness, how)
 
-    def heard(self, step: int, row: int) -> tuple[Samples, NDArray[np.float32]]:
-        """One row of a batch."""
-        audio, curves, loudness, how = self.sequence(step, row)
-        draw = np.random.default_rng((self._seed, step, row, 2))
-        others = [partial(self._other, step, other) for other in range(self._size) if other != row]
-        return effects.apply(
-            audio, curves, self.survey.rest, self.span.past, loudness, how, others, self.augmentation, draw
-        )
-
-    def _other(self, step: int, row: int) -> Samples:
-        return self.sequence(step, row)[0]
+    def _heard(self, step: int, row: int, said: Callable[[int], Said]) -> tuple[Samples, NDArray[np.float32]]:
+        draw = np.random.default_rng((self._seed, step, row, EFFECTS))
+        behind = [partial(_audio, said, other) for other in range(self._size) if other != row]
+        return effects.apply(said(row), self.survey.rest, self.span.past, behind, self.augmentation, draw)
 
     def _tape(
         self, speaker: Speaker, frames: int, absolute: bool, draw: np.random.Generator
@@ -177,7 +179,11 @@ class Speech:
         return audio, curves, loudness
 
 
-def prefetch(speech: Speech, steps: Iterable[int]) -> Iterator[Batch]:
+def _audio(said: Callable[[int], Said], row: int) -> Samples:
+    return said(row).audio
+
+
+def prefetch(speech: Speech, steps: Iterable[int]) -> Generator[Batch]:
     """The batches of ``steps`` in order, made by another thread while they are being used.
 
     The thread ends with the last one, with an error, which comes out here, and when the iterator is closed.

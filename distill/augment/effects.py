@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from distill.augment import colour, level, noise, packets, room, sampling, silen
 from distill.augment.spectrum import Range, Samples
 
 OFF = (0.0, 0.0)
+BREATH = (0.2, 1.0)  # share of the voice's power, where there is breath
+RATE_ERROR = (0.99, 1.01)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Augmentation:
         pitch: factors by playback speed, even in logarithms: tempo goes along, and so do the formants if not set apart.
         apart: share of sequences whose formants do not follow the pitch.
         formants: where those go instead: factors of the recording's, even in logarithms.
-        bend: most that the highest formants move beyond the middle ones, and the lowest less, as a logarithm.
+        bend: of those, most that the highest move beyond the middle ones, and the lowest less, as a logarithm.
+        contrast: of those, factors of the heights of formants in dB.
         breath: share of sequences that are partly whispered.
         rate_error: share of sequences at a wrong sample rate, by up to 1 %.
         rooms: share of sequences in a room.
@@ -64,6 +67,7 @@ class Augmentation:
     apart: float = 0.0
     formants: tuple[float, float] = (1.0, 1.0)
     bend: float = 0.0
+    contrast: tuple[float, float] = (1.0, 1.0)
     breath: float = 0.0
     rate_error: float = 0.0
     rooms: float = 0.0
@@ -112,6 +116,7 @@ LIMITS: Mapping[str, Range] = {
     "pitch": (0.5, 2.0),
     "formants": (0.5, 2.0),
     "bend": (0.0, 0.4),
+    "contrast": (0.0, 2.0),
     "reverberation": (0.02, 5.0),
     "direct": (-20.0, 60.0),
     "tilt": (-12.0, 12.0),
@@ -138,6 +143,7 @@ STRONG = Augmentation(
     apart=0.7,
     formants=(0.8, 1.25),
     bend=0.08,
+    contrast=(0.8, 1.25),
     breath=0.1,
     rate_error=0.1,
     rooms=0.35,
@@ -148,7 +154,7 @@ STRONG = Augmentation(
     noise_db=(8.0, 50.0),
     hum=0.1,
     babble=0.15,
-    level_db=(-40.0, -12.0),
+    level_db=(-42.0, -16.0),
     flip=0.5,
     offset=0.01,
     clipping=0.08,
@@ -180,54 +186,69 @@ class Manner:
     absolute: bool
 
 
+@dataclass(frozen=True)
+class Said:
+    """A sequence as it is read, before anything else happens to it.
+
+    Attributes:
+        audio: ``[samples]``.
+        curves: ``[frames, controls]``.
+        loudness: root mean square of ``audio`` while somebody speaks.
+        how: it was read.
+    """
+
+    audio: Samples
+    curves: NDArray[np.float32]
+    loudness: float
+    how: Manner
+
+
 def manner(augmentation: Augmentation, draw: np.random.Generator) -> Manner:
     """Draw how to read a sequence."""
     pitch = _even(augmentation.pitch, draw)
-    formants = _even(augmentation.formants, draw) / pitch if _happens(augmentation.apart, draw) else 1.0
-    bend = draw.uniform(-augmentation.bend, augmentation.bend)
-    breath = draw.uniform(0.2, 1.0) if _happens(augmentation.breath, draw) else 0.0
-    speed = pitch * (draw.uniform(0.99, 1.01) if _happens(augmentation.rate_error, draw) else 1.0)
+    speaker = voice.Voice()
+    if _happens(augmentation.apart, draw):
+        formants, bend = _even(augmentation.formants, draw) / pitch, draw.uniform(-augmentation.bend, augmentation.bend)
+        speaker = voice.Voice(formants, bend, draw.uniform(*augmentation.contrast))
+    if _happens(augmentation.breath, draw):
+        speaker = replace(speaker, breath=draw.uniform(*BREATH))
+    speed = pitch * (draw.uniform(*RATE_ERROR) if _happens(augmentation.rate_error, draw) else 1.0)
     loudness = draw.uniform(*augmentation.gain_db)
     if augmentation.level_db:
         loudness += draw.uniform(*augmentation.level_db)
     gain = spectrum.decibels(loudness)
-    return Manner(speed, voice.Voice(formants, bend, breath), gain, augmentation.level_db is not None)
+    return Manner(speed, speaker, gain, augmentation.level_db is not None)
 
 
 def apply(
-    audio: Samples,
-    curves: NDArray[np.float32],
+    said: Said,
     rest: NDArray[np.float32],
     past: int,
-    loudness: float,
-    read: Manner,
     others: Sequence[Callable[[], Samples]],
     augmentation: Augmentation,
     draw: np.random.Generator,
 ) -> tuple[Samples, NDArray[np.float32]]:
-    """Everything that follows the reading: ``audio`` [samples] and ``curves`` [frames, controls] as heard.
+    """Everything that follows the reading: audio ``[samples]`` and curves ``[frames, controls]`` as heard.
 
     Args:
-        audio: speech, at the speed of ``read``; unchanged.
-        curves: its faces; unchanged.
+        said: a sequence; stays as it is.
         rest: ``[controls]``, the face while nobody speaks.
         past: samples before the first face's time.
-        loudness: root mean square of ``audio`` while somebody speaks.
-        read: see :func:`manner`.
         others: give other speech of the same length, asked only when it is needed.
         augmentation: the ranges.
         draw: source of all randomness.
     """
+    audio, curves = said.audio, said.curves
     cut = silence.cut(len(audio), augmentation.quiet, augmentation.mute, draw)
     if cut is not None:
         audio, curves = silence.silent(audio, cut), silence.resting(curves, rest, cut, past)
-    audio = voice.revoiced(audio, read.voice, draw)
-    audio = _around(audio, loudness, augmentation, draw)
+    audio = voice.revoiced(audio, said.how.voice, draw)
+    audio = _around(audio, said.loudness, augmentation, draw)
     if _happens(augmentation.babble, draw):
         behind = noise.babble(others, draw)
         if behind is not None:
-            audio = audio + np.float32(loudness * _below(augmentation.babble_db, draw)) * behind
-    return _over(audio, read, cut, augmentation, draw), curves
+            audio = audio + np.float32(said.loudness * _below(augmentation.babble_db, draw)) * behind
+    return _over(audio, said.how, cut, augmentation, draw), curves
 
 
 def _around(audio: Samples, loudness: float, augmentation: Augmentation, draw: np.random.Generator) -> Samples:
@@ -252,7 +273,7 @@ def _around(audio: Samples, loudness: float, augmentation: Augmentation, draw: n
 
 
 def _over(
-    audio: Samples, read: Manner, cut: silence.Cut | None, augmentation: Augmentation, draw: np.random.Generator
+    audio: Samples, how: Manner, cut: silence.Cut | None, augmentation: Augmentation, draw: np.random.Generator
 ) -> Samples:
     """A line: the level at its input, and what it does to what comes in."""
     if _happens(augmentation.clipping, draw):
@@ -268,8 +289,8 @@ def _over(
     if cut is not None and cut.digital:
         audio = silence.silent(audio, cut)
     sign = -1 if _happens(augmentation.flip, draw) else 1
-    gain, offset = np.float32(sign * read.gain), np.float32(draw.uniform(-augmentation.offset, augmentation.offset))
-    return audio if gain == 1 and not offset else np.asarray(gain * audio + offset, np.float32)
+    gain, offset = np.float32(sign * how.gain), np.float32(draw.uniform(-augmentation.offset, augmentation.offset))
+    return audio if gain == 1 and not offset else np.clip(gain * audio + offset, -1, 1)
 
 
 def _even(factors: Range, draw: np.random.Generator) -> float:

@@ -30,11 +30,13 @@ class Voice:
     Attributes:
         formants: factor of their frequencies.
         bend: natural logarithm of how much more the highest ones move than the middle ones, and the lowest ones less.
+        contrast: factor of their heights and of the valleys between them, in dB: other bandwidths.
         breath: share of the power above some frequency that is breath in place of voice.
     """
 
     formants: float = 1.0
     bend: float = 0.0
+    contrast: float = 1.0
     breath: float = 0.0
 
 
@@ -48,9 +50,11 @@ def revoiced(samples: Samples, voice: Voice, draw: np.random.Generator) -> Sampl
     frames = forward(np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[:: WINDOW // 2] * _window())
     power = frames.real**2 + frames.imag**2
     cepstrum = np.log(power + 1e-6 * power.mean() + 1e-14) @ _analysis()
-    frames *= np.exp(np.clip(cepstrum @ _warp(voice.formants, voice.bend), -LOUDEST, LOUDEST))
+    wanted = _synthesis(_warped(voice.formants, voice.bend))
+    wanted[1:] *= np.float32(voice.contrast)
+    frames *= np.exp(np.clip(cepstrum @ (wanted - _own()), -LOUDEST, LOUDEST))
     if voice.breath:
-        frames = _breathed(frames, cepstrum @ _synthesis(_warped(voice.formants, voice.bend)), voice.breath, draw)
+        frames = _breathed(frames, cepstrum @ wanted, voice.breath, draw)
     pieces = backward(frames, WINDOW) * _window()
     padded[:] = 0
     halves = padded.reshape(-1, WINDOW // 2)
@@ -101,8 +105,3 @@ def _warped(formants: float, bend: float) -> NDArray[np.float64]:
     """Where each bin's envelope comes from, in [0, 1]."""
     own = np.linspace(0, 1, BINS)
     return np.clip(own / (formants * np.exp(bend * (2 * own - 1))), 0, 1)
-
-
-def _warp(formants: float, bend: float) -> NDArray[np.float32]:
-    """``[coefficients, BINS]``: the cepstrum to logarithms of gains."""
-    return _synthesis(_warped(formants, bend)) - _own()
