@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from compile.errors import Bug
-from distill.architectures import Architecture
+from distill.architectures import Architecture, fitted
 from distill.mel import LogMel
 
 if TYPE_CHECKING:
+    from distill.rigs import Rig
     from distill.speech import Span
 
 
@@ -143,3 +144,22 @@ class Projection(nn.Linear):
 
     def __init__(self, student: Architecture, guide: Architecture) -> None:
         super().__init__(student.width, guide.width)
+
+
+@torch.no_grad()
+def drive(student: Student, rig: Rig) -> Student:
+    """A trained student of the rig's source controls as one of the rig's own: the map is folded into its last layer.
+
+    Args:
+        student: speaks in its controls' own units, in the order of ``rig.source``.
+        rig: what is to be driven.
+    """
+    driven = Student(fitted(student.architecture, rig))
+    matrix, offset = torch.from_numpy(rig.matrix), torch.from_numpy(rig.offset)
+    state = student.state_dict()
+    head = {
+        "head.weight": matrix @ state["head.weight"],
+        "head.bias": matrix @ state["head.bias"] + offset,
+    }
+    driven.load_state_dict(state | head)
+    return driven.train(student.training)

@@ -20,17 +20,19 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(folder.parent.name for folder in Path(__file__).parent.glob("*/student.json")))
 
 
-def locate(reference: str | Path) -> Path:
-    """The folder that ``phiz:NAME`` means; whatever else is named, itself.
+def folder(name: str) -> Path:
+    """The folder of the student that ships as ``name``.
 
     Raises:
-        UserError: no student of that name ships; lists those that do.
+        UserError: there is none; lists those that there are.
     """
-    text = str(reference)
-    if not text.startswith(SHIPPED):
-        return Path(reference)
-    name = text.removeprefix(SHIPPED)
     if name not in names():
         known = ", ".join(SHIPPED + shipped for shipped in names()) or "none with this installation"
-        raise UserError("no such student ships with phiz", where=text, fix=f"there are: {known}")
+        raise UserError("no such student ships with phiz", where=SHIPPED + name, fix=f"there are: {known}")
     return Path(__file__).parent / name
+
+
+def locate(reference: str | Path) -> Path:
+    """The folder that ``phiz:NAME`` means; whatever else is named, itself; raises as :func:`folder`."""
+    text = str(reference)
+    return folder(text.removeprefix(SHIPPED)) if text.startswith(SHIPPED) else Path(reference)

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile.errors import MissingExtra, UserError
+from compile.errors import Bug, MissingExtra, UserError
 from compile.model import Face
-from distill import curves, students
+from distill import losses, students
 from distill.controls import ARKIT
+from distill.rigs import Rig
+from distill.speech import Span
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402 (needs torch)
 
-from distill.network import Student, destandardise  # noqa: E402 (needs torch)
+from distill.network import Student, destandardise, drive, standardise  # noqa: E402 (needs torch)
 
 
 def fresh(name: str = "tiny") -> Student:
@@ -39,24 +41,104 @@ def tiny() -> Student:
     return fresh()
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("tiny", 0.2e6, 0.3e6), ("small", 2.7e6, 3.3e6)])
-def test_size_and_timing(name: str, least: float, most: float) -> None:
+TINY_SIZE, SMALL_SIZE = (0.2e6, 0.3e6), (2.4e6, 3.3e6)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "look_ahead"),
+    [
+        ("small", SMALL_SIZE, 256),
+        ("tiny", TINY_SIZE, 256),
+        ("low-latency", SMALL_SIZE, 64),
+        ("tiny-low-latency", TINY_SIZE, 64),
+        ("small-mel", SMALL_SIZE, 256),
+        ("tiny-mel", TINY_SIZE, 256),
+        ("reference", (0.8e6, 0.9e6), 256),
+    ],
+)
+def test_size_and_timing(name: str, size: tuple[float, float], look_ahead: float) -> None:
     shape = students.architecture(name)
     count = sum(parameter.numel() for parameter in students.build(shape).parameters())
-    assert least <= count <= most
-    assert (shape.window, shape.hop, shape.frame_rate, shape.look_ahead_ms) == (8192, 320, 50.0, 256.0)
+    assert size[0] <= count <= size[1]
+    assert (shape.window, shape.hop, shape.frame_rate, shape.look_ahead_ms) == (8192, 320, 50.0, look_ahead)
+    assert shape.past == 8192 - 16 * look_ahead
+    steps = np.cumprod(shape.strides)
+    assert not (320 % steps).any()  # a stream computes each hop with a whole number of steps of every layer
 
 
-@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_mels_leave_the_rest_alone() -> None:
+    for name in ("tiny", "small"):
+        raw, mel = (students.build(students.architecture(row)) for row in (name, f"{name}-mel"))
+        for part in ("trunk", "hidden", "head"):
+            shapes = [[weight.shape for weight in getattr(student, part).parameters()] for student in (raw, mel)]
+            assert shapes[0] == shapes[1]
+        assert {key for key, _ in mel.front[0].named_parameters()} == {"norm.weight", "norm.bias"}  # the rest is fixed
+
+
+@pytest.mark.parametrize("name", students.ARCHITECTURES)
 def test_window_form_equals_sequence_form(name: str) -> None:
     student = fresh(name)
     audio = 0.1 * torch.randn(2, 8192 + 320 * 6 + 100)
     with torch.no_grad():
-        sequence = student.sequence(audio)
+        sequence, features = student.features(audio)
         windows = torch.stack([student(audio[:, k * 320 : k * 320 + 8192]) for k in range(7)], dim=1)
     assert sequence.shape == (2, 7, 52)
+    assert features.shape == (2, 7, student.architecture.width)
     # float32 sums of up to 400 products in another order
-    torch.testing.assert_close(sequence, windows, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sequence, windows, rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(student.head(features), sequence)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 32, 64, 100.0625, 256])
+def test_look_ahead_moves_the_window_in_time(milliseconds: float) -> None:
+    shape = students.architecture("tiny", milliseconds)
+    assert shape.look_ahead == milliseconds * 16
+    assert shape.window == 8192
+    # Of a click at sample 9600, the first frame that hears it is the first at most look-ahead before it; a frame's
+    # window ends before the sample at its time plus look-ahead.
+    torch.manual_seed(0)
+    student = students.build(shape).eval()
+    silence, click = np.zeros((2, 24_000), np.float32)
+    click[9600] = 1
+    heard = np.abs(students.predict(student, click) - students.predict(student, silence)).max(1) > 0
+    times = np.arange(len(heard)) * 320
+    inside = (times + shape.look_ahead > 9600) & (times - shape.past <= 9600)
+    assert not heard[~inside].any()
+    assert heard[inside][:3].any()
+
+
+@pytest.mark.parametrize("milliseconds", [-1, 256.0625, 64.03, float("nan"), float("inf"), 10**400])
+def test_other_look_aheads_are_refused(milliseconds: float) -> None:
+    with pytest.raises(UserError, match=r"cannot look .* ms ahead; choose 0 to 256 ms in steps of 0\.0625 ms"):
+        students.architecture("tiny", milliseconds)
+
+
+def test_a_part_of_a_batch_is_what_the_student_would_have_heard() -> None:
+    """A batch for two students holds each one's frames at the same times, or where both have heard the same."""
+    early, late = (students.architecture("tiny", milliseconds) for milliseconds in (32, 256))
+    torch.manual_seed(0)
+    student, guide = students.build(early).eval(), students.build(late).eval()
+    audio = 0.1 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    for alignment in ("face", "heard"):
+        past, future = losses.reach(early, late, alignment)
+        span, start = Span(10, past, future), 40 * 320  # of the first frame
+        batch = torch.from_numpy(audio[None, start - past : start + 9 * 320 + future])
+        shift = losses.lead(early, late, alignment)
+        assert shift == {"face": 0, "heard": (32 - 256) * 16}[alignment]
+        with torch.no_grad():
+            ours = student.features(student.slice_of(batch, span))[0][0]
+            theirs = guide.features(guide.slice_of(batch, span, shift))[0][0]
+        full = [student.sequence(window(audio, start + k * 320, early)) for k in range(10)]
+        torch.testing.assert_close(ours, torch.cat(full)[:, 0], rtol=1e-4, atol=1e-5)
+        full = [guide.sequence(window(audio, start + k * 320 + shift, late)) for k in range(10)]
+        torch.testing.assert_close(theirs, torch.cat(full)[:, 0], rtol=1e-4, atol=1e-5)
+        with pytest.raises(Bug, match="lacks"):
+            guide.slice_of(batch, Span(11, past, future), shift)
+
+
+def window(audio: np.ndarray, time: int, shape: students.Architecture) -> torch.Tensor:
+    """What a student hears of the frame at sample ``time``."""
+    return torch.from_numpy(audio[None, time - shape.past : time + shape.look_ahead])
 
 
 def test_the_window_is_exactly_what_a_frame_sees(tiny: Student) -> None:
@@ -70,15 +152,39 @@ def test_the_window_is_exactly_what_a_frame_sees(tiny: Student) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 320, 5000, 24000])
-def test_predict_equals_one_window_a_frame(tiny: Student, samples: int) -> None:
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize(("look_ahead", "rate"), [(256, None), (64, 50.0), (0, None), (64, 24.0)])
+def test_predict_equals_one_window_a_frame(samples: int, ensemble: bool, look_ahead: float, rate: float | None) -> None:
+    shape = students.architecture("tiny", look_ahead)
+    torch.manual_seed(0)
+    student = students.build(shape).eval()
     audio = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
+    result = students.predict(student, audio, frame_rate=rate, ensemble=ensemble)
+    long = np.concatenate((np.zeros(9000), audio, np.zeros(9000))).astype(np.float32)
+    shifts = (-267, 0, 267) if ensemble else (0,)  # 16.7 ms
+    with torch.no_grad():
+        expected = [
+            torch.stack([student(window(long, 9000 + time + shift, shape)) for shift in shifts]).mean(0).clamp(0, 1)[0]
+            for time in (round(k * 16_000 / (rate or 50)) for k in range(1000))
+            if time < samples
+        ]
+    np.testing.assert_allclose(result, torch.stack(expected).numpy(), rtol=1e-4, atol=1e-5)  # float32 sums
 
-    def run_window(windows: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return tiny(torch.from_numpy(windows)).numpy()
 
-    expected = curves.frames(audio, run_window, 8192)
-    np.testing.assert_allclose(students.predict(tiny, audio), expected, rtol=1e-4, atol=1e-5)  # float32 sums
+def test_an_hour_is_predicted_in_pieces(tiny: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
+    whole = students.predict(tiny, audio)
+    monkeypatch.setattr(students, "BLOCK", 7)
+    longest = 0
+
+    def sequence(sound: torch.Tensor) -> torch.Tensor:
+        nonlocal longest
+        longest = max(longest, sound.shape[1])
+        return Student.sequence(tiny, sound)
+
+    monkeypatch.setattr(tiny, "sequence", sequence)
+    np.testing.assert_allclose(students.predict(tiny, audio), whole, atol=1e-5)  # float32 sums
+    assert longest == 8192 + 6 * 320
 
 
 def test_destandardise_is_the_affine_map(tiny: Student) -> None:
@@ -91,6 +197,73 @@ def test_destandardise_is_the_affine_map(tiny: Student) -> None:
         destandardise(student, mean, deviation)
         torch.testing.assert_close(student(audio), expected, rtol=1e-5, atol=1e-5)
         assert (student(audio)[:, 5] == mean[5]).all()
+
+
+def test_standardise_undoes_it(tiny: Student) -> None:
+    student = fresh()
+    mean, deviation = torch.rand(52), torch.rand(52) + 0.1
+    deviation[5] = 0
+    audio = 0.1 * torch.randn(3, 8192)
+    with torch.no_grad():
+        destandardise(student, mean, deviation)
+        standardise(student, mean, deviation)
+        expected = tiny(audio)
+        expected[:, 5] = 0  # nothing was left of it
+        torch.testing.assert_close(student(audio), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_student_of_one_rig_drives_another(tiny: Student) -> None:
+    rng = np.random.default_rng(0)
+    matrix, offset = rng.normal(size=(5, 52)).astype(np.float32), rng.normal(size=5).astype(np.float32)
+    rig = Rig("five", tuple("abcde"), matrix, offset, bounded=False)
+    driven = drive(tiny, rig)
+    audio = 0.1 * torch.randn(3, 8192)
+    with torch.no_grad():
+        expected = tiny(audio).double() @ torch.from_numpy(matrix).double().T + torch.from_numpy(offset).double()
+        torch.testing.assert_close(driven(audio).double(), expected, rtol=1e-4, atol=1e-4)  # float32 sums of 80
+    assert not driven.training
+    assert driven.architecture.outputs == 5
+    assert not driven.architecture.bounded
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_rig_s_student_round_trips(tmp_path: Path, half: bool) -> None:
+    rig = Rig("two", ("left", "right"), np.zeros((2, 52), np.float32), np.zeros(2, np.float32), bounded=False)
+    shape = students.fitted(students.architecture("tiny-low-latency", 32), rig)
+    torch.manual_seed(0)
+    saved = students.build(shape).eval()
+    students.save(saved, tmp_path / "s", controls=rig.controls, half=half)
+    student, _, metadata = students.load(tmp_path / "s")
+    assert student.architecture == shape
+    assert Face.from_metadata(metadata, "test") == Face(16000, 50.0, 8192, 32.0, ("left", "right"), bounded=False)
+    assert metadata == Face.from_metadata(metadata, "test").to_metadata()
+    for name, tensor in saved.state_dict().items():
+        expected = tensor.half().float() if half and tensor.is_floating_point() else tensor
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(student.state_dict()[name], expected)
+    with torch.no_grad():
+        student.head.bias += 5
+    curves = students.predict(student, np.zeros(1000, np.float32))
+    assert curves.shape == (4, 2)
+    assert curves.min() > 1  # not clipped
+
+
+def test_a_weight_that_is_no_float16_is_refused(tmp_path: Path) -> None:
+    student = fresh()
+    with torch.no_grad():
+        student.head.bias[3] = 1e6
+    with pytest.raises(UserError, match=r"'head\.bias' has NaN or infinite"):
+        students.save(student, tmp_path / "s", half=True)
+    assert not (tmp_path / "s").exists()
+
+
+def test_students_of_before_know_their_look_ahead(tiny: Student, tmp_path: Path) -> None:
+    students.save(tiny, tmp_path / "s")
+    path = tmp_path / "s" / "student.json"
+    facts = json.loads(path.read_text())
+    del facts["look_ahead_ms"], facts["bounded"]
+    path.write_text(json.dumps(facts))
+    assert students.load(tmp_path / "s")[0].architecture == tiny.architecture
 
 
 def test_round_trip(tiny: Student, tmp_path: Path) -> None:
