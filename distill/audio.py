@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 HOP = 320  # samples between two frames of curves: 50 a second
+RATES = (4_000, 768_000)  # of files: lower holds no speech, higher no recorder writes
 _FLOATS = ("flt", "dbl")  # FFmpeg's names of sample formats that can hold NaN
 
 
@@ -66,7 +67,10 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
         with av.open(where) as container:
             if not container.streams.audio:
                 raise UserError("it has no audio stream", where=where)
-            for frame in container.decode(container.streams.audio[0]):
+            stream = container.streams.audio[0]
+            if not RATES[0] <= stream.rate <= RATES[1]:
+                raise UserError(f"it claims a sample rate of {stream.rate:,} Hz", where=where, fix="export it again")
+            for frame in container.decode(stream):
                 if frame.format.name.startswith(_FLOATS) and not np.isfinite(frame.to_ndarray()).all():
                     raise UserError("it holds samples that are NaN or infinite", where=where, fix="export it again")
                 for piece in resampler.resample(frame):

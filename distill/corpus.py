@@ -25,7 +25,27 @@ from distill import manifest
 from distill.espeak import Phone
 from distill.sentences import SENTENCES, held_out
 
-AUDIO = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".g722", ".aiff", ".aif", ".wma", ".webm"})
+AUDIO = frozenset(  # of files that are taken for audio in a folder; any other can be named
+    {
+        *(".wav", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".spx", ".m4a", ".aac", ".aiff", ".aif"),
+        *(
+            ".caf",
+            ".au",
+            ".wv",
+            ".wma",
+            ".amr",
+            ".gsm",
+            ".g722",
+            ".sln",
+            ".webm",
+            ".mka",
+            ".mkv",
+            ".mp4",
+            ".mov",
+            ".3gp",
+        ),
+    }
+)
 MANIFEST = ".jsonl"
 TRAIN, HELD_OUT = manifest.TRAIN, manifest.HELD_OUT
 
@@ -203,7 +223,7 @@ def find(places: Iterable[Path | str]) -> list[Source]:
                 sources[os.fspath(audio)] = said
                 empty = False
         if empty:
-            raise UserError("there is no audio here", where=str(place), fix=f"give {', '.join(sorted(AUDIO))} files")
+            raise UserError("there is no audio here", where=str(place), fix="give audio files or a manifest")
     if not sources:
         raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
     return [sources[name] or _source(Path(name), manifest.beside(Path(name))) for name in sorted(sources)]

@@ -120,3 +120,10 @@ def test_samples_that_are_no_numbers(tmp_path: Path, bad: float) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(UserError, match=r"bad\.wav.*NaN or infinite"):
         audio.decode(tmp_path / "bad.wav")
+
+
+@pytest.mark.parametrize("rate", [1, 50, 3_999, 800_000])
+def test_a_sample_rate_that_nobody_records_at(tmp_path: Path, rate: int) -> None:
+    audio.write_wav(tmp_path / "odd.wav", tone(16000), rate)
+    with pytest.raises(UserError, match=rf"odd\.wav: it claims a sample rate of {rate:,} Hz"):
+        audio.decode(tmp_path / "odd.wav")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compile.errors import UserError
 from distill import corpus
@@ -79,6 +83,8 @@ def test_sources_know_their_phones(spoken: list[corpus.Source]) -> None:
         assert source.phones
         assert source.text
         assert "+" in source.speaker
+        assert source.language == source.speaker.partition("+")[0]
+        assert json.loads(source.path.with_suffix(".json").read_text())["language"] == source.language
         assert abs(len(decode(source.path)) / 16000 - source.phones[-1].end) < 0.01
 
 
@@ -147,3 +153,64 @@ def test_speech_that_is_there_is_used_and_recordings_are_not_replaced(tmp_path: 
     with pytest.raises(UserError, match=r"it holds 'interview\.wav'"):
         corpus.synthesize(folder, lines)
     assert (folder / "interview.wav").is_file()
+
+
+def crowd(**files: int) -> list[corpus.Source]:
+    return [
+        corpus.Source(Path(f"{name}/{index}.wav"), speaker=name)
+        for name, count in files.items()
+        for index in range(count)
+    ]
+
+
+def split_of(sources: list[corpus.Source]) -> dict[Path, str]:
+    return {source.path: source.split for source in sources}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=12), st.floats(0.02, 0.9), st.randoms(), st.integers(0, 3))
+def test_a_division_is_by_speakers_and_whatever_the_order(
+    sizes: list[int], share: float, draw: random.Random, seed: int
+) -> None:
+    sources = crowd(**{f"s{index}": size for index, size in enumerate(sizes)})
+    divided = corpus.divide(sources, share, "speaker", seed)
+    assert [source.path for source in divided] == [source.path for source in sources]
+    held = {source.speaker for source in divided if source.split == corpus.HELD_OUT}
+    assert held
+    assert not held & {source.speaker for source in divided if source.split == corpus.TRAIN}
+    count = sum(source.split == corpus.HELD_OUT for source in divided)
+    assert count <= max(share * len(sources), min(sizes))
+    shuffled = sources.copy()
+    draw.shuffle(shuffled)
+    assert split_of(corpus.divide(shuffled, share, "speaker", seed)) == split_of(divided)
+
+
+def test_a_division_by_file() -> None:
+    sources = crowd(anna=50, bert=50)
+    divided = corpus.divide(sources, 0.1, "file")
+    assert sum(source.split == corpus.HELD_OUT for source in divided) == 10
+    assert split_of(divided) != split_of(corpus.divide(sources, 0.1, "file", seed=1))
+
+
+def test_what_is_held_out_already_stays_so_with_all_of_its_speaker() -> None:
+    sources = crowd(anna=4, bert=3, carl=30)
+    sources[0] = replace(sources[0], split=corpus.HELD_OUT)
+    divided = corpus.divide(sources, 0.15, "speaker")
+    assert {source.speaker for source in divided if source.split == corpus.HELD_OUT} == {"anna"}
+    assert sum(source.split == corpus.HELD_OUT for source in corpus.divide(sources, 0.15, "file")) == 5
+
+
+def test_a_division_of_nothing() -> None:
+    for share in (0.0, 1.0, -0.1, float("nan")):
+        with pytest.raises(UserError, match="cannot be held out"):
+            corpus.divide(crowd(anna=2, bert=2), share)
+    with pytest.raises(UserError, match="one speaker cannot be in two splits; split by file"):
+        corpus.divide(crowd(anna=9), 0.1, "speaker")
+    with pytest.raises(UserError, match="one file cannot be in two splits"):
+        corpus.divide(crowd(anna=1), 0.1, "file")
+
+
+def test_a_speaker_that_is_most_of_the_corpus_is_trained_on() -> None:
+    for seed in range(8):
+        divided = corpus.divide(crowd(anna=95, bert=5), 0.1, "speaker", seed)
+        assert {source.speaker for source in divided if source.split == corpus.HELD_OUT} == {"bert"}
