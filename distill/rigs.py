@@ -33,6 +33,7 @@ from distill.controls import ARKIT
 
 FORMAT = "phiz rig 1"
 _LARGEST = 64_000_000  # bytes of a file, or of an array in it
+_ENORMOUS = float(np.finfo(np.float32).max)
 _ARRAYS = ("name", "bounded", "controls", "source", "matrix", "offset")
 
 
@@ -149,7 +150,7 @@ def _checked(parts: Mapping[str, Any], path: Path) -> Rig:
             raise UserError(
                 f"'{key}' is {array.dtype} {list(array.shape)}; expected numbers {list(shape)}", where=str(path)
             )
-        if not (np.abs(array) < np.finfo(np.float32).max).all():
+        if not (np.abs(array) < _ENORMOUS).all():
             raise UserError(f"'{key}' has NaN, infinite or enormous values", where=str(path))
         arrays.append(array.astype(np.float32))
     return Rig(name, tuple(controls), arrays[0], arrays[1], bounded, tuple(source))
@@ -166,6 +167,6 @@ def _require_names(names: Any, key: str, path: Path) -> None:
 
 
 def _number(value: Any, control: str, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < np.finfo(np.float32).max:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _ENORMOUS:
         raise UserError(f"control '{control}' has {value!r} where a number is due", where=str(path))
     return float(value)

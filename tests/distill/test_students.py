@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,14 @@ def fresh(name: str = "tiny") -> Student:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.uniform_(module.bias, -0.5, 0.5)
     return student.eval()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +160,7 @@ def test_the_window_is_exactly_what_a_frame_sees(tiny: Student) -> None:
         tiny(torch.zeros(1, 8191))
 
 
-@pytest.mark.parametrize("samples", [1, 320, 5000, 24000])
+@pytest.mark.parametrize("samples", [1, 320, 9000])
 @pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize(("look_ahead", "rate"), [(256, None), (64, 50.0), (0, None), (64, 24.0)])
 def test_predict_equals_one_window_a_frame(samples: int, ensemble: bool, look_ahead: float, rate: float | None) -> None:
