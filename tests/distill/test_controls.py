@@ -100,3 +100,23 @@ def test_what_is_no_face_is_not_written(tmp_path: Path, curves: np.ndarray) -> N
     with pytest.raises(UserError, match="finite curves"):
         controls.write_csv(tmp_path / "take.csv", curves)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_of_any_rig(tmp_path: Path) -> None:
+    curves = np.array([[0.5, -3.25], [1e-7, 12.0], [0.25, 0.0]], np.float32)
+    controls.write_table(tmp_path / "take.csv", curves, ("jaw, left", "brow"), 24.0)
+    assert (tmp_path / "take.csv").read_text().splitlines() == [
+        'seconds,"jaw, left",brow',
+        "0.000000,0.500000,-3.250000",
+        "0.041667,0.000000,12.000000",
+        "0.083333,0.250000,0.000000",
+    ]
+    with pytest.raises(UserError, match=r"finite curves \[frames, 3\]"):
+        controls.write_table(tmp_path / "other.csv", curves, ("a", "b", "c"))
+    assert not (tmp_path / "other.csv").exists()
+
+
+def test_lips_are_measured_where_there_are_all_three() -> None:
+    assert controls.has_lips(controls.ARKIT)
+    assert controls.has_lips(("mouthPressRight", "jaw", "mouthClose", "mouthPressLeft"))
+    assert not controls.has_lips(("mouthPressRight", "mouthClose"))

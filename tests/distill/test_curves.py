@@ -38,6 +38,34 @@ def test_any_look_ahead(look_ahead: int) -> None:
     np.testing.assert_array_equal(result[:, 0], expected)
 
 
+@pytest.mark.parametrize("rate", [1.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 90.0, 120.0, 333.3])
+@pytest.mark.parametrize("sample_rate", [16_000, 22_050])
+def test_any_frame_rate_and_none_drifts(rate: float, sample_rate: int) -> None:
+    seconds = 7.3
+    audio = np.linspace(0, seconds, round(seconds * sample_rate), endpoint=False, dtype=np.float64)  # says its own time
+    result = curves.frames(
+        (audio / 10).astype(np.float32), at(4096), 8192, rate, look_ahead=4096, sample_rate=sample_rate
+    )
+    times = np.arange(len(result)) / rate
+    assert times[-1] < len(audio) / sample_rate <= times[-1] + 1 / rate + 1e-9
+    # a frame's window lies at the nearest sample: at most half a sample away
+    np.testing.assert_allclose(10 * result[:-1, 0], times[:-1], atol=0.5 / sample_rate + 1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.0, -24.0, float("nan"), float("inf"), 16_001.0])
+def test_what_is_no_frame_rate(rate: float) -> None:
+    with pytest.raises(UserError, match="is no frame rate"):
+        curves.frames(np.zeros(320, np.float32), at(0), 8192, rate)
+
+
+def test_what_is_not_bounded_is_not_clipped() -> None:
+    audio = np.array([-3.0, 3.0] * 320, np.float32)
+    result = curves.frames(audio, at(4096), 8192, bounded=False)
+    assert result.min() == -3
+    result = curves.frames(audio, lambda windows: np.full((len(windows), 2), 7.0, np.float32), 8192, bounded=False)
+    assert (result == 7).all()
+
+
 def test_values_are_clipped() -> None:
     audio = np.array([-3.0, 3.0] * 320, np.float32)
     result = curves.frames(audio, lambda windows: np.full((len(windows), 52), 7.0, np.float32), 8192)
@@ -85,3 +113,14 @@ def test_plot_is_a_png_and_repeatable(tmp_path: Path) -> None:
     assert data == (tmp_path / "b.png").read_bytes()
     curves.plot(tmp_path / "bare.png", face, audio)
     assert (tmp_path / "bare.png").read_bytes() != data
+
+
+def test_a_rig_without_a_mouth_is_drawn_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    names = [f"face_{index}" for index in range(7)]
+    face = (rng.normal(size=(30, 7)) * np.arange(7)).astype(np.float32)
+    curves.plot(tmp_path / "a.png", face, np.zeros(16_000, np.float32), controls=names, frame_rate=30.0)
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    labels = [label for label, _, _ in curves._lines(face, names)]
+    assert labels == ["face_6", "face_5", "face_4", "face_3", "face_2"]  # what moves most
