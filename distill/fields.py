@@ -21,6 +21,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str": (str,),
     "tuple[float, float]": (list,),
+    "tuple[float, float] | None": (list,),
     "tuple[float, ...] | None": (list,),
     "Mapping[str, float]": (dict,),
 }
@@ -38,19 +39,18 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "time_limit": (0.1, 1e8),
     "ema": (0, 0.999999),
     "shares": _WEIGHT,
-    "speed": (0.25, 4),
-    "gain_db": (-80, 80),
-    "noise_db": (-20, 200),
-    "quiet": _SHARE,
+    "speakers": (0, 2),
     "checkpoint_every": (1, 1e9),
     "evaluate_every": (0, 1e9),
     "synthetic": (0, 1_000_000),
     "offset": (-10, 10),
     "held_out": (0, 0.9),
+    "jobs": (1, 256),
 }
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    "alignment": ("face", "heard"),
     "precision": ("float32", "bfloat16", "auto"),
-    "divide_by": ("speaker", "file"),
+    "split_by": ("speaker", "file"),
 }
 
 
@@ -62,14 +62,18 @@ def fill(base: T, values: Mapping[str, Any], where: str) -> T:
     """
     kinds: dict[str, str] = {item.name: str(item.type) for item in fields(base)}  # type: ignore[arg-type]  # is one
     table(values, {name: KINDS[kind] for name, kind in kinds.items() if kind in KINDS}, where)
-    return replace(base, **{key: _converted(key, kinds[key], value, where) for key, value in values.items()})  # type: ignore[type-var]
+    found = {key: _converted(key, kinds[key], value, where) for key, value in values.items()}
+    try:
+        return replace(base, **found)  # type: ignore[type-var]  # a dataclass
+    except UserError as error:  # it looks at itself
+        raise UserError(error.what, where=where, fix=error.fix) from error
 
 
 def _converted(key: str, kind: str, value: Any, where: str) -> Any:
     check(key, value, where)
     if kind.startswith("float"):
         return float(value)
-    if kind == "tuple[float, float]":
+    if kind.startswith("tuple[float, float]"):
         if len(value) != 2 or value[0] > value[1]:
             raise UserError(f"'{key}' is {value!r}", where=where, fix="write a range: [least, most]")
         return (float(value[0]), float(value[1]))

@@ -82,7 +82,7 @@ class Labels:
         """``audio`` [samples], int16 at 16 kHz, and ``curves`` [frames, controls] at 50 Hz.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing or damaged, or has values that are no numbers.
         """
         audio, curves = self._read(entry, "audio", "curves")
         expected = (entry.frames, len(self.controls))
@@ -90,6 +90,12 @@ class Labels:
         if not fits or curves.dtype.kind != "f" or curves.shape != expected:
             raise UserError(
                 f"audio {list(audio.shape)} and curves {list(curves.shape)} do not fit together",
+                where=str(place(self.folder, entry.key)),
+                fix="delete it and label again",
+            )
+        if not np.isfinite(curves).all():
+            raise UserError(
+                f"the curves of '{entry.source}' have NaN or infinite values",
                 where=str(place(self.folder, entry.key)),
                 fix="delete it and label again",
             )

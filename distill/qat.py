@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from distill import batches, loop, losses, stage, students, train
+from distill import loop, losses, stage, students, train
+from distill.augment.effects import GENTLE, Augmentation
 from distill.controls import closure
 from distill.labels import Labels
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.network import Student
+    from distill.speech import Batch
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ class LayerPlan:
 Plan = tuple[LayerPlan, ...]  # one a layer with weights, in order of execution
 
 
+NEAR = replace(GENTLE, pitch=(0.9, 1.1), gain_db=(-6.0, 0.0), noise_db=(25.0, 60.0))  # to what calibration knows
+
+
 @dataclass(frozen=True)
 class Recipe(stage.Recipe):
     """How to fine-tune: shorter and gentler than training, at the levels that calibration knows.
@@ -97,9 +102,7 @@ class Recipe(stage.Recipe):
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     warm_up: int = 30
-    speed: tuple[float, float] = (0.9, 1.1)
-    gain_db: tuple[float, float] = (-6.0, 0.0)
-    noise_db: tuple[float, float] = (25.0, 60.0)
+    augmentation: Augmentation = NEAR
     faith: float = 1.0
     truth: float = 1.0
 
@@ -137,7 +140,9 @@ def tune(
         import torch
     except ModuleNotFoundError as error:
         raise MissingExtra("training", "torch", "torch") from error
+    from distill.parallel import ALONE
     from distill.quantised import Quantised
+    from distill.speech import Span, Speech, prefetch
 
     facts = students.read_facts(init)
     if tuple(facts["controls"]) != labels.controls:
@@ -147,28 +152,33 @@ def tune(
         return students.load(folder)[0]
     students.require_free(folder)
     teacher, student = students.load(init)[0], students.load(init)[0]
-    speech = batches.gather(labels, student.architecture, recipe)
-    shift, deviation = map(torch.from_numpy, speech.spread(str(labels.folder)))
+    shape = student.architecture
+    span = Span(recipe.frames, shape.past, shape.look_ahead)
+    speech = Speech([labels], span, batch=recipe.batch, seed=recipe.seed, augmentation=recipe.augmentation)
+    shift, deviation = map(torch.from_numpy, speech.spread())
     columns = deviation.nonzero()[:, 0]
     network = Quantised(student, plan)
 
     def standardised(curves: Tensor) -> Tensor:
         return (curves[:, :, columns] - shift[columns]) / deviation[columns]
 
-    def loss_of(step: int) -> Tensor:
-        audio, curves = speech.batch(step, recipe)
-        closed = torch.from_numpy(closure(curves, labels.controls)).clamp(0, 1)
-        heard = torch.from_numpy(audio)
+    def terms(batch: Batch) -> dict[str, Tensor]:
+        closed = torch.from_numpy(closure(batch.curves, labels.controls)).clamp(0, 1)
+        heard = torch.from_numpy(batch.audio)
         with torch.no_grad():
             before = standardised(teacher.sequence(heard))
-        rounded = standardised(network.sequence(heard))
-        value = recipe.faith * losses.loss(rounded, before, closed, recipe.weights)
-        truth = standardised(torch.from_numpy(curves))
-        return value + recipe.truth * losses.loss(rounded, truth, closed, recipe.weights)
+        rounded, truth = standardised(network.sequence(heard)), standardised(torch.from_numpy(batch.curves))
+        return {
+            "faith": recipe.faith * losses.loss(rounded, before, closed, recipe.weights),
+            "truth": recipe.truth * losses.loss(rounded, truth, closed, recipe.weights),
+        }
 
-    steps, running = loop.run(network, recipe, run, folder, loss_of, progress)
+    def hear(first: int, last: int) -> Iterator[Batch]:
+        yield from prefetch(speech, range(first, last))
+
+    last = loop.run(loop.Course(network, terms, hear), recipe, run, folder, ALONE, progress)
     tuned = network.write_back()
-    about = run | {"teacher": labels.teacher, "teacher_version": labels.version, "steps": steps, "loss": running}
+    about = run | {"teacher": labels.teacher, "teacher_version": labels.version, "steps": last.done, "loss": last.loss}
     students.save(tuned, folder, training=about, controls=labels.controls)
     loop.forget(folder)
     return tuned

@@ -15,10 +15,12 @@ from typing import Any
 from compile.errors import UserError
 from compile.tables import choose, parse, strings, table
 from distill import students
+from distill.augment.effects import PRESETS, Augmentation
 from distill.fields import NUMBER, check, fill
+from distill.pretrained import SHIPPED
 from distill.stage import Recipe, Stage
 
-SHIPPED = "phiz:"  # before the name of a student that ships with phiz
+FEATURE = 0.2  # weight of the distance to a guide's features, unless the recipe says another
 LARGEST = 1_000_000  # frames a step: about a gigabyte of audio
 
 
@@ -31,20 +33,22 @@ class Corpus:
         audio: files, folders, globs and manifests to be labelled first; what is labelled already is kept.
         synthetic: sentences to be spoken into the folder's ``speech/`` and labelled, too.
         teacher: who labels.
-        data: the folder or file of the teacher's own weights or curves.
+        teacher_path: the folder of the teacher's own files; None: it has none.
         offset: seconds by which the teacher's curves are late.
-        held_out: share kept from training, by ``divide_by``; 0: as the sources say.
-        divide_by: ``speaker`` or ``file``.
+        held_out: share kept from training, by ``split_by``; 0: as the sources say.
+        split_by: ``speaker`` or ``file``.
+        jobs: processes of this machine that share the work.
     """
 
     folder: Path
     audio: tuple[str, ...] = ()
     synthetic: int = 0
     teacher: str = "phonetic"
-    data: Path | None = None
+    teacher_path: Path | None = None
     offset: float = 0.0
     held_out: float = 0.0
-    divide_by: str = "speaker"
+    split_by: str = "speaker"
+    jobs: int = 1
 
     @property
     def made(self) -> bool:
@@ -64,13 +68,24 @@ class Plan:
 
 _TOP: Mapping[str, tuple[type, ...]] = {"labels": (str, list), "events": (str,), "every": (dict,), "stage": (list,)}
 _CORPUS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("folder", "teacher", "data", "divide_by"), (str,)),
+    **dict.fromkeys(("folder", "teacher", "teacher_path", "split_by"), (str,)),
     **dict.fromkeys(("offset", "held_out"), NUMBER),
     "audio": (str, list),
     "synthetic": (int,),
+    "jobs": (int,),
 }
-_TABLES = ("weights",)
-_STAGE = ("name", "student", "look_ahead", "out", "guide", "init", "rig", *_TABLES)  # besides the fields of Recipe
+_TABLES = ("weights", "augmentation")
+_STAGE = (
+    "name",
+    "student",
+    "look_ahead",
+    "out",
+    "guide",
+    "alignment",
+    "init",
+    "rig",
+    *_TABLES,
+)  # besides the fields of Recipe
 
 
 def read(path: Path) -> Plan:
@@ -111,6 +126,20 @@ def read(path: Path) -> Plan:
     return Plan(path, corpora, tuple(stages), folder / events if events else None)
 
 
+def moved(plan: Plan, folder: Path) -> Plan:
+    """``plan`` with all its students in ``folder``, by the names of their stages."""
+    places = {str(stage.out): folder / stage.name for stage in plan.stages}
+
+    def place(name: str) -> str:
+        return str(places.get(name, name))
+
+    stages = (
+        replace(stage, out=places[str(stage.out)], guide=place(stage.guide), init=place(stage.init))
+        for stage in plan.stages
+    )
+    return replace(plan, stages=tuple(stages))
+
+
 def milliseconds(text: str, where: str) -> float:
     """``"64 ms"`` as 64.0.
 
@@ -131,14 +160,14 @@ def _corpus(entry: object, folder: Path, where: str) -> Corpus:
     places = (audio,) if isinstance(audio, str) else strings(audio, f"{where} audio")
     if not all(places):
         raise UserError("'audio' holds an empty name", where=where)
-    for key in values.keys() & {"synthetic", "offset", "held_out", "divide_by"}:
+    for key in values.keys() & {"synthetic", "offset", "held_out", "split_by", "jobs"}:
         check(key, values[key], where)
     corpus = Corpus(
         **values
         | {
             "folder": folder / values["folder"],
             "audio": tuple(str(folder / place) for place in places),
-            "data": folder / values["data"] if _text(values, "data", where) else None,
+            "teacher_path": folder / values["teacher_path"] if _text(values, "teacher_path", where) else None,
         }
     )
     if not corpus.made and values.keys() - {"folder"}:
@@ -150,10 +179,16 @@ def _corpus(entry: object, folder: Path, where: str) -> Corpus:
 def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder: Path, where: str) -> Stage:
     _known(entry, where)
     assert isinstance(entry, dict)
-    tables = {key: {**every.get(key, {}), **entry.get(key, {})} for key in _TABLES}
+    tables = {key: {**_table(every, key), **_table(entry, key)} for key in _TABLES}
     values = {**every, **entry, **tables}
     recipe = fill(Recipe(), {key: values[key] for key in values.keys() & _names(Recipe) - tables.keys()}, where)
-    recipe = replace(recipe, weights=fill(recipe.weights, tables["weights"], f"{where} weights"))
+    augmentation = dict(tables["augmentation"])
+    preset = _preset(augmentation.pop("preset", "gentle"), f"{where} augmentation")
+    recipe = replace(
+        recipe,
+        weights=fill(recipe.weights, tables["weights"], f"{where} weights"),
+        augmentation=fill(preset, augmentation, f"{where} augmentation"),
+    )
     if recipe.batch * recipe.frames > LARGEST:
         raise UserError(
             f"{recipe.batch} sequences of {recipe.frames} frames are more than {LARGEST:,} frames a step",
@@ -165,12 +200,22 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         milliseconds(_text(values, "look_ahead", where), f"{where} look_ahead") if "look_ahead" in values else None
     )
     try:
-        students.architecture(student)
+        students.architecture(student, look_ahead)
     except UserError as error:
         raise UserError(error.what, where=where, fix=error.fix) from error
     name = _text(values, "name", where, student)
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise UserError(f"'{name}' cannot name a stage", where=f"{where} name", fix="write letters, digits and -")
+    if not values.get("guide"):
+        for key, there in {"alignment": "alignment" in values, "feature": recipe.weights.feature}.items():
+            if there:
+                raise UserError(
+                    f"'{key}' is for learning from a guide", where=where, fix="name a guide, or leave it out"
+                )
+    elif "feature" not in tables["weights"]:
+        recipe = replace(recipe, weights=replace(recipe.weights, feature=FEATURE))
+    alignment = _text(values, "alignment", where, "face")
+    check("alignment", alignment, where)
     earlier = {stage.name: str(stage.out) for stage in before}
 
     def trained(key: str) -> str:
@@ -185,6 +230,7 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         student=student,
         look_ahead=look_ahead,
         guide=trained("guide"),
+        alignment="heard" if alignment == "heard" else "face",
         init=trained("init"),
         rig=folder / rig if rig else None,
         recipe=recipe,
@@ -193,14 +239,26 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
 
 def _known(entry: object, where: str) -> None:
     """Refuse what is no table, and keys that no stage has; their values are looked at where they are read."""
-    names = (*_STAGE, *sorted(_names(Recipe) - {"weights"}))
+    names = (*_STAGE, *sorted(_names(Recipe) - {*_TABLES}))
     if not isinstance(entry, dict):
         raise UserError("is not a table", where=where)
     for key in entry:
         if key not in names:
             raise UserError(f"unknown key {key!r}", where=where, fix=choose(key, names))
-        if key in _TABLES and not isinstance(entry[key], dict):
+        if key in _TABLES and not isinstance(_table(entry, key), dict):
             raise UserError(f"'{key}' is not a table", where=where)
+
+
+def _table(entry: Mapping[str, Any], key: str) -> Any:
+    """A table within a stage; of an augmentation, the name of its preset is enough."""
+    value = entry.get(key, {})
+    return {"preset": value} if key == "augmentation" and isinstance(value, str) else value
+
+
+def _preset(name: object, where: str) -> Augmentation:
+    if not isinstance(name, str) or name not in PRESETS:
+        raise UserError(f"'preset' is {name!r}", where=where, fix=choose(str(name), PRESETS))
+    return PRESETS[name]
 
 
 def _names(kind: type) -> set[str]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distill import losses
+from distill.augment.effects import GENTLE, Augmentation
+
+TUNING = 1e-3  # learning rate that does a trained student no harm
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,8 @@ class Recipe:
         precision: ``float32``; ``bfloat16`` for matrix products and convolutions; ``auto``: that where it is fast.
         ema: decay a step of the moving average of the weights that the student is made of; None: the last weights.
         shares: how often each labels folder is drawn from; None: by its minutes.
-        speed: range of playback speeds, which shift pitch and formants alike.
-        gain_db: range of the random level.
-        noise_db: range of the signal-to-noise ratio, white to brown noise.
-        quiet: share of sequences that are noise alone, with a face at rest.
+        speakers: a speaker is drawn in proportion to minutes to this power: 1 treats all minutes alike, 0 all speakers.
+        augmentation: what happens to speech.
         checkpoint_every: steps; besides, an interrupted run never loses more than 20 seconds.
         evaluate_every: steps between looks at the held-out labels; 0: never.
         weights: of the terms of the loss.
@@ -45,10 +46,8 @@ class Recipe:
     precision: str = "float32"
     ema: float | None = None
     shares: tuple[float, ...] | None = None
-    speed: tuple[float, float] = (0.82, 1.25)
-    gain_db: tuple[float, float] = (-8.0, 6.0)
-    noise_db: tuple[float, float] = (15.0, 50.0)
-    quiet: float = 0.02
+    speakers: float = 0.5
+    augmentation: Augmentation = GENTLE
     checkpoint_every: int = 250
     evaluate_every: int = 0
     weights: losses.Weights = field(default_factory=losses.Weights)
@@ -64,6 +63,7 @@ class Stage:
         student: name of the architecture.
         look_ahead: milliseconds; None: the architecture's own.
         guide: folder of a finished student whose features are learnt as well, or ``phiz:NAME``; empty: none.
+        alignment: ``face`` or ``heard``: at which times features are compared, see ``losses.lead``.
         init: the student to begin with, likewise; empty: fresh weights.
         rig: file of the controls to learn in place of the labels' own.
         recipe: how to train.
@@ -74,6 +74,7 @@ class Stage:
     student: str = "tiny"
     look_ahead: float | None = None
     guide: str = ""
+    alignment: losses.Alignment = "face"
     init: str = ""
     rig: Path | None = None
     recipe: Recipe = field(default_factory=Recipe)

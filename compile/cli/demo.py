@@ -61,8 +61,8 @@ def demo(
     from compile.quantize.recipe import PROFILES
     from distill import labels
     from distill.evaluate.figures import shown
-    from distill.stage import Recipe
-    from distill.students import architecture, require_free
+    from distill.stage import Recipe, Stage
+    from distill.students import require_free
     from distill.teachers.phonetic import PhoneticTeacher
     from distill.train import is_finished, train
 
@@ -75,14 +75,12 @@ def demo(
     console.print("phiz demo: a self-test on synthetic voices. Its student is no student for people.", style="bold")
     with Stages() as stages:
         spoken = speak(out / "speech", sentences, seed, stages)
-        cache, _ = labels.label(
-            spoken.training, PhoneticTeacher(), out / "labels", progress=partial(stages, "label")
-        )
+        cache, _ = labels.label(spoken.training, PhoneticTeacher(), out / "labels", progress=partial(stages, "label"))
         recipe = Recipe(steps=3000, seed=seed, time_limit=minutes * 60, precision="auto")
-        shape, folder = architecture("tiny"), out / "student"
-        if is_finished(cache, shape, recipe, folder):
-            console.print(f"{folder}/ is trained already; delete it to train again", markup=False)
-        train(cache, shape, recipe, folder, lambda step: show_step(stages, step))
+        stage = Stage("student", out / "student", recipe=recipe)
+        if is_finished([cache], stage):
+            console.print(f"{stage.out}/ is trained already; delete it to train again", markup=False)
+        train([cache], stage, progress=lambda step: show_step(stages, step))
 
     build = BuildConfig("demo", tuple(target.name for target in TARGETS), CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]

@@ -1,4 +1,4 @@
-"""``phiz distill``: a student learns the labels."""
+"""``phiz distill``: a student learns the labels, as the flags or a recipe say."""
 
 from __future__ import annotations
 
@@ -13,29 +13,49 @@ from compile.errors import UserError
 
 if TYPE_CHECKING:
     from distill.loop import Step
+    from distill.recipe import Plan
+    from distill.stage import Stage
 
 
 def distill(
-    labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="Folder that `phiz label` wrote.", show_default=False)
+    what: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELS|RECIPE.toml", help="Folder that `phiz label` wrote, or a recipe.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the student. Default: students/ARCHITECTURE."),
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Folder of the student. Of a recipe: of all its students, by name."
+        ),
     ] = None,
     student: Annotated[
-        str | None, typer.Option(metavar="ARCHITECTURE", help="tiny, small or reference. Default: tiny.")
+        str | None,
+        typer.Option(metavar="ARCHITECTURE", help="tiny, small, low-latency, tiny-low-latency … Default: tiny."),
+    ] = None,
+    look_ahead: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of the student, '0 ms' to '256 ms'. Default: its own.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="COUNT", help="Optimizer steps. Default: 2500, with --qat 600.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Equal seeds give equal students.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="NUMBER", help="Equal seeds give equal students. Default: 0.")
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="A trained student to go on from, also one that ships, as phiz:tiny."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, mps, or auto: a GPU where there is one.")
+    ] = "auto",
+    events: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write events for TensorBoard there.", show_default=False)
+    ] = None,
     aware: Annotated[
         bool, typer.Option("--qat", help="Fine-tune the student in --init under the plan that the compiler has for it.")
     ] = False,
-    init: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="With --qat: a trained student. Default of -o: FOLDER-qat.")
-    ] = None,
     scheme: Annotated[
         str | None, typer.Option(metavar="SCHEME", help="With --qat: as `phiz compile` takes it. Default: w8a8.")
     ] = None,
@@ -43,43 +63,97 @@ def distill(
         list[str] | None, typer.Option(metavar="RULE", help="With --qat: as `phiz compile` takes it; may repeat.")
     ] = None,
 ) -> None:
-    """Train a student on labels, or fine-tune one for int8; an interrupted run resumes from its checkpoint."""
+    """Train a student on labels, or do all that a recipe says; an interrupted run resumes from its checkpoint.
+
+    Under torchrun, the processes of all machines train together.
+    """
+    if aware:
+        _refuse({"--look-ahead": look_ahead, "--student": student, "--events": events}, "--qat keeps what --init is")
+        _fine_tune(what, init, out, (scheme or "w8a8", tuple(rule or ())), steps, seed or 0)
+        return
+    _refuse({"--scheme": scheme, "--rule": rule}, "it is for fine-tuning", "add --qat, or leave it out")
+    if what.suffix == ".toml":
+        _refuse({"--student": student, "--look-ahead": look_ahead, "--init": init}, "the recipe says it")
+        plan = _varied(what, out, steps, seed, events)
+    else:
+        plan = _short(what, out, student, look_ahead, steps, seed, init, events)
+    _perform(plan, device)
+
+
+def _perform(plan: Plan, device: str) -> None:
+    try:
+        from distill import parallel
+    except ModuleNotFoundError as error:
+        from compile.errors import MissingExtra
+
+        raise MissingExtra("training", "torch", error.name or "torch") from error
+    from distill.perform import perform
+
+    with parallel.join(device) as world, Stages(quiet=not world.first) as stages:
+        trained = perform(plan, world, stages)
+        if not world.first:
+            return
+    for stage in plan.stages:
+        there = f"{stage.out}/ is this very student already; delete it to train again"
+        screen().print(f"wrote {stage.out}/" if stage in trained else there, markup=False)
+
+
+def _short(
+    labels: Path,
+    out: Path | None,
+    student: str | None,
+    look_ahead: str | None,
+    steps: int | None,
+    seed: int | None,
+    init: str | None,
+    events: Path | None,
+) -> Plan:
+    """The recipe that the flags mean: one stage on one folder of labels."""
     from dataclasses import replace
 
     from compile.files import plain_folder
-    from distill import labels as cache
-    from distill.stage import Recipe
-    from distill.students import architecture
-    from distill.train import is_finished, train
+    from distill import students
+    from distill.pretrained import locate
+    from distill.recipe import Corpus, Plan, milliseconds
+    from distill.stage import TUNING, Recipe, Stage
 
-    if aware:
-        _fine_tune(labels, init, student, out, (scheme or "w8a8", tuple(rule or ())), steps, seed)
-        return
-    for flag, given in {"--init": init, "--scheme": scheme, "--rule": rule}.items():
-        if given:
-            raise UserError("it is for fine-tuning", where=flag, fix="add --qat, or leave it out")
-    shape = architecture(student or "tiny")
-    folder = plain_folder(Path("students") / shape.name if out is None else out)
-    speech = cache.load(labels)
-    recipe = Recipe(seed=seed)
-    if steps is not None:
-        recipe = replace(recipe, steps=steps)
-    if is_finished(speech, shape, recipe, folder):
-        screen().print(f"{folder}/ is this very student already; delete it to train again", markup=False)
-        return
-    with Stages() as stages:
-        train(speech, shape, recipe, folder, lambda step: show_step(stages, step))
-    screen().print(f"wrote {folder}/", markup=False)
+    recipe = Recipe()
+    if init is not None:
+        facts = students.read_facts(locate(init))
+        student = student or str(facts["architecture"])
+        look_ahead = look_ahead or f"{facts['look_ahead_ms']} ms"
+        recipe = replace(recipe, learning_rate=TUNING)
+    name = student or Stage.student
+    ahead = None if look_ahead is None else milliseconds(look_ahead, "--look-ahead")
+    students.architecture(name, ahead)
+    folder = plain_folder(Path("students") / name if out is None else out)
+    stage = Stage(name=name, out=folder, student=name, look_ahead=ahead, init=init or "", recipe=recipe)
+    return Plan(labels, (Corpus(labels),), (_changed(stage, steps, seed),), events)
+
+
+def _varied(path: Path, out: Path | None, steps: int | None, seed: int | None, events: Path | None) -> Plan:
+    """A recipe, with what the flags change in all its stages."""
+    from dataclasses import replace
+
+    from distill.recipe import moved, read
+
+    plan = read(path)
+    if out is not None:
+        plan = moved(plan, out)
+    stages = tuple(_changed(stage, steps, seed) for stage in plan.stages)
+    return replace(plan, stages=stages, events=events or plan.events)
+
+
+def _changed(stage: Stage, steps: int | None, seed: int | None) -> Stage:
+    from dataclasses import replace
+
+    recipe = stage.recipe
+    recipe = replace(recipe, steps=recipe.steps if steps is None else steps, seed=recipe.seed if seed is None else seed)
+    return replace(stage, recipe=recipe)
 
 
 def _fine_tune(
-    labels: Path,
-    init: Path | None,
-    student: str | None,
-    out: Path | None,
-    plan: tuple[str, tuple[str, ...]],
-    steps: int | None,
-    seed: int,
+    labels: Path, init: str | None, out: Path | None, plan: tuple[str, tuple[str, ...]], steps: int | None, seed: int
 ) -> None:
     """``--qat``; ``plan`` is the scheme and the rules."""
     from dataclasses import replace
@@ -88,22 +162,39 @@ def _fine_tune(
     from compile.cli.tune import tune
     from compile.files import plain_folder
     from distill import labels as cache
+    from distill.pretrained import SHIPPED, locate
     from distill.qat import Recipe
 
     if init is None:
         raise UserError("--qat fine-tunes a trained student", fix="name its folder with --init")
-    if student is not None:
-        raise UserError("--qat keeps the architecture of --init", where="--student", fix="leave it out")
-    init = plain_folder(init)
-    folder = plain_folder(init.with_name(f"{init.name}-qat") if out is None else out)
-    if folder.resolve() == init.resolve():
+    begin = locate(init)
+    if out is None:
+        out = Path(f"{init.removeprefix(SHIPPED)}-qat") if init.startswith(SHIPPED) else _beside(begin)
+    begin, folder = plain_folder(begin), plain_folder(out)
+    if folder.resolve() == begin.resolve():
         raise UserError("it is the student to begin with", where=str(folder), fix="choose another with -o")
     recipe = Recipe(seed=seed)
     if steps is not None:
         recipe = replace(recipe, steps=steps)
-    tune(cache.load(labels), init, named_profile("--scheme", *plan, None), recipe, folder)
+    tune(cache.load(labels), begin, named_profile("--scheme", *plan, None), recipe, folder)
+
+
+def _beside(folder: Path) -> Path:
+    from compile.files import plain_folder
+
+    folder = plain_folder(folder)
+    return folder.with_name(f"{folder.name}-qat")
+
+
+def _refuse(flags: dict[str, object], why: str, fix: str = "leave it out") -> None:
+    """Say of flags that were given although they mean nothing here that they do."""
+    for flag, given in flags.items():
+        if given:
+            raise UserError(why, where=flag, fix=fix)
 
 
 def show_step(stages: Stages, step: Step) -> None:
     """One tick of training progress."""
-    stages("train", step.done, step.total, f"loss {step.loss:.3f}")
+    from distill.perform import note
+
+    stages("train", step.done, step.total, note(step))

@@ -15,8 +15,9 @@ SIGN_OF_LIFE = 15.0  # seconds
 class Stages:
     """Progress by stage: bars on a terminal; elsewhere a line a stage, and a sign of life in the long ones."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, emoji=False)
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Begin; ``quiet`` says nothing, as all processes but one do."""
+        self._console = Console(stderr=True, highlight=False, emoji=False, quiet=quiet)
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -51,7 +52,7 @@ class Stages:
 
     def _tell(self, line: str) -> None:
         self._told = time.monotonic()
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._console.quiet:
             print(f"phiz: {line}", file=sys.stderr, flush=True)
 
     def _finish_all(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from compile.errors import UserError
 from distill import qat, students
+from distill.augment.effects import Augmentation
 from distill.labels import Labels
 
 torch = pytest.importorskip("torch")
@@ -21,6 +22,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 from distill.quantised import Quantised, rounded, rounded_at_run_time, rounded_weight  # noqa: E402
 
 TINY = students.architecture("tiny")
+STEADY = Augmentation(noise=1.0, noise_db=(25.0, 60.0), gain_db=(-6.0, 0.0))
 QUICK = qat.Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2)
 COARSE = (*[qat.LayerPlan(weights="int8", left=qat.Affine(0.2, -128))] * 10, *[qat.LayerPlan(weights="int8")] * 2)
 
@@ -145,7 +147,7 @@ def test_the_plan_s_own_weights_and_rounding_are_where_it_begins(init: Path) -> 
 
 
 def test_the_loss_falls_and_only_folded_weights_learn(labelled: Labels, init: Path, tmp_path: Path) -> None:
-    recipe = replace(QUICK, steps=40, learning_rate=3e-4, speed=(1.0, 1.0), quiet=0.0)
+    recipe = replace(QUICK, steps=40, learning_rate=3e-4, augmentation=STEADY)
     told: list[float] = []
     tuned = qat.tune(labelled, init, COARSE, recipe, tmp_path / "out", lambda step: told.append(step.loss))
     assert told[-1] < 0.8 * told[0]  # the last is the mean of all
