@@ -1,7 +1,7 @@
 """Another speaker: formants moved apart from the pitch, and breath in place of voice; times stay.
 
 Pitch alone moves by the combination: playback speed moves pitch and formants (and tempo, with the curves), and the
-formants are moved back. A frame's envelope is its cepstrum up to two milliseconds (Oppenheim and Schafer, Homomorphic
+formants are moved back. A frame's envelope is its cepstrum up to three milliseconds (Oppenheim and Schafer, Homomorphic
 Analysis of Speech, 1968), and the frame is multiplied by the warped envelope over its own, phases untouched, in an
 overlap-add of 32 ms windows. All of it is two small matrix products: the envelope itself is never computed.
 """
@@ -18,7 +18,7 @@ from distill.augment.spectrum import Samples, backward, forward
 
 WINDOW = 512  # samples; windows overlap by half
 BINS = WINDOW // 2 + 1
-KEPT, TAPER = 24, 24  # cepstral coefficients: kept whole, then faded out
+KEPT, TAPER = 34, 20  # cepstral coefficients: kept whole, then faded out
 LOUDEST = 2.3  # largest gain of a bin, natural logarithm: 20 dB
 BREATH_FROM, BREATH_OVER = (0.0, 4000.0), 600.0  # Hz: where breath begins, and over how much it sets in
 
