@@ -27,6 +27,11 @@ ALLOWED = {
     "compile.cli": ("compile", "targets", "distill"),
     "compile": ("compile", "targets"),
     "targets": ("compile.model",),
+    # Reports of speech look like reports of bytes.
+    "distill.evaluate.render": (
+        *("distill", "compile.units", "compile.audit.render.words"),
+        *("compile.audit.render.page.markup", "compile.audit.render.page.switch"),
+    ),
     "distill": (),
 }
 

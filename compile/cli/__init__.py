@@ -27,6 +27,7 @@ COMMANDS = (
     ("demo", "demo", "The whole road on synthetic speech."),
     ("label", "label", "A teacher labels speech."),
     ("distill", "distill", "A student learns the labels."),
+    ("evaluate", "evaluate", "How well faces speak."),
     ("compile", "build", "A network becomes audited artefacts."),
     ("audit", "audit", "Check artefacts against a budget."),
     ("diff", "diff", "What grew between two artefacts."),
