@@ -35,9 +35,7 @@ class CustomTeacher:
         self._reference = reference
         self._teacher: Any = call(reference)
         if isinstance(self._teacher, type) or not callable(self._ask("curves")):
-            raise UserError(
-                f"the factory returned no teacher but {_brief(self._teacher)}", where=reference, fix=_CONTRACT
-            )
+            raise UserError(f"the factory returned {_brief(self._teacher)}, no teacher", where=reference, fix=_CONTRACT)
         self.name = self._text("name")
         # The reference is part of it, so that no label of another teacher of that name is taken for one of this.
         self.version = f"{reference} {self._text('version')}"
@@ -85,9 +83,8 @@ class CustomTeacher:
         try:
             return getattr(self._teacher, attribute, None)
         except Exception as error:  # a property of the user's may raise anything
-            raise UserError(
-                f"the teacher's '{attribute}' raises: {first_line(error)}", where=self._reference
-            ) from error
+            what = f"the teacher's '{attribute}' raises {type(error).__name__}: {first_line(error)}"
+            raise UserError(what, where=self._reference) from error
 
     def _text(self, attribute: str) -> str:
         value = self._ask(attribute)
