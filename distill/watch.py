@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill.controls import closure, has_lips
+from distill.controls import has_lips
 from distill.corpus import HELD_OUT
 from distill.evaluate.agreement import fit
-from distill.evaluate.closures import THRESHOLD, match, runs
-from distill.evaluate.phones import FRAME_RATE
+from distill.evaluate.closures import match, middles
+from distill.evaluate.face import CLOSURE, measured
 from distill.network import destandardise
 from distill.students import predict
 
@@ -75,12 +75,11 @@ class Watch:
 
 
 def agreement(ours: Sequence[Curves], theirs: Sequence[Curves], controls: Sequence[str]) -> float:
-    """F1 of closures, the others' being the truth; 1 where neither closes."""
+    """F1 of closures, the others' middles being the events; 1 where neither closes."""
     hits = total = 0
     for mine, yours in zip(ours, theirs, strict=True):
-        truth = runs(closure(yours, controls) >= THRESHOLD)
-        spans = [(first / FRAME_RATE, (last - 1) / FRAME_RATE) for first, last in truth]
-        found = match(runs(closure(mine, controls) >= THRESHOLD), spans)
+        truth = middles(measured(yours, controls, CLOSURE))
+        found = match(middles(measured(mine, controls, CLOSURE)), [(middle, middle) for middle in truth])
         hits += found.hits
         total += found.events + found.closures
     return 2 * hits / total if total else 1.0

@@ -68,7 +68,8 @@ def distill(
     Under torchrun, the processes of all machines train together.
     """
     if aware:
-        _refuse({"--look-ahead": look_ahead, "--student": student, "--events": events}, "--qat keeps what --init is")
+        _refuse({"--look-ahead": look_ahead, "--student": student}, "--qat keeps the architecture of --init")
+        _refuse({"--events": events}, "--qat writes none")
         _fine_tune(what, init, out, (scheme or "w8a8", tuple(rule or ())), steps, seed or 0)
         return
     _refuse({"--scheme": scheme, "--rule": rule}, "it is for fine-tuning", "add --qat, or leave it out")

@@ -130,7 +130,8 @@ def test_the_command(phiz, spoken, tmp_path, monkeypatch):
         (("--qat", "--init", "{tiny}", "-o", "{tiny}"), "the student to begin with"),
         (("--qat", "--init", "{tiny}", "--scheme", "int7"), "unknown scheme 'int7'"),
         (("--qat", "--init", "{tiny}", "--scheme", "float"), "rounds nothing"),
-        (("--init", "{tiny}"), "--init: it is for fine-tuning"),
+        (("--init", "{tiny}", "--look-ahead", "64 ms"), "begin with a student of the same shape"),
+        (("--device", "gpu"), "unknown device 'gpu'"),
         (("--scheme", "w8a8"), "--scheme: it is for fine-tuning"),
     ],
 )
