@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 
 from compile.cli.source import read_model
-from compile.model import Face
+from compile.errors import UserError
 from distill import pretrained, students
 from distill.controls import ARKIT
 from distill.rigs import Rig
@@ -42,10 +42,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(home: Path) -> Path:
-    """A folder with both students as float ONNX artefacts."""
-    for name in ("face", "five"):
-        (home / "built" / name).mkdir(parents=True)
-        (home / "built" / name / "student.onnx").write_bytes(read_model(str(home / name), {}).to_bytes())
+    """``five`` as a float ONNX artefact in a folder."""
+    (home / "built").mkdir()
+    (home / "built" / "student.onnx").write_bytes(read_model(str(home / "five"), {}).to_bytes())
     return home / "built"
 
 
@@ -115,7 +114,7 @@ def test_a_rig_is_written_by_its_own_names_and_not_clipped(phiz, home: Path, spe
 
 def test_a_rig_survives_compilation(phiz, home: Path, built: Path, speech: Path, tmp_path: Path) -> None:
     baked = []
-    for model in (home / "five", built / "five"):
+    for model in (home / "five", built):
         assert phiz("bake", speech, "-m", model, "-o", tmp_path / "out").code == 0
         rows = [*csv.reader((tmp_path / "out" / "speech.csv").read_text().splitlines())]
         assert rows[0] == ["seconds", *"abcde"]
@@ -129,7 +128,8 @@ def test_a_shipped_student_needs_no_path(phiz, shipped, home: Path, speech: Path
     assert phiz("bake", speech, "-m", home / "face", "-o", tmp_path / "path").code == 0
     assert (tmp_path / "plain/speech.csv").read_bytes() == (tmp_path / "path/speech.csv").read_bytes()
     assert phiz("bake", speech, "-m", "phiz:five", "-o", tmp_path / "five").code == 0
-    assert Face.from_metadata(read_model("phiz:five", {}).metadata, "five").controls == tuple("abcde")
+    with pytest.raises(UserError, match="no such student ships"):
+        read_model("phiz:mine", {})
     ran = phiz("bake", speech, "-m", "phiz:huge", "-o", tmp_path / "huge")
     assert ran.code == 2
     assert "phiz:huge: no such student ships with phiz; there are: phiz:five, phiz:tiny" in ran.err
@@ -147,16 +147,19 @@ def test_an_installation_without_students_says_so(phiz, speech: Path, tmp_path: 
 
 def test_core_phiz_bakes_16_bit_wav(phiz, built: Path, speech: Path, tmp_path: Path, monkeypatch) -> None:
     """An artefact, the standard library's WAV, and a CSV: no torch, no PyAV, no matplotlib."""
-    assert phiz("bake", speech, "-m", built / "face", "-o", tmp_path / "all").code == 0
+    assert phiz("bake", speech, "-m", built, "-o", tmp_path / "all").code == 0
     for name in ("torch", "av", "matplotlib", "espeakng_loader", "safetensors", "hama"):
         monkeypatch.setitem(sys.modules, name, None)
-    ran = phiz("bake", speech, "-m", built / "face", "-o", tmp_path / "core")
+    ran = phiz("bake", speech, "-m", built, "-o", tmp_path / "core")
     assert ran.code == 0, ran.err
     assert os.listdir(tmp_path / "core") == ["speech.csv"]
     assert "no pictures without matplotlib; run: pip install 'phiz[teacher]'" in ran.out
-    one, other = (table(tmp_path / name / "speech.csv")[1] for name in ("all", "core"))
+    one, other = (
+        np.array([*csv.reader((tmp_path / name / "speech.csv").read_text().splitlines())][1:], np.float64)
+        for name in ("all", "core")
+    )
     # two filters bring 48 kHz to 16; white noise has much at the edge of what passes
-    assert np.abs(one - other).mean() < 0.01
+    assert np.abs(one - other).mean() < 0.01 * one.std()
 
 
 def test_a_folder_of_neither(phiz, speech: Path, tmp_path: Path) -> None:
