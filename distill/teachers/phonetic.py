@@ -26,6 +26,8 @@ JAW = ARKIT.index("jawOpen")
 JAW_DECAY = 22.0  # per second
 LIPS_DECAY = (13.0, 20.0)  # per second, before and after the phone: lips anticipate
 REACH = 0.4  # seconds after which a decayed dominance is nothing
+STOPS = frozenset("pbɓ")
+UNTIL_BURST = 0.55  # of a stop's span; measured, see tests/distill/teachers/test_lag.py
 BRIDGE = 0.06  # seconds between two of a kind below which the lips do not let go
 SMOOTHING = 0.012  # seconds, standard deviation
 QUIET_JAW, LOUDNESS_SPAN = 0.7, 25.0  # speech this many dB under its loud parts opens the jaw this much
@@ -35,7 +37,7 @@ class PhoneticTeacher:
     """Labels by phonetics alone: it needs no training, no face data and, for synthetic speech, no recogniser."""
 
     name = "phonetic"
-    version = "1"
+    version = "2"
     controls = ARKIT
 
     def curves(self, utterance: Utterance) -> NDArray[np.float32]:
@@ -107,8 +109,10 @@ def _holds(constriction: Constriction, phones: tuple[Phone, ...]) -> list[tuple[
     for phone in phones:
         if not set(letters(phone.symbol)) & set(constriction.letters):
             continue
-        half = float(np.clip(phone.end - phone.start, *constriction.hold)) / 2
-        middle = (phone.start + phone.end) / 2
+        # A stop is closed until its burst, in the middle of it: then the lips part and breath or voice follows.
+        closed = (phone.end - phone.start) * (UNTIL_BURST if STOPS.intersection(letters(phone.symbol)) else 1)
+        half = float(np.clip(closed, *constriction.hold)) / 2
+        middle = phone.start + closed / 2
         start = holds.pop()[0] if phone.start - last_end < BRIDGE else middle - half
         holds.append((start, middle + half))
         last_end = phone.end

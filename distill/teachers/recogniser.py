@@ -1,6 +1,7 @@
 """Phones with times from any speech, by hama's phone recogniser (ONNX, CTC, 50 frames a second).
 
-It is poor on synthetic voices, which bring exact times anyway, and may hear phones in tones and noises.
+It is poor on synthetic voices, which bring exact times anyway, and may hear phones in tones and noises. Its peaks lie
+in the middle of phones; a stop's is at its burst.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from distill.audio import HOP, SAMPLE_RATE
 from distill.espeak import Phone
 
 LONGEST_PIECE = 20 * SAMPLE_RATE  # the recogniser silently stops on longer input
-CTC_LAG = 0.0275  # seconds by which CTC peaks follow the sound, measured
 LONGEST_HALF = 0.08  # seconds that a phone reaches to either side of its peak; further away is a pause
 SILENT = 1e-4  # root mean square below which nothing is said
 
@@ -62,9 +62,9 @@ def _peaks(piece: NDArray[np.float32]) -> Iterator[tuple[float, str]]:
     for token, run in groupby(result.frame_token_ids):
         length = len(list(run))
         symbol = model.decoder_tokens[token]
-        time = (frame + (length - 1) / 2) * HOP / SAMPLE_RATE - CTC_LAG
+        time = (frame + (length - 1) / 2) * HOP / SAMPLE_RATE
         if any(sign.isalpha() for sign in symbol) and not symbol.startswith("<"):
-            yield max(time, 0.0), symbol
+            yield time, symbol
         frame += length
 
 
