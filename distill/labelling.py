@@ -28,8 +28,8 @@ from distill.pieces import pieces, within
 from distill.teachers.base import Teacher, Utterance, evidence
 
 FORMAT = "phiz labels 2"
-SILENT = 33  # of 32767: a file whose peak is lower (-60 dBFS) says nothing
-FULL = 32_700  # of 32767: a sample that is larger is at full scale, whatever its format was
+SILENT = 1e-3  # a file whose peak is lower (-60 dBFS) says nothing
+FULL = 0.998  # a sample that is larger is at full scale, whatever its format was
 CLIPPED = 1e-3  # share of samples at full scale above which clipping is told
 BLOCK = 1 << 20  # bytes that are hashed at a time
 
@@ -118,10 +118,10 @@ def _known(folder: Path, key: str) -> Outcome | None:
         file = open_npz(place(folder, key))
         keys = (key, *(str(name) for name in file.read("rest")))
         known = tuple(zip(keys, (int(count) for count in file.read("frames")), strict=True))
-        clipped = float(file.read("clipped"))
+        peak, clipped = (float(value) for value in file.read("level"))
     except (UserError, ValueError, TypeError):
         return None
-    return Outcome(known, True, _remark(clipped)) if all(place(folder, name).is_file() for name in keys) else None
+    return Outcome(known, True, _remark(peak, clipped)) if all(place(folder, name).is_file() for name in keys) else None
 
 
 def _label(
@@ -129,11 +129,10 @@ def _label(
 ) -> Outcome:
     first: NDArray[np.int16] | None = None
     rest: list[tuple[str, int]] = []
-    peak = full = samples = 0
+    peak, full, samples = 0.0, 0, 0
     for start, audio in pieces(blocks(path)):
-        level = np.abs(audio.astype(np.int32))
-        peak, full = max(peak, int(level.max())), full + int((level > FULL).sum())
-        samples += len(audio)
+        level = np.abs(audio / np.float32(32767))
+        peak, full, samples = max(peak, float(level.max())), full + int((level > FULL).sum()), samples + len(audio)
         if first is None:
             first = audio
             continue
@@ -141,16 +140,16 @@ def _label(
         rest.append((name, frame_count(len(audio))))
         if not place(folder, name).is_file():
             _write(place(folder, name), _arrays(path, phones, teacher, start, audio), bench)
-    if first is None or peak < SILENT:
-        raise UserError("it is silent", where=str(path), fix="leave it out")
+    if first is None:
+        raise UserError("it has no samples", where=str(path))
     whole = ((key, frame_count(len(first))), *rest)
     facts = {
         "rest": np.array([name for name, _ in rest], dtype="<U32"),
         "frames": np.array([count for _, count in whole], dtype=np.int32),
-        "clipped": np.array(full / samples),
+        "level": np.array([peak, full / samples]),
     }
     _write(place(folder, key), _arrays(path, phones, teacher, 0, first) | facts, bench)
-    return Outcome(whole, False, _remark(full / samples))
+    return Outcome(whole, False, _remark(peak, full / samples))
 
 
 def _arrays(
@@ -207,5 +206,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray], bench: Path) -> None:
         ) from error
 
 
-def _remark(clipped: float) -> str:
+def _remark(peak: float, clipped: float) -> str:
+    if peak < SILENT:
+        return "silent: it teaches a face at rest"
     return f"clipped: {100 * clipped:.2g} % of its samples are at full scale" if clipped > CLIPPED else ""

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -267,6 +267,18 @@ def _finish(
     labels = Labels(folder, teacher.name, teacher.version, tuple(teacher.controls), tuple(entries))
     _write_index(labels, bench)
     return labels, Summary(done, cached, tuple(skipped), tuple(remarks))
+
+
+def extended(labels: Labels, more: Iterable[Entry]) -> Labels:
+    """``labels`` and ``more`` pieces, whose files are in the folder; its index lists them from then on.
+
+    Raises:
+        UserError: the index cannot be written.
+    """
+    found = replace(labels, entries=(*labels.entries, *more))
+    with workbench(labels.folder / INDEX) as bench:
+        _write_index(found, bench)
+    return found
 
 
 def _write_index(labels: Labels, bench: Path) -> None:

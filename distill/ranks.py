@@ -20,7 +20,7 @@ from pathlib import Path
 from compile.errors import UserError
 from compile.files import write_atomically
 
-PATIENCE = 10.0  # seconds that rank 0 leaves the others to see the end
+PATIENCE = 10.0  # seconds for the others to come, or to see the end
 PAUSE = 0.1  # seconds between two looks
 TRIES = 5
 OPEN, DONE, FAILED = "open", "done", "failed"
@@ -87,6 +87,8 @@ class _Meeting:
     def __init__(self, folder: Path, ranks: Ranks) -> None:
         self._folder, self._ranks = folder, ranks
         self._token = secrets.token_hex(8)
+        before, state, _ = self._read()
+        self._ended = before if state != OPEN else ""  # long ago
         if ranks.rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
             self._declare(OPEN)
@@ -106,12 +108,12 @@ class _Meeting:
         handed, failures = "", 0
         while True:
             token, state, reason = self._read()
-            if token and token == handed and state != OPEN:
+            if state == FAILED and token != self._ended:
+                raise UserError(reason)
+            if state == DONE and token == handed:
                 self._part(token, self._ranks.rank).unlink(missing_ok=True)
-                if state == FAILED:
-                    raise UserError(reason)
                 return
-            if token and token != handed and state == OPEN:
+            if state == OPEN and token != handed:
                 try:
                     write_atomically(self._part(token, self._ranks.rank), mine.read_bytes())
                     handed = token
@@ -130,8 +132,11 @@ class _Meeting:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def give_up(self, error: Exception) -> None:
-        """Leave word for the others."""
+        """Leave word for the others, who would wait; torchrun ends them, too, but not everything does."""
         reason = f"rank {self._ranks.rank} gave up: {error}"
+        late = time.monotonic() + PATIENCE
+        while self._ranks.rank and self._read()[1] != OPEN and time.monotonic() < late:
+            time.sleep(PAUSE)  # rank 0 is not there yet
         with suppress(UserError):  # perhaps the disk is full, which is why
             if self._ranks.rank == 0:
                 self._declare(FAILED, reason)

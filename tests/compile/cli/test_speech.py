@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -156,21 +155,40 @@ def test_distil_once_and_never_over_other_things(phiz, tmp_path: Path) -> None:
     assert (out / "notes.txt").read_text() == "precious"
 
 
+HEADER = (
+    '{"format": "phiz labels 2", "teacher": "t", "version": "1", "controls": ["jawOpen"], "pieces": 1, "columns": '
+    '["key", "source", "split", "speaker", "language", "frames", "exact"]}\n'
+)
+ENTRY = '["%s", "a.wav", "train", "anna", "de", 50, false]\n' % ("0" * 32)
+
+
 @pytest.mark.parametrize(
     "index",
-    ["", "[]", "3", '{"format": "phiz labels 1"}', "[" * 100_000, '{"format": "phiz labels 1", "entries": [3]}'],
+    [
+        *("", "[]", "3", "[" * 100_000, '{"format": "phiz labels 2"}', '{"format": "phiz labels 3"}'),
+        *(HEADER, HEADER + "3\n", HEADER + "{}\n", HEADER + ENTRY + ENTRY, HEADER + ENTRY[:-9]),
+        HEADER + ENTRY.replace("50", "-1"),
+        HEADER + ENTRY.replace("50", "1e9"),
+        HEADER + ENTRY.replace('"anna"', "[]"),
+        HEADER + ENTRY.replace("false", "0"),
+    ],
 )
 def test_a_damaged_index(phiz, tmp_path: Path, index: str) -> None:
-    (tmp_path / "labels.json").write_text(index)
+    (tmp_path / "labels.jsonl").write_text(index)
     ran = phiz("distill", tmp_path, "-o", tmp_path / "student")
     assert ran.code == 2
-    assert "labels.json: not a labels index" in ran.err
+    assert "labels.jsonl: not a labels index" in ran.err
 
 
 def test_labels_outside_their_folder_are_not_read(phiz, tmp_path: Path) -> None:
-    entry = {"key": "../outside", "source": "", "split": "train", "speaker": ""}
-    facts = {"format": "phiz labels 1", "teacher": "t", "version": "1", "controls": [], "entries": [entry]}
-    (tmp_path / "labels.json").write_text(json.dumps(facts))
+    (tmp_path / "labels.jsonl").write_text(HEADER + ENTRY.replace("0" * 32, "../outside"))
     ran = phiz("distill", tmp_path, "-o", tmp_path / "student")
     assert ran.code == 2
     assert "names no label file" in ran.err
+
+
+def test_labels_of_an_older_phiz_are_named_as_such(phiz, tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('{"format": "phiz labels 1", "entries": []}')
+    ran = phiz("distill", tmp_path, "-o", tmp_path / "student")
+    assert ran.code == 2
+    assert "labels of an older phiz, which this one cannot read; label the same audio again: phiz label" in ran.err
