@@ -69,6 +69,12 @@ def label(
         str, typer.Option(metavar="CODE", help="Language of what says none itself, for example de.", show_default=False)
     ] = "",
     jobs: Annotated[int, typer.Option(min=1, max=256, metavar="COUNT", help="Processes that share the work.")] = 1,
+    voices: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100, metavar="COUNT", help="Also speak every training piece again in this many other voices."
+        ),
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be labelled.")] = False,
 ) -> None:
     """Label speech with a teacher; finished labels are kept, so an interrupted run goes on where it stopped.
@@ -79,14 +85,20 @@ def label(
 
     from compile.units import parse_share
     from distill import corpus, labels
+    from distill.augment import vocoder
     from distill.ranks import Ranks
     from distill.teachers.catalogue import open_teacher
+    from distill.voices import multiply
 
     if not audio and not synthetic:
         raise UserError("there is no audio to label", fix="name audio files, or ask for --synthetic 600")
     ranks = Ranks.here()
     if synthetic and ranks.count > 1:
         raise UserError("only one process can speak", where="--synthetic", fix="speak first, without torchrun")
+    if voices and ranks.count > 1:
+        raise UserError("only one process can speak again", where="--voices", fix="add voices later, without torchrun")
+    if voices:
+        vocoder.require()
     share = None if held_out is None else parse_share(held_out, "--held-out")
     reopen = partial(open_teacher, teacher, teacher_path, offset)
     who = reopen()
@@ -101,6 +113,8 @@ def label(
             sources = corpus.divide(sources, share, split_by.value, seed)
         progress = partial(stages, "label") if ranks.rank == 0 else None
         made, summary = labels.label(sources, who, out, strict=strict, progress=progress, jobs=jobs, reopen=reopen)
+        if voices:
+            made = multiply(made, voices, jobs=jobs, progress=partial(stages, "speak again"))
     if ranks.rank == 0:
         _tell(made, summary, out)
 

@@ -8,6 +8,7 @@ noise for every 5 ms are taken from the speech, changed apart from each other, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from distill.augment.spectrum import Samples
 PERIOD = 5.0  # ms
 LOWEST, HIGHEST = 60.0, 600.0  # Hz of the fundamental frequency, before and after
 REACH = 80  # samples by which the synthesis may be early or late: half a period of the lowest voice
-SMOOTH = 80  # samples over which loudness is taken to find that out
+SMOOTH = 400  # samples over which loudness is taken to find that out: more than a period
 SILENT = 1e-4  # of full scale: there is nothing to speak again
 
 
@@ -44,6 +45,16 @@ class Timbre:
     breath: float
 
 
+def require() -> None:
+    """Make sure that the vocoder is there.
+
+    Raises:
+        MissingExtra: it is not.
+    """
+    if find_spec("pyworld") is None:
+        raise MissingExtra("another speaker's voice", "voices", "pyworld")
+
+
 def timbre(draw: np.random.Generator) -> Timbre:
     """A random speaker. High voices mostly have high formants, so the two are drawn with a part in common."""
     common = draw.uniform(-1, 1)
@@ -63,10 +74,9 @@ def respoken(samples: Samples, how: Timbre) -> Samples:
     Raises:
         MissingExtra: pyworld is not installed.
     """
-    try:
-        import pyworld
-    except ModuleNotFoundError as error:
-        raise MissingExtra("another speaker's voice", "voices", "pyworld") from error
+    require()
+    import pyworld
+
     loudness = float(np.sqrt(np.mean(np.square(samples), dtype=np.float64)))
     if loudness < SILENT:
         return samples
