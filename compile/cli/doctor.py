@@ -26,6 +26,7 @@ PARTS = (
     Part("--fallback litert-torch", ("litert-torch", "ai-edge-quantizer"), "litert"),
     Part("torch networks, training", ("torch", "onnxscript", "safetensors"), "torch"),
     Part("teacher phonetic", ("hama", "numpy"), "teacher"),
+    Part("teacher hubert", ("torch", "transformers", "safetensors"), "hubert"),
     Part("synthetic speech", ("espeakng-loader",), "teacher"),
     Part("audio files", ("av",), "teacher"),
     Part("plots", ("matplotlib",), "teacher"),

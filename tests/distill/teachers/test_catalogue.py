@@ -220,3 +220,35 @@ def test_moved_phones_stay_within_the_speech() -> None:
     assert [phone.symbol for phone in late.phones] == ["b", "c"]
     np.testing.assert_allclose([(phone.start, phone.end) for phone in late.phones], [(0, 0.1), (0.1, 0.3)])
     assert (late.start, early.start, late.path) == (4.2, 3.8, Path("a.wav"))
+
+
+DOCS = Path(__file__).parents[3] / "docs/teachers.md"
+
+
+def block(language: str) -> str:
+    """The first block of code in docs/teachers.md that is in a language."""
+    return DOCS.read_text(encoding="utf-8").split(f"```{language}\n")[1].split("```")[0]
+
+
+def test_the_documents_own_teacher(here: Path) -> None:
+    (here / "my_teachers.py").write_text(block("python"))
+    teacher = open_teacher("my_teachers:teacher")
+    assert (teacher.name, teacher.controls) == ("loudness", ("jawOpen",))
+    np.testing.assert_allclose(teacher.curves(SPOKEN), np.full((10, 1), 0.5), atol=1e-6)
+    assert teacher.curves(Utterance(np.zeros(321, np.float32))).shape == (2, 1)
+
+
+def test_the_documents_own_head(tmp_path: Path) -> None:
+    from distill.teachers.head import read_head
+
+    (tmp_path / "head.json").write_text(block("json"))
+    head = read_head(tmp_path / "head.json")
+    assert head.controls == ("jawOpen", "mouthClose")
+    assert [layer.width for layer in head.layers] == [256, 256, 2]
+
+
+def test_every_teacher_is_documented() -> None:
+    from distill.teachers.catalogue import TEACHERS
+
+    text = DOCS.read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text and f"## {name}\n" in text for name in TEACHERS)
