@@ -14,7 +14,7 @@ REFLECTIONS = (4, 14)  # how many early ones
 EARLY = (0.0015, 0.04)  # seconds after the direct sound
 TAIL = 0.012  # seconds until the tail begins to build up
 LONGEST = 0.5  # seconds
-LOUDEST = 0.8  # of a reflection, relative to the direct sound
+LOUDEST = 0.5  # of a reflection, relative to the direct sound
 
 
 def impulse(reverberation: Range, direct: Range, draw: np.random.Generator) -> Samples:
