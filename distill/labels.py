@@ -185,6 +185,7 @@ def label(
 
     def lines() -> Iterator[str]:
         share = sources[ranks.rank :: ranks.count]
+        tell(0)
         for done, outcome in enumerate(attempts(share, teacher, folder, bench, jobs, reopen), 1):
             if strict and outcome.refused:
                 raise UserError(outcome.refused)

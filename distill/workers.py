@@ -34,8 +34,8 @@ class Worker:
 
     def attempt(self, source: Source) -> Outcome:
         """See ``labelling.attempt``; what it raises crosses to another process."""
-        self.teacher = self.teacher or self.reopen()
         try:
+            self.teacher = self.teacher or self.reopen()
             return attempt(source, self.teacher, self.folder, self.bench)
         except MissingExtra as error:
             raise UserError(str(error)) from None

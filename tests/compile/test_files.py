@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from compile.errors import UserError
-from compile.files import folder_atomically, plain_folder, require_replaceable
+from compile.files import folder_atomically, plain_folder, require_replaceable, workbench, write_atomically
 
 
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
@@ -78,3 +79,46 @@ def test_names_that_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert plain_folder(Path("..")) == (tmp_path / "real").resolve()
     with pytest.raises(UserError, match="root of the file system"):
         plain_folder(Path("/"))
+
+
+def test_a_workbench_goes_and_takes_what_a_killed_run_left(tmp_path: Path) -> None:
+    left = tmp_path / ".index.new.abandoned"
+    left.mkdir()
+    (left / "half").write_text("hal")
+    (tmp_path / ".other.new.x").mkdir()
+    with workbench(tmp_path / "index") as bench, workbench(tmp_path / "index") as second:
+        assert not left.exists()
+        assert bench.is_dir()  # in use, so the second one left it alone
+        assert bench != second
+        (bench / "piece").write_text("whole")
+        (bench / "piece").replace(tmp_path / "piece")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.new.x", "piece"]
+
+
+def test_workbenches_of_many_processes(tmp_path: Path) -> None:
+    """Each sweeps while others make theirs; nobody loses his."""
+    code = (
+        "import sys; from pathlib import Path; from compile.files import workbench\n"
+        "for round in range(200):\n"
+        "    with workbench(Path(sys.argv[1]) / 'index') as bench:\n"
+        "        (bench / 'x').write_text('x'); assert (bench / 'x').is_file()\n"
+    )
+    root = str(Path(__file__).parents[2])
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "l")], env=os.environ | {"PYTHONPATH": root})
+        for _ in range(4)
+    ]
+    assert [run.wait(60) for run in runs] == [0] * 4
+    assert list((tmp_path / "l").iterdir()) == []
+
+
+def test_parts_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"first\n"
+        raise KeyboardInterrupt
+
+    write_atomically(tmp_path / "lines", (b"%d\n" % number for number in range(3)))
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "lines", parts())
+    assert (tmp_path / "lines").read_bytes() == b"0\n1\n2\n"
+    assert len(list(tmp_path.iterdir())) == 1
