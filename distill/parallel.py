@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn import functional
 
 from compile.errors import UserError
 
@@ -88,10 +88,10 @@ def _device(wanted: str, local: int) -> str:
 
 
 def distributed(network: nn.Module, world: World) -> nn.Module:
-    """``network`` whose gradients are those of the whole batch; call :func:`synchronise` on it first."""
+    """``network`` whose gradients are those of the whole batch, as long as the result lives; after :func:`synchronise`."""
     if world.ranks == 1:
         return network
-    return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+    return nn.parallel.DistributedDataParallel(network)
 
 
 def synchronise(network: nn.Module, world: World) -> None:
@@ -165,7 +165,20 @@ class _WholeBatchNorm(nn.BatchNorm1d):
         return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
 
 
-def _total(x: Tensor) -> Tensor:
-    """The sum over processes, for gradients too."""
-    total: Tensor = functional.all_reduce(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+class _Total(torch.autograd.Function):
+    """The sum over processes; the gradient of each part is the sum of what all of them made of the whole."""
+
+    @staticmethod
+    def forward(_: Any, part: Tensor) -> Tensor:
+        total = part.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _Total.forward(_, gradient)
+
+
+def _total(part: Tensor) -> Tensor:
+    total: Tensor = _Total.apply(part)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return total

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distill.rigs import Rig
     from distill.speech import Batch
 
-SETTLING = 50  # batches from which the batch norms of averaged weights are taken
+SETTLING = 50  # batches, at most, from which the batch norms of averaged weights are taken
 
 
 def train(
@@ -96,7 +96,7 @@ def train(
     course = Course(objective, parallel.distributed(objective, world), batches, average, watch)
     last = run(course, recipe, facts, stage.out, world, progress)
     if average is not None:
-        average.settle(batches(recipe.steps, recipe.steps + SETTLING), objective.heard)
+        average.settle(batches(recipe.steps, recipe.steps + min(SETTLING, recipe.steps)), objective.heard)
 
     def save() -> None:
         finished = taught.cpu().eval()
