@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra, UserError
 from distill import loop, losses, stage, students, train
 from distill.augment.effects import GENTLE, Augmentation
-from distill.controls import closure
+from distill.controls import closure, has_lips
 from distill.labels import Labels
 
 if TYPE_CHECKING:
@@ -144,9 +144,7 @@ def tune(
     from distill.quantised import Quantised
     from distill.speech import Span, Speech, prefetch
 
-    facts = students.read_facts(init)
-    if tuple(facts["controls"]) != labels.controls:
-        raise UserError("the labels have other controls than the student", where=str(labels.folder))
+    require_tunable(labels, init)
     run = run_of(labels, init, plan, recipe)
     if train.ended(run, folder):
         return students.load(folder)[0]
@@ -163,7 +161,9 @@ def tune(
         return (curves[:, :, columns] - shift[columns]) / deviation[columns]
 
     def terms(batch: Batch) -> dict[str, Tensor]:
-        closed = torch.from_numpy(closure(batch.curves, labels.controls)).clamp(0, 1)
+        closed = torch.zeros(batch.curves.shape[:2])
+        if has_lips(labels.controls):
+            closed = torch.from_numpy(closure(batch.curves, labels.controls)).clamp(0, 1)
         heard = torch.from_numpy(batch.audio)
         with torch.no_grad():
             before = standardised(teacher.sequence(heard))
@@ -184,10 +184,26 @@ def tune(
     return tuned
 
 
+def require_tunable(labels: Labels, init: Path) -> None:
+    """Make sure that the student in ``init`` can be fine-tuned on these labels.
+
+    Raises:
+        UserError: it has other controls, or a front whose layers have no place in a plan.
+    """
+    facts = students.read_facts(init)
+    if students.shape_of(facts).front != "raw":
+        what, fix = "fine-tuning for int8 does not know log-mels", "compile it with their layers in float"
+        raise UserError(what, where=str(init), fix=fix)
+    if tuple(facts["controls"]) != labels.controls:
+        raise UserError("the labels have other controls than the student", where=str(labels.folder))
+
+
 def run_of(labels: Labels, init: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
     """What tells one fine-tuning from another."""
+    facts = students.read_facts(init)
     return {
-        "architecture": students.read_facts(init)["architecture"],
+        "architecture": facts["architecture"],
+        "look_ahead_ms": students.shape_of(facts).look_ahead_ms,
         "labels": train.labels_digest(labels),
         "init": hashlib.sha256((init / students.WEIGHTS).read_bytes()).hexdigest(),
         "plan": digest(plan),

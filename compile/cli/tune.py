@@ -56,6 +56,7 @@ def tune(labels: Labels, init: Path, profile: Profile, recipe: qat.Recipe, folde
 
     if all(rule.scheme == Scheme.FLOAT for rule in profile.recipe):
         raise UserError("it rounds nothing", where="--scheme", fix="fine-tune for w8a8, w8 or int8")
+    qat.require_tunable(labels, init)
     with Stages() as stages:
         picked, judging = divide(labels)
         stages("plan", 0, 1)

@@ -183,3 +183,17 @@ def test_it_repeats_itself_and_resumes_bit_for_bit(labelled: Labels, init: Path,
 def test_other_controls_are_refused(labelled: Labels, init: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="other controls"):
         qat.tune(replace(labelled, controls=labelled.controls[::-1]), init, COARSE, QUICK, tmp_path / "out")
+
+
+def test_log_mels_are_refused(labelled: Labels, tmp_path: Path) -> None:
+    students.save(students.build(students.architecture("tiny-mel")), tmp_path / "mel")
+    with pytest.raises(UserError, match=r"mel: fine-tuning for int8 does not know log-mels"):
+        qat.tune(labelled, tmp_path / "mel", COARSE, QUICK, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_look_aheads_are_fine_tuned(labelled: Labels, tmp_path: Path) -> None:
+    shape = students.architecture("tiny-low-latency", 32)
+    students.save(students.build(shape), tmp_path / "init")
+    qat.tune(labelled, tmp_path / "init", COARSE, replace(QUICK, steps=1), tmp_path / "out")
+    assert students.load(tmp_path / "out")[0].architecture == shape
