@@ -25,7 +25,7 @@ from distill.controls import ARKIT
 from distill.espeak import Phone
 from distill.evaluate.face import CLOSURE, Array, has, measured
 from distill.evaluate.family import Case, ratio
-from distill.evaluate.phones import FRAME_RATE, events, frames_of
+from distill.evaluate.phones import FRAME_RATE, Span, events, frames_of
 
 THRESHOLD = 0.4
 TOLERANCE = 0.04  # seconds
@@ -62,7 +62,7 @@ class Closures:
         if case.phones is None or not self.able:
             return total
         ours, theirs = (measured(curves, self.controls, CLOSURE) for curves in (case.ours, case.theirs))
-        found = match(runs(ours >= THRESHOLD), events(case.phones))
+        found = match(middles(ours), events(case.phones))
         total[EVENTS], total[SHUT], total[HITS] = found.events, found.closures, found.hits
         total[AWAY], total[LATE] = sum(map(abs, found.late)), sum(found.late)
         for event in events(case.phones):
@@ -85,26 +85,26 @@ class Closures:
         }
 
 
-def match(spans: Sequence[tuple[int, int]], truth: Sequence[tuple[float, float]]) -> Match:
-    """Match closures (half-open spans of frames) with events (seconds), both in order of time."""
+def match(times: Sequence[float], truth: Sequence[Span]) -> Match:
+    """Match the middles of closures, in seconds, with events, both in order of time."""
     late: list[float] = []
     next_event = 0
-    for first, last in spans:
-        middle = (first + last - 1) / 2 / FRAME_RATE
+    for middle in times:
         while next_event < len(truth) and truth[next_event][1] + TOLERANCE < middle:
             next_event += 1
         if next_event < len(truth) and truth[next_event][0] - TOLERANCE <= middle:
             late.append(middle - sum(truth[next_event]) / 2)
             next_event += 1
-    return Match(len(truth), len(spans), tuple(late))
+    return Match(len(truth), len(times), tuple(late))
 
 
 def closures(curves: NDArray[np.float32], phones: Iterable[Phone], controls: Sequence[str] = ARKIT) -> Match:
     """Match closures of the lips in ``curves`` [frames, controls] at 50 Hz with the /p b m/ in ``phones``."""
-    return match(runs(measured(curves, controls, CLOSURE) >= THRESHOLD), events(phones))
+    return match(middles(measured(curves, controls, CLOSURE)), events(phones))
 
 
-def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Half-open spans of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+def middles(measure: Array) -> list[float]:
+    """The middle of each closure, in seconds, in a measure ``[frames]`` at 50 Hz."""
+    shut = np.concatenate(([False], measure >= THRESHOLD, [False]))
+    edges = np.flatnonzero(np.diff(shut.astype(np.int8)))
+    return [float(first + last - 1) / 2 / FRAME_RATE for first, last in edges.reshape(-1, 2)]
