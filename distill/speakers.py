@@ -105,8 +105,8 @@ def _speakers(labels: Labels) -> list[Speaker]:
 class Cache:
     """Decoded pieces, the most recently used ones, within :data:`CACHE_MB`; any thread may ask."""
 
-    def __init__(self, megabytes: float = CACHE_MB) -> None:
-        self._room = int(megabytes * 1e6)
+    def __init__(self) -> None:
+        self._room = int(CACHE_MB * 1e6)
         self._pieces: OrderedDict[tuple[str, str], Piece] = OrderedDict()
         self._lock = threading.Lock()
 
