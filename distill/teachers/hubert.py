@@ -92,8 +92,9 @@ class HubertTeacher:
                 encoder = getattr(transformers, kind)(config)
         except Exception as error:  # a config can be wrong in any way
             raise UserError(f"transformers cannot build it: {first_line(error)}", where=str(folder / CONFIG)) from error
-        self._encoder = fill(encoder, folder / ENCODER, prefix)
-        self._layers = fill(build(self._head, config.hidden_size), folder / WEIGHTS)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._encoder = fill(encoder, folder / ENCODER, prefix).to(self._device)
+        self._layers = fill(build(self._head, config.hidden_size), folder / WEIGHTS).to(self._device)
         self.version = f"1 {digest(files)}"
 
     def curves(self, utterance: Utterance) -> NDArray[np.float32]:
@@ -123,9 +124,9 @@ class HubertTeacher:
         import torch
 
         with torch.inference_mode():
-            said = self._encoder(torch.from_numpy(audio)[None], output_hidden_states=True)
+            said = self._encoder(torch.from_numpy(audio)[None].to(self._device), output_hidden_states=True)
             curves: Tensor = self._layers(said.hidden_states[self._head.layer])
-        return np.asarray(curves[0].numpy(), np.float32)
+        return np.asarray(curves[0].cpu().numpy(), np.float32)
 
 
 def pieces(frames: int) -> Iterator[tuple[int, int, slice]]:
