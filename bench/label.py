@@ -13,12 +13,16 @@ empty* what a run of one short file does not take.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+import wave
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +37,7 @@ from distill.teachers.phonetic import PhoneticTeacher
 
 HOURS = (0.1, 2.1)
 SENTENCES = 60
-SCALE = 1 if sys.platform == "darwin" else 1024  # bytes in which the system counts resident sets
+Clips = list[tuple[np.ndarray, tuple[Phone, ...] | None]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Row:
     peak: int
 
 
-def speech(folder: Path, recognise: bool) -> list[tuple[np.ndarray, tuple[Phone, ...] | None]]:
+def speech(folder: Path, recognise: bool) -> Clips:
     """Audio [samples], int16, and phones of a few sentences."""
     spoken = corpus.synthesize(folder, corpus.plan(SENTENCES, seed=0))
     return [
@@ -57,18 +61,15 @@ def speech(folder: Path, recognise: bool) -> list[tuple[np.ndarray, tuple[Phone,
     ]
 
 
-def write_manifest(folder: Path, name: str, audio: np.ndarray, phones: tuple[Phone, ...] | None) -> str:
-    """Write an audio file; its line for the manifest."""
-    import json
-
-    write_wav(folder / name, audio)
-    item: dict[str, object] = {"path": name, "speaker": f"s{len(name)}"}
+def line(name: str, phones: Sequence[Phone] | None) -> str:
+    """A file's line in the manifest."""
+    item: dict[str, object] = {"path": name}
     if phones is not None:
         item["phones"] = [[phone.symbol, phone.start, phone.end] for phone in phones]
     return json.dumps(item) + "\n"
 
 
-def many(folder: Path, clips: list[tuple[np.ndarray, tuple[Phone, ...] | None]], hours: float) -> int:
+def many(folder: Path, clips: Clips, hours: float) -> int:
     """Short files of ``hours`` in all; how many."""
     folder.mkdir()
     samples = count = 0
@@ -77,26 +78,28 @@ def many(folder: Path, clips: list[tuple[np.ndarray, tuple[Phone, ...] | None]],
             audio, phones = clips[count % len(clips)]
             audio = audio.copy()
             audio[0] = count
-            file.write(write_manifest(folder, f"{count}.wav", audio, phones))
+            write_wav(folder / f"{count}.wav", audio)
+            file.write(line(f"{count}.wav", phones))
             samples, count = samples + len(audio), count + 1
     return count
 
 
-def one(folder: Path, clips: list[tuple[np.ndarray, tuple[Phone, ...] | None]], hours: float) -> int:
+def one(folder: Path, clips: Clips, hours: float) -> int:
     """One file of ``hours``."""
     folder.mkdir()
-    whole: list[np.ndarray] = []
     timed: list[Phone] = []
-    samples = count = 0
-    while samples < hours * 3600 * SAMPLE_RATE:
-        audio, phones = clips[count % len(clips)]
-        start = samples / SAMPLE_RATE
-        timed += [replace(phone, start=phone.start + start, end=phone.end + start) for phone in phones or ()]
-        whole.append(audio)
-        samples, count = samples + len(audio), count + 1
-    known = None if clips[0][1] is None else tuple(timed)
-    line = write_manifest(folder, "long.wav", np.concatenate(whole), known)
-    (folder / "corpus.jsonl").write_text(line, encoding="utf-8")
+    samples = 0
+    with wave.open(str(folder / "long.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        for audio, phones in cycle(clips):
+            start = samples / SAMPLE_RATE
+            timed += [replace(phone, start=phone.start + start, end=phone.end + start) for phone in phones or ()]
+            file.writeframesraw(audio.astype("<i2").tobytes())
+            samples += len(audio)
+            if samples >= hours * 3600 * SAMPLE_RATE:
+                break
+    said = line("long.wav", None if clips[0][1] is None else timed)
+    (folder / "corpus.jsonl").write_text(said, encoding="utf-8")
     return 1
 
 
@@ -115,7 +118,15 @@ def run(place: Path, jobs: int) -> None:
     seconds = time.perf_counter() - begun
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     processor = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    print(seconds, processor, used[0].ru_maxrss * SCALE, sum(entry.frames for entry in made.entries) / 50 / 3600)
+    print(seconds, processor, peak(), sum(entry.frames for entry in made.entries) / 50 / 3600)
+
+
+def peak() -> int:
+    """Bytes of this process's largest resident set."""
+    if sys.platform == "linux":  # where getrusage counts what the parent held before this program began
+        words = Path("/proc/self/status").read_text(encoding="ascii").split()
+        return int(words[words.index("VmHWM:") + 1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:
@@ -153,7 +164,7 @@ def main() -> None:
         rate, cores = row.hours / row.seconds * 60, row.processor / row.seconds
         figures = f"{row.hours:.2f}", f"{row.seconds:.1f}", f"{cores:.2f}", f"{rate:.2f}"
         table.add_row(row.name, str(row.files), *figures, f"{row.peak / 1e6:.1f}", f"{(row.peak - empty) / 1e6:+.1f}")
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
