@@ -88,7 +88,7 @@ def _device(wanted: str, local: int) -> str:
 
 
 def distributed(network: nn.Module, world: World) -> nn.Module:
-    """``network`` whose gradients are those of the whole batch, as long as the result lives; after :func:`synchronise`."""
+    """``network`` whose gradients are those of the whole batch, as long as the result lives; :func:`synchronise` it."""
     if world.ranks == 1:
         return network
     return nn.parallel.DistributedDataParallel(network)
