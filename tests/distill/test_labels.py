@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,24 @@ def test_a_long_file_is_labelled_in_pieces(tmp_path: Path) -> None:
         assert known[0].start == pytest.approx(0)
         assert known[-1].end == pytest.approx(min(entry.frames / 50, 100 - start))
         assert round(known[-2].end + start, 6) % 1 == 0
+
+
+def test_memory_is_that_of_a_piece(tmp_path: Path) -> None:
+    """Five minutes are 19 MB of floats; a piece is 2 MB of them, and a few copies."""
+
+    class Level(Hearing):
+        def curves(self, utterance: Utterance) -> np.ndarray:
+            return np.zeros((-(-len(utterance.audio) // 320), 1), np.float32)
+
+    peaks = []
+    for minutes in (1, 5):
+        write_wav(tmp_path / f"{minutes}.wav", noise(60 * minutes, minutes))
+        tracemalloc.start()
+        labels.label([corpus.Source(tmp_path / f"{minutes}.wav")], Level(), tmp_path / "l")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 15e6, peaks
+    assert peaks[1] < 1.2 * peaks[0], peaks
 
 
 def test_a_long_file_goes_on_at_the_piece_where_it_stopped(tmp_path: Path) -> None:
