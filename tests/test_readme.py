@@ -28,7 +28,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for command in ("demo", "label", "distill", "compile", "audit", "diff", "init", "bake", "doctor"):
+    for command in ("demo", "label", "distill", "evaluate", "compile", "audit", "diff", "init", "bake", "doctor"):
         assert f"phiz {command}" in README
 
 
