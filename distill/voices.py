@@ -10,12 +10,15 @@ import hashlib
 import io
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
 
+from compile.errors import UserError
 from compile.files import write_atomically
 from distill.augment import vocoder
 from distill.corpus import TRAIN
@@ -42,7 +45,7 @@ def multiply(
         The labels with the new pieces; their phones are not kept.
 
     Raises:
-        UserError: a label file is missing or damaged, or one cannot be written.
+        UserError: a label file is missing or damaged, one cannot be written, or a process died.
         MissingExtra: pyworld is not installed.
     """
     vocoder.require()
@@ -60,9 +63,14 @@ def _done(labels: Labels, work: Sequence[tuple[Entry, int]], jobs: int) -> Itera
         yield from map(partial(_respoken, labels), work)
         return
     bare = Labels(labels.folder, labels.teacher, labels.version, labels.controls, ())  # the rest need not travel
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    no_last_words = (signal.SIGINT, signal.SIG_DFL)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), signal.signal, no_last_words)
     try:
         yield from pool.map(partial(_respoken, bare), work, chunksize=CHUNK)
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process of --jobs died, perhaps for want of memory", fix="run fewer; what is finished is kept"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
