@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -284,15 +284,21 @@ def _line(utterance: Line) -> str:
     return json.dumps(item, ensure_ascii=False) + "\n"
 
 
-def _expand(place: Path) -> Iterable[Path]:
-    if place.is_dir():
-        return (path for path in place.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
-    if place.exists():
-        return (place,)
-    if any(sign in str(place) for sign in "*?["):
-        anchor = Path(place.anchor)
-        return (path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
-    raise UserError("there is no such file or folder", where=str(place), fix="check the path")
+def _expand(place: Path) -> Iterator[Path]:
+    """The files that a place means; in a folder, those that look like audio."""
+    try:
+        if place.is_dir():
+            yield from (path for path in place.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
+        elif place.exists():
+            yield place
+        elif any(sign in str(place) for sign in "*?["):
+            anchor = Path(place.anchor)
+            yield from (path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+        else:
+            raise UserError("there is no such file or folder", where=str(place), fix="check the path")
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that is closed, "***"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"it cannot be looked up: {reason}", where=str(place), fix="check the path") from error
 
 
 def _source(path: Path, facts: manifest.Facts | None) -> Source:

@@ -127,6 +127,9 @@ def test_find_nothing(recordings: Path) -> None:
         corpus.find([recordings / "empty"])
     with pytest.raises(UserError, match="empty corpus"):
         corpus.find([])
+    for place in ("a" * 5000, "***", "\0x", "[", "~nobody"):
+        with pytest.raises(UserError):
+            corpus.find([place])
 
 
 def test_garbled_phone_times_are_named(recordings: Path) -> None:
