@@ -173,13 +173,19 @@ def architecture_of(labels: Sequence[Labels], stage: Stage) -> Architecture:
 def begin(stage: Stage, shape: Architecture, rig: Rig) -> Student:
     """The student at its beginning: fresh weights from torch's random state, or those of ``stage.init``.
 
+    A student of the controls that the rig is made of begins as one of the rig's, by the very map.
+
     Raises:
         UserError: that student has another architecture or look-ahead, or other controls.
     """
     if not stage.init:
         return students.build(shape)
+    from distill.network import drive
+
     folder = locate(stage.init)
-    student = students.load(folder)[0]
+    student, controls = students.load(folder)[0], tuple(students.read_facts(folder)["controls"])
+    if controls == rig.source != rig.controls:
+        student, controls = drive(student, rig), rig.controls
     if student.architecture != shape:
         other = student.architecture
         raise UserError(
@@ -188,6 +194,6 @@ def begin(stage: Stage, shape: Architecture, rig: Rig) -> Student:
             where=str(folder),
             fix="begin with a student of the same shape",
         )
-    if tuple(students.read_facts(folder)["controls"]) != rig.controls:
+    if controls != rig.controls:
         raise UserError(f"its controls are not those that the stage '{stage.name}' trains", where=str(folder))
     return student

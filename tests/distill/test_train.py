@@ -232,6 +232,18 @@ def test_a_rig_gives_the_student_its_controls(labelled: Labels, tmp_path: Path) 
     np.testing.assert_allclose(heard[:, 1], brow.mean(), atol=1e-6)  # what never moves is learnt by its mean
 
 
+def test_a_trained_student_goes_on_with_another_rig(labelled: Labels, tmp_path: Path) -> None:
+    path = tmp_path / "rig.json"
+    controls = {"drop": {"jawOpen": 2.0, "mouthClose": -0.5}, "press": {"mouthClose": 1}}
+    path.write_text(json.dumps({"format": rigs.FORMAT, "name": "hero", "bounded": False, "controls": controls}))
+    first = train.train([labelled], stage(tmp_path / "first"))
+    timid = replace(stage(tmp_path / "more", learning_rate=1e-9, steps=1), init=str(tmp_path / "first"), rig=path)
+    more = train.train([labelled], timid)
+    jaw, close = (first.head.weight[ARKIT.index(name)] for name in ("jawOpen", "mouthClose"))
+    torch.testing.assert_close(more.head.weight[0], 2 * jaw - 0.5 * close, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(more.head.weight[1], close, rtol=1e-4, atol=1e-5)
+
+
 def test_what_does_not_fit(labelled: Labels, tmp_path: Path) -> None:
     held = replace(labelled, entries=labelled.split("held-out"))
     with pytest.raises(UserError, match="nothing to train on"):
