@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from compile.factory import first_line
-from compile.quiet import silent_stderr
+from compile.quiet import silent
 from distill.arrays import Archive, open_npz
 from distill.audio import HOP, frame_count
 from distill.controls import ARKIT
@@ -108,7 +108,7 @@ class _Network:
         available = onnxruntime.get_available_providers()
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
         try:
-            with silent_stderr():
+            with silent():
                 self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # onnxruntime raises its own types, all without a common base
             raise UserError(f"onnxruntime cannot load it: {first_line(error)}", where=self._where) from error
