@@ -163,3 +163,14 @@ def test_bad_npz(change: dict[str, np.ndarray], message: str, tmp_path: Path) ->
     np.savez(tmp_path / "take.npz", **{name: value for name, value in GOOD.items() if name not in change})
     with pytest.raises(UserError, match="it has no array"):
         recordings.read(tmp_path / "take.npz")
+
+
+def test_any_times_of_a_long_recording(tmp_path: Path) -> None:
+    draw = np.random.default_rng(6)
+    times = np.cumsum(draw.uniform(0, 0.03, 2000))
+    recording = recordings.Recording(times, draw.random((2000, 2)).astype(np.float32), ("a", "b"))
+    for low, high, count in ((-5, -4, 3), (99, 100, 3), (3, 4, 50), (-1, 99, 500), (times[7], times[7], 1), (0, 0, 0)):
+        asked = draw.permutation(np.linspace(low, high, count))
+        for column in range(2):
+            expected = np.interp(asked, times, recording.curves[:, column])
+            np.testing.assert_allclose(recording.at(asked)[:, column], expected, atol=1e-6)
