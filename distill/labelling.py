@@ -81,8 +81,8 @@ def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outc
     except (MissingExtra, CannotWrite):
         raise
     except UserError as error:
-        reason = str(error)
-        return Outcome(refused=reason if str(source.path) in reason else f"{source.path}: {reason}")
+        named = error.where == str(source.path)
+        return Outcome(refused=str(error if named else UserError(str(error), where=str(source.path))))
 
 
 def place(folder: Path, key: str) -> Path:

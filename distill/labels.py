@@ -135,8 +135,8 @@ class Summary:
     Attributes:
         done: files that the teacher labelled.
         cached: files whose labels were there.
-        skipped: (file, reason) of what is not in the labels.
-        remarks: (file, remark) of what is, although it is odd.
+        skipped: (file, reason) of what is not in the labels; the reason names the file, as one printable line.
+        remarks: (file, remark) of what is, although it is odd; likewise.
     """
 
     done: int = 0
@@ -253,12 +253,12 @@ def _finish(
             continue
         twin = first.setdefault(outcome.pieces[0][0], len(entries))
         if twin < len(entries) and entries[twin].split != source.split:
-            known = f"'{entries[twin].source}', which is in the split '{entries[twin].split}'"
-            skipped.append((path, f"{path}: it holds the same as {known}"))
+            what = f"it holds the same as '{entries[twin].source}', which is in the split '{entries[twin].split}'"
+            skipped.append((path, str(UserError(what, where=path))))
             continue
         cached, done = cached + outcome.cached, done + (not outcome.cached)
         if outcome.remark:
-            remarks.append((path, outcome.remark))
+            remarks.append((path, str(UserError(outcome.remark, where=path))))
         name, exact = sys.intern(source.path.name), source.phones is not None
         split, speaker, language = map(sys.intern, (source.split, source.speaker, source.language))
         entries += (Entry(key, name, split, speaker, language, frames, exact) for key, frames in outcome.pieces)

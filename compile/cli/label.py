@@ -127,8 +127,8 @@ def _tell(made: Labels, summary: Summary, out: Path) -> None:
 
     console = screen()
     for word, complaints in (("skipped", summary.skipped), ("odd:", summary.remarks)):
-        for path, reason in complaints[:SHOWN]:
-            console.print(f"{word} {reason if path in reason else f'{path}: {reason}'}", style="yellow", markup=False)
+        for _, reason in complaints[:SHOWN]:
+            console.print(f"{word} {reason}", style="yellow", markup=False)
         if len(complaints) > SHOWN:
             console.print(f"{word} {len(complaints) - SHOWN} more", style="yellow", markup=False)
     hours = sum(entry.frames for entry in made.entries) * HOP / SAMPLE_RATE / 3600

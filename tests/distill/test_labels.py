@@ -252,7 +252,7 @@ def test_silent_and_clipped_files_are_told(tmp_path: Path) -> None:
     for _ in range(2):  # and again from the cache
         made, summary = labels.label(corpus.find([tmp_path / "*.wav"]), Hearing(), tmp_path / "l", strict=True)
         assert len(made.entries) == 4
-        assert [(Path(name).stem, remark.split(":")[0]) for name, remark in summary.remarks] == [
+        assert [(Path(name).stem, remark.split(": ")[1]) for name, remark in summary.remarks] == [
             ("down", "clipped"),
             ("silent", "silent"),
             ("up", "clipped"),

@@ -100,6 +100,15 @@ def test_what_is_odd_is_told_and_strict_stops(phiz, speech: Path) -> None:
     assert "speech/anna/4.wav: it cannot be read as audio" in ran.err
 
 
+def test_names_that_are_no_text(phiz, speech: Path) -> None:
+    os.rename(speech / "speech/carl/1.wav", os.fsencode(speech) + b"/speech/carl/\xff.wav")
+    (Path(os.fsdecode(os.fsencode(speech) + b"/speech/carl/\xfe[red]\n.wav"))).write_bytes(b"")
+    ran = phiz("label", "speech", "--teacher", "own:factory", "--held-out", "20%")
+    assert ran.code == 0, ran.err
+    assert "skipped speech/carl/\\udcfe[red]\\n.wav: it cannot be read as audio" in ran.out
+    assert [entry["source"] for entry in index(speech / "labels")][-1] == "\udcff.wav"
+
+
 def test_long_lists_are_cut(phiz, speech: Path) -> None:
     for number in range(30):
         (speech / f"speech/bad{number:02}.wav").write_bytes(b"")
