@@ -72,6 +72,10 @@ def evaluate(
     teacher_path: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder of the teacher's files.", show_default=False)
     ] = None,
+    rig: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Bring the teacher's curves to this rig, which the models drive."),
+    ] = None,
     noise: Annotated[
         list[str] | None,
         typer.Option(metavar="LEVEL", help="Also in noise so far below the speech, such as 20dB; may repeat."),
@@ -98,14 +102,19 @@ def evaluate(
     from distill.evaluate.render.terminal import show
     from distill.evaluate.run import BY
     from distill.evaluate.sounds import parse_noise
+    from distill.evaluate.speech import driven
+    from distill.rigs import read
 
     _require_outputs(json, html)
+    driver = None if rig is None else read(rig)
     keys = _keys(by, tuple(BY))
     noises = tuple(dict.fromkeys(parse_noise(text) for text in noise or ()))
     subjects = [subject for model in models or () for subject in open_subjects(model, ensemble)]
     gates = _gates(gate or (), [subject.name for subject in subjects], noises)
     with Stages() as stages, _speech(labels, speech, split, teacher, teacher_path, most, stages) as heard:
         progress = partial(stages, "evaluate")
+        if driver is not None:
+            heard = driven(heard, driver)
         report = run(subjects, heard, noises=noises, by=keys, progress=progress)
     report = replace(report, verdicts=tuple(verdict for gate in gates for verdict in gate.judge(report)))
     show(report, screen())

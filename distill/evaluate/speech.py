@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from distill.teachers.base import Teacher, Utterance
 
 if TYPE_CHECKING:
     from distill.labels import Entry, Labels
+    from distill.rigs import Rig
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,21 @@ def from_utterances(teacher: Teacher, utterances: Sequence[Utterance], names: Se
         Clip(name, item.audio, teacher.curves(item), item.phones) for name, item in zip(called, utterances, strict=True)
     ]
     return Speech("speech", teacher.name, tuple(teacher.controls), len(clips), clips.__getitem__)
+
+
+def driven(speech: Speech, rig: Rig) -> Speech:
+    """The same speech with the teacher's curves on another rig.
+
+    Raises:
+        UserError: the rig is made of other controls.
+    """
+    rig.require_source(speech.controls, speech.title)
+
+    def read(number: int) -> Clip:
+        clip = speech.read(number)
+        return replace(clip, curves=rig.map(clip.curves))
+
+    return replace(speech, controls=rig.controls, read=read)
 
 
 def heard(clip: Clip) -> tuple[Phone, ...] | None:

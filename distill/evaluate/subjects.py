@@ -49,7 +49,7 @@ class Subject:
             raise UserError(
                 f"it moves another face than these labels: {what}",
                 where=self.name,
-                fix="evaluate it on labels of its own rig",
+                fix="evaluate it on labels of its own rig, or name the rig with --rig",
             )
         return [self.controls.index(name) for name in controls]
 
