@@ -8,6 +8,7 @@ but time. Under DDP every process has its own rows of the same batch.
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 PAUSE = (8, 30)  # frames of silence between pieces
 CONTENT, MANNER, EFFECTS = range(3)  # what is drawn apart, so that one does not change with another
-AHEAD = 2  # batches that are made before they are asked for
+AHEAD = 1  # batches that wait, besides those that are being made
 
 
 @dataclass(frozen=True)
@@ -184,17 +185,23 @@ def _audio(said: Callable[[int], Said], row: int) -> Samples:
 
 
 def prefetch(speech: Speech, steps: Iterable[int]) -> Generator[Batch]:
-    """The batches of ``steps`` in order, made by another thread while they are being used.
+    """The batches of ``steps`` in order, made by other threads while they are being used.
 
-    The thread ends with the last one, with an error, which comes out here, and when the iterator is closed.
+    The threads end with the last one, with an error, which comes out here, and when the generator is closed.
     """
-    todo = iter(steps)
-    with ThreadPoolExecutor(1, "speech") as thread:
+    todo, count = iter(steps), threads()
+    _ = speech.survey  # before they all want it
+    with ThreadPoolExecutor(count, "speech") as pool:
         try:
-            coming = deque(thread.submit(speech.batch, step) for step in islice(todo, AHEAD))
+            coming = deque(pool.submit(speech.batch, step) for step in islice(todo, count + AHEAD))
             while coming:
                 batch = coming.popleft().result()
-                coming.extend(thread.submit(speech.batch, step) for step in islice(todo, 1))
+                coming.extend(pool.submit(speech.batch, step) for step in islice(todo, 1))
                 yield batch
         finally:
-            thread.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def threads() -> int:
+    """How many make batches: a quarter of the processors, since the network wants the others, and at most 8."""
+    return min(max((os.cpu_count() or 1) // 4, 1), 8)

@@ -235,7 +235,9 @@ def test_rest_is_the_face_in_silence() -> None:
     np.testing.assert_array_equal(open_speech(loud).survey.rest, [0, 0])
 
 
-def test_prefetched_batches_are_the_same_and_the_thread_ends() -> None:
+@pytest.mark.parametrize("count", [1, 4])
+def test_prefetched_batches_are_the_same_and_the_threads_end(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(speech, "threads", lambda: count)
     opened = open_speech(corpus(), augmentation=GENTLE)
     for step, batch in zip(range(3, 8), prefetch(opened, range(3, 8)), strict=True):
         np.testing.assert_array_equal(batch.audio, opened.batch(step).audio)
