@@ -61,7 +61,7 @@ class Outcome:
         return Outcome(tuple((key, frames) for key, frames in pieces), cached, remark, refused)
 
 
-def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outcome:
+def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path, alive: Callable[[], None]) -> Outcome:
     """Label ``source``, or find its labels in ``folder``.
 
     Args:
@@ -69,6 +69,7 @@ def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outc
         teacher: asked once a piece; may do anything.
         folder: of the labels.
         bench: on the same file system, for files that are not whole yet.
+        alive: called between two pieces.
 
     Raises:
         CannotWrite: a label file cannot be written.
@@ -77,7 +78,7 @@ def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path) -> Outc
     try:
         phones = None if source.phones is None else tuple(source.phones)
         key = _key(source.path, phones, teacher)
-        return _known(folder, key) or _label(source.path, phones, teacher, key, folder, bench)
+        return _known(folder, key) or _label(source.path, phones, teacher, key, folder, bench, alive)
     except (MissingExtra, CannotWrite):
         raise
     except UserError as error:
@@ -125,7 +126,13 @@ def _known(folder: Path, key: str) -> Outcome | None:
 
 
 def _label(
-    path: Path, phones: Sequence[Phone] | None, teacher: Teacher, key: str, folder: Path, bench: Path
+    path: Path,
+    phones: Sequence[Phone] | None,
+    teacher: Teacher,
+    key: str,
+    folder: Path,
+    bench: Path,
+    alive: Callable[[], None],
 ) -> Outcome:
     first: NDArray[np.int16] | None = None
     rest: list[tuple[str, int]] = []
@@ -140,6 +147,7 @@ def _label(
         rest.append((name, frame_count(len(audio))))
         if not place(folder, name).is_file():
             _write(place(folder, name), _arrays(path, phones, teacher, start, audio), bench)
+        alive()
     if first is None:
         raise UserError("it has no samples", where=str(path))
     whole = ((key, frame_count(len(first))), *rest)

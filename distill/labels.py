@@ -167,7 +167,7 @@ def label(
         teacher: asked once per piece; whatever it raises or returns, it costs no more than that file.
         folder: of the cache; other runs' labels in it are left alone.
         strict: stop at the first source that cannot be labelled.
-        progress: called with (done, total).
+        progress: called with (done, total), now and then also while a long file takes its time.
         jobs: processes of this machine that share the work.
         reopen: opens the teacher in each of them; needed where ``teacher`` does not pickle.
 
@@ -185,8 +185,10 @@ def label(
 
     def lines() -> Iterator[str]:
         share = sources[ranks.rank :: ranks.count]
-        tell(0)
-        for done, outcome in enumerate(attempts(share, teacher, folder, bench, jobs, reopen), 1):
+        done = 0
+        tell(done)
+        found = attempts(share, teacher, folder, bench, jobs, reopen, lambda: tell(done))
+        for done, outcome in enumerate(found, 1):
             if strict and outcome.refused:
                 raise UserError(outcome.refused)
             yield outcome.line()
@@ -197,10 +199,12 @@ def label(
     try:
         with (
             workbench(folder / INDEX) as bench,
-            gathered(lines(), meeting, bench, ranks, lambda ready: tell(ready * len(sources) // ranks.count)) as found,
+            gathered(
+                lines(), meeting, bench, ranks, lambda ready: tell(ready * len(sources) // ranks.count)
+            ) as all_found,
         ):
-            if found is not None:
-                return _finish(sources, map(Outcome.of_line, found), teacher, folder, bench)
+            if all_found is not None:
+                return _finish(sources, map(Outcome.of_line, all_found), teacher, folder, bench)
         return load(folder), Summary()
     finally:
         if new:

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from distill.corpus import Source
 from distill.labelling import Outcome, attempt
 from distill.teachers.base import Teacher
 
+PAUSE = 1.0  # seconds between two signs of life
 AHEAD = 4  # sources a process that are handed out before the first of them is done
 
 
@@ -36,7 +37,7 @@ class Worker:
         """See ``labelling.attempt``; what it raises crosses to another process."""
         try:
             self.teacher = self.teacher or self.reopen()
-            return attempt(source, self.teacher, self.folder, self.bench)
+            return attempt(source, self.teacher, self.folder, self.bench, lambda: None)
         except MissingExtra as error:
             raise UserError(str(error)) from None
 
@@ -46,8 +47,9 @@ def attempts(
     teacher: Teacher,
     folder: Path,
     bench: Path,
-    jobs: int = 1,
-    reopen: Callable[[], Teacher] | None = None,
+    jobs: int,
+    reopen: Callable[[], Teacher] | None,
+    alive: Callable[[], None],
 ) -> Iterator[Outcome]:
     """What becomes of each source, in order; see ``labelling.attempt``.
 
@@ -58,26 +60,27 @@ def attempts(
         bench: for files that are not whole yet.
         jobs: processes. They end with this one, however it ends.
         reopen: must pickle.
+        alive: called now and then while a source takes its time.
 
     Raises:
         UserError: as ``labelling.attempt``, or a process died.
     """
     if jobs == 1 or len(sources) < 2:
         for source in sources:
-            yield attempt(source, teacher, folder, bench)
+            yield attempt(source, teacher, folder, bench, alive)
         return
     context = multiprocessing.get_context("spawn")  # a teacher may have threads, which do not survive a fork
     leash, hand = context.Pipe(duplex=False)
     worker = Worker(reopen or partial(_same, teacher), folder, bench)
     pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _begin, (worker, leash))
-    waiting: deque[tuple[Source, Future[Outcome]]] = deque()
+    waiting: deque[Future[Outcome]] = deque()
     try:
         for source in sources:
-            waiting.append((source, pool.submit(_attempt, source)))
+            waiting.append(pool.submit(_attempt, source))
             if len(waiting) >= AHEAD * jobs:
-                yield waiting.popleft()[1].result()
+                yield _awaited(waiting.popleft(), alive)
         while waiting:
-            yield waiting.popleft()[1].result()
+            yield _awaited(waiting.popleft(), alive)
     except BrokenProcessPool as error:
         raise UserError(
             "a process of --jobs died, perhaps for want of memory", fix="run fewer; what is finished is kept"
@@ -86,6 +89,12 @@ def attempts(
         hand.close()
         pool.shutdown(cancel_futures=True)
         leash.close()
+
+
+def _awaited(future: Future[Outcome], alive: Callable[[], None]) -> Outcome:
+    while not wait([future], PAUSE).done:
+        alive()
+    return future.result()
 
 
 def _same(teacher: Teacher) -> Teacher:
