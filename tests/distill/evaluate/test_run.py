@@ -196,3 +196,16 @@ def test_memory_stays_flat(wandering) -> None:
             tracemalloc.stop()
 
     assert peak(60) < peak(6) + 200_000  # one clip is 740 kB
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 31])
+def test_clips_of_a_few_frames_and_faces_that_rest(corpus, faces, frames: int) -> None:
+    """A 20 ms clip, phones that outlast it, and nothing that moves: figures where there are any, no complaint."""
+    short = faces[0][:frames]
+    report = evaluate([Subject("x", ARKIT, told([short]))], corpus(short), noises=(10.0,), by=("speaker",))
+    assert report.row("x").figures["error.all"].value == 0
+    assert report.row("x").figures["lag"].value is None
+    still = np.zeros((frames, 52), np.float32)
+    report = evaluate([Subject("x", ARKIT, told([still]))], corpus(still, phones=None))
+    names = ("r2", "correlation.all", "velocity.all", "closure.f1", "closure.depth", "jitter", "lag", "silence.room")
+    assert [report.row("x").figures[name].value for name in names] == [None] * len(names)
