@@ -7,6 +7,7 @@ What a trained student's lips do is judged by ``phiz demo``, which fails with ex
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from compile import capture, samples
 from compile.audit.budget import caps
 from compile.build import Built, Request, build
-from compile.quantize.recipe import PROFILES
+from compile.quantize.recipe import PROFILES, Profile, parse
 from targets.catalogue import TARGETS
 
 torch = pytest.importorskip("torch")
@@ -22,7 +23,7 @@ pytest.importorskip("espeakng_loader")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
     from distill import audio, corpus, students
 
     folder = tmp_path_factory.mktemp("road")
@@ -30,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
     clips = [audio.decode(source.path) for source in sources]
     done: dict[str, Built] = {}
 
-    def make(architecture: str) -> Built:
+    def make(architecture: str, profile: Profile = PROFILES["int8"], least: float = 30.0) -> Built:
         if architecture not in done:
             torch.manual_seed(0)
             student = students.build(students.architecture(architecture))
@@ -45,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Built]:
             split = samples.from_clips(captured, clips, 96)
             budget = caps({"footprint": 3_400_000, "file": 3_400_000})
             out = folder / f"build-{architecture}"
-            request = Request(TARGETS, PROFILES["int8"], split, budget, 30.0, None, out)
+            request = Request(TARGETS, profile, split, budget, least, None, out)
             done[architecture] = build(captured, request, lambda *_: None)
         return done[architecture]
 
@@ -83,6 +84,17 @@ def test_litert_runs_one_partition_without_transposes(built: Callable[[str], Bui
     assert delegation(path).whole
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     assert schema.BuiltinOperator.TRANSPOSE not in {code.builtinCode for code in model.operatorCodes}
+
+
+def test_log_mels_compile_with_their_layers_in_float(built: Callable[..., Built]) -> None:
+    """Random weights behind a front in float; 20 dB and the steps of compile/parity.py."""
+    int8 = PROFILES["int8"]
+    profile = replace(int8, recipe=(*int8.recipe, parse(r"float under front\.0.*")))
+    result = built("tiny-mel", profile, 20.0)
+    assert result.failures == ()
+    schemes = {name: decision.scheme.value for name, decision in result.plan.decisions.items()}
+    assert "float" in {scheme for name, scheme in schemes.items() if name.startswith("log")}
+    assert list(schemes.values()).count("w8a8") > 20
 
 
 def test_students_have_the_sizes_they_claim() -> None:
