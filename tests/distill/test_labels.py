@@ -28,6 +28,9 @@ from distill.labelling import place
 from distill.teachers.base import Utterance
 
 
+pytest.importorskip("av")
+
+
 def test_arrays_come_back(spoken, counting_teacher, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     made, summary = labels.label(spoken, counting_teacher(), tmp_path)
     assert (summary.done, summary.cached, summary.skipped) == (6, 0, ())
@@ -477,6 +480,7 @@ def test_killed_at_any_moment(tmp_path: Path, clips: Path, jobs: int, waits: tup
     assert len(labels.load(tmp_path / "l").entries) == 15
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_jobs_end_with_their_parent(tmp_path: Path, clips: Path) -> None:
     folder = tmp_path / "l"
     command = [sys.executable, str(script(tmp_path)), str(clips), str(folder), "2"]

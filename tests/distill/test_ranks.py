@@ -18,6 +18,8 @@ from distill import labels, ranks
 from distill.audio import write_wav
 from distill.ranks import Ranks, gathered
 
+pytest.importorskip("av")
+
 LABEL = """
 import os, sys
 from pathlib import Path
