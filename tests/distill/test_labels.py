@@ -27,7 +27,6 @@ from distill.espeak import Phone
 from distill.labelling import place
 from distill.teachers.base import Utterance
 
-
 pytest.importorskip("av")
 
 
