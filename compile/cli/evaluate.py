@@ -110,7 +110,7 @@ def evaluate(
     keys = _keys(by, tuple(BY))
     noises = tuple(dict.fromkeys(parse_noise(text) for text in noise or ()))
     subjects = [subject for model in models or () for subject in open_subjects(model, ensemble)]
-    gates = _gates(gate or (), [subject.name for subject in subjects], noises)
+    gates = _gates(gate or (), [subject.name for subject in subjects], noises, keys)
     with Stages() as stages, _speech(labels, speech, split, teacher, teacher_path, most, stages) as heard:
         progress = partial(stages, "evaluate")
         if driver is not None:
@@ -234,12 +234,12 @@ def _keys(by: str, known: Sequence[str]) -> tuple[str, ...]:
     return keys
 
 
-def _gates(texts: Sequence[str], names: Sequence[str], noises: Sequence[float]) -> list[Gate]:
+def _gates(texts: Sequence[str], names: Sequence[str], noises: Sequence[float], by: Sequence[str]) -> list[Gate]:
     from distill.evaluate.gates import parse
 
     if texts and not names:
         raise UserError("there is no model to hold to it", where="--gate", fix="name a student or a build")
-    return [parse(text, [*names, "teacher", "always mean", "always closed"], noises) for text in texts]
+    return [parse(text, [*names, "teacher", "always mean", "always closed"], noises, by) for text in texts]
 
 
 def _require_outputs(*paths: Path | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compile.errors import UserError
 from distill.evaluate.gates import parse
-from distill.evaluate.report import FLOOR, STUDENT, TEACHER, Report, Row
+from distill.evaluate.report import FLOOR, STUDENT, TEACHER, Group, Report, Row
 from distill.evaluate.tally import Figure
 
 REPORT = Report(
@@ -46,6 +48,25 @@ def test_gates(text: str, holds: dict[str, bool | None]) -> None:
     assert {verdict.subject: verdict.holds for verdict in verdicts} == holds
 
 
+def test_every_speaker_by_itself() -> None:
+    def groups(**values: float | None) -> dict[str, dict[str, Group]]:
+        return {"speaker": {name: Group(1, 2.0, {"r2": Figure(value)}) for name, value in values.items()}}
+
+    report = replace(
+        REPORT,
+        rows=(
+            Row("tiny", STUDENT, None, {}, groups(anna=0.9, ben=0.7, cleo=0.5, dora=None)),
+            Row("build", STUDENT, None, {}, groups(anna=0.9, ben=0.9, cleo=0.9, dora=0.9)),
+            Row("teacher", TEACHER, None, {}, groups(anna=1.0, ben=0.8, cleo=1.0, dora=1.0)),
+        ),
+    )
+    tiny, build = parse("r2 >= 85 % of teacher for every speaker", NAMES, (), ("speaker",)).judge(report)
+    assert (tiny.holds, build.holds) == (False, True)
+    assert tiny.detail == "cleo: r2 is 0.5, due >= 0.85 (0.85 of teacher's 1.00); 1 more fall short"
+    assert build.detail == "all: it holds for all 4"
+    assert next(parse("r2 >= 0 for every speaker", NAMES, (), ("speaker",)).judge(report)).holds is None  # dora
+
+
 def test_a_verdict_says_why() -> None:
     verdicts = list(parse("closure.f1 >= 0.89 of teacher", NAMES, NOISES).judge(REPORT))
     assert verdicts[0].detail == "closure.f1 is 0.8, due >= 0.801 (0.89 of teacher's 0.90)"
@@ -61,6 +82,8 @@ def test_a_verdict_says_why() -> None:
         ("closure.f2 >= 1", "there is no figure 'closure.f2'; did you mean closure.f1"),
         ("closure.f1 >= 0.9 of mother", "there is no 'mother' to compare with; there are: tiny, build, teacher"),
         ("closure.f1 >= 0.9 at 5 dB", "nothing is judged at 5 dB; add --noise 5dB"),
+        ("r2 >= 1 for every speaker", "nothing is known by speaker; add --by speaker"),
+        ("r2 >= 1 at 20 dB for every speaker", "in noise, nothing is known by itself; leave the noise out"),
         ("lag <= 20 %", "the bound of lag is not in %"),
         ("r2 >= 20 ms", "the bound of r2 is not in ms"),
         ("lag <= 2 ms of teacher", "the bound of lag is not in ms"),
