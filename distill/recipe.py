@@ -95,8 +95,13 @@ def read(path: Path) -> Plan:
         UserError: unreadable, not TOML, an unknown key (names the nearest), a value of the wrong kind or that cannot
             be; the message names file, table and key.
     """
+    return plan_of(parse(path), path)
+
+
+def plan_of(data: Mapping[str, object], path: Path) -> Plan:
+    """The recipe that ``data`` is, as if ``path`` held it; raises as :func:`read`."""
     where, folder = str(path), path.parent
-    data = table(parse(path), _TOP, where)
+    data = table(data, _TOP, where)
     if "labels" not in data:
         raise UserError("it names no labels", where=where, fix='write for example: labels = "labels"')
     entries = data["labels"] if isinstance(data["labels"], list) else [data["labels"]]
