@@ -64,7 +64,7 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
     resampler = av.AudioResampler(format="fltp", rate=rate)
     count = 0
     try:
-        with av.open(where) as container:
+        with av.open(where, metadata_errors="replace") as container:  # titles are not always UTF-8
             if not container.streams.audio:
                 raise UserError("it has no audio stream", where=where)
             stream = container.streams.audio[0]

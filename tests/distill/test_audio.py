@@ -55,6 +55,16 @@ def test_compressed_formats(tmp_path: Path, name: str, codec: str) -> None:
     assert np.sqrt(np.mean(samples[4000:12000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)  # lossy
 
 
+def test_titles_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
+    audio.write_wav(tmp_path / "tone.wav", tone(16000))
+    plain = (tmp_path / "tone.wav").read_bytes()
+    title = b"INAM" + (4).to_bytes(4, "little") + "Катя".encode("cp1251")
+    notes = b"LIST" + (4 + len(title)).to_bytes(4, "little") + b"INFO" + title
+    size = (len(plain) - 8 + len(notes)).to_bytes(4, "little")
+    (tmp_path / "titled.wav").write_bytes(b"RIFF" + size + plain[8:] + notes)
+    np.testing.assert_array_equal(audio.decode(tmp_path / "titled.wav"), audio.decode(tmp_path / "tone.wav"))
+
+
 def test_blocks_are_the_file_in_pieces(tmp_path: Path) -> None:
     audio.write_wav(tmp_path / "tone.wav", tone(22050, 10), 22050)
     pieces = list(audio.blocks(tmp_path / "tone.wav"))
