@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from distill.audio import write_wav
 SYNCHRONOUS, PHONEME_EVENTS, PHONEME_IPA, DONT_EXIT, UTF8 = 2, 0x1, 0x2, 0x8000, 1
 EVENT_END_OF_LIST, EVENT_PHONEME = 0, 7
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_SetParameter
+TEXT_IPA, SEPARATOR = 0x2, "_"  # espeak_TextToPhonemes
 PAUSE = "_"
 STOPS = frozenset("pbtdk\u0261c\u025fq\u0294")
 SILENCE = 600  # of 32767: espeak-ng's closures are silent but for the echo that some variants add
@@ -116,6 +118,27 @@ def speak(text: str, voice: str, *, words_a_minute: int = 175, pitch: int = 50, 
     if all(phone.symbol == PAUSE for phone in phones):
         raise UserError(f"espeak-ng said nothing for the text '{text[:40]}'", where=f"voice {voice}")
     return Speech(samples, rate, phones)
+
+
+def phonemes(text: str, voice: str) -> tuple[str, ...] | None:
+    """The phones that espeak-ng would say for a text, in IPA without stress; None where it has no such voice.
+
+    Raises:
+        MissingExtra: the package ``espeakng-loader`` is absent.
+    """
+    library = _library()[0]
+    if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        return None
+    data = ctypes.create_string_buffer(text.replace("\0", " ").encode("utf-8", "replace") + b"\0\0\0\0")
+    place = ctypes.c_void_p(ctypes.addressof(data))
+    said: list[str] = []
+    while place.value:  # a clause at a time
+        say = library.espeak_TextToPhonemes
+        say.restype = ctypes.c_char_p
+        clause = say(ctypes.byref(place), UTF8, TEXT_IPA | ord(SEPARATOR) << 8) or b""
+        said += re.split(f"[ {SEPARATOR}]", clause.decode("utf-8", "ignore"))
+    plain = (re.sub(r"\([\w-]*\)|[ˈˌ-]", "", symbol) for symbol in said)  # "(en)": a foreign word
+    return tuple(symbol for symbol in plain if any(sign.isalpha() for sign in symbol))
 
 
 def _phones(marks: list[tuple[int, str]], samples: NDArray[np.int16], rate: int) -> tuple[Phone, ...]:

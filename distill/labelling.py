@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,12 +25,14 @@ from distill.audio import SAMPLE_RATE, blocks, frame_count
 from distill.corpus import Source
 from distill.espeak import Phone
 from distill.pieces import pieces, within
-from distill.teachers.base import Teacher, Utterance, evidence
+from distill.teachers.base import Teacher, Utterance, evidence, hearing, listens
 
 FORMAT = "phiz labels 2"
+PHONES, RECOGNISED = ("symbols", "times"), ("heard_symbols", "heard_times")  # arrays of a label file
 SILENT = 1e-3  # a file whose peak is lower (-60 dBFS) says nothing
 FULL = 0.998  # a sample that is larger is at full scale, whatever its format was
 CLIPPED = 1e-3  # share of samples at full scale above which clipping is told
+TOO_LONG = "its text is not used, but what is heard: it is longer than 30 s; give text and audio in shorter files"
 BLOCK = 1 << 20  # bytes that are hashed at a time
 
 Pieces = tuple[tuple[str, int], ...]  # (key, frames) of each piece
@@ -65,7 +67,7 @@ def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path, alive: 
     """Label ``source``, or find its labels in ``folder``.
 
     Args:
-        source: its phones, where it has them, go to the teacher.
+        source: its phones go to the teacher, or, where it has none, its text.
         teacher: asked once a piece; may do anything.
         folder: of the labels.
         bench: on the same file system, for files that are not whole yet.
@@ -77,8 +79,8 @@ def attempt(source: Source, teacher: Teacher, folder: Path, bench: Path, alive: 
     """
     try:
         phones = None if source.phones is None else tuple(source.phones)
-        key = _key(source.path, phones, teacher)
-        return _known(folder, key) or _label(source.path, phones, teacher, key, folder, bench, alive)
+        key = _key(source, phones, teacher)
+        return _known(folder, key) or _label(source, phones, teacher, key, folder, bench, alive)
     except (MissingExtra, CannotWrite):
         raise
     except UserError as error:
@@ -91,8 +93,9 @@ def place(folder: Path, key: str) -> Path:
     return folder / key[:2] / f"{key}.npz"
 
 
-def _key(path: Path, phones: Sequence[Phone] | None, teacher: Teacher) -> str:
+def _key(source: Source, phones: Sequence[Phone] | None, teacher: Teacher) -> str:
     """Digest of all that the labels depend on."""
+    path = source.path
     if not path.is_file():
         raise UserError("there is no such audio file", where=str(path), fix="check the path")
     content = hashlib.sha256()
@@ -103,8 +106,10 @@ def _key(path: Path, phones: Sequence[Phone] | None, teacher: Teacher) -> str:
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
     timed = None if phones is None else [(phone.symbol, phone.start, phone.end) for phone in phones]
-    besides = _asked(teacher, path, lambda: evidence(teacher, path))
-    return _digest(FORMAT, content.hexdigest(), timed, teacher.name, teacher.version, teacher.controls, besides)
+    besides = [_asked(teacher, path, lambda: evidence(teacher, path))]
+    if phones is None and source.text and listens(teacher):
+        besides += [source.text, source.language]
+    return _digest(FORMAT, content.hexdigest(), timed, teacher.name, teacher.version, teacher.controls, *besides)
 
 
 def _digest(*parts: object) -> str:
@@ -120,13 +125,14 @@ def _known(folder: Path, key: str) -> Outcome | None:
         keys = (key, *(str(name) for name in file.read("rest")))
         known = tuple(zip(keys, (int(count) for count in file.read("frames")), strict=True))
         peak, clipped = (float(value) for value in file.read("level"))
+        remark = _remark(peak, clipped, str(file.read("remark")) if "remark" in file.headers else "")
     except (UserError, ValueError, TypeError):
         return None
-    return Outcome(known, True, _remark(peak, clipped)) if all(place(folder, name).is_file() for name in keys) else None
+    return Outcome(known, True, remark) if all(place(folder, name).is_file() for name in keys) else None
 
 
 def _label(
-    path: Path,
+    source: Source,
     phones: Sequence[Phone] | None,
     teacher: Teacher,
     key: str,
@@ -134,6 +140,7 @@ def _label(
     bench: Path,
     alive: Callable[[], None],
 ) -> Outcome:
+    path = source.path
     first: NDArray[np.int16] | None = None
     rest: list[tuple[str, int]] = []
     peak, full, samples = 0.0, 0, 0
@@ -146,27 +153,37 @@ def _label(
         name = _digest(key, start, len(audio))
         rest.append((name, frame_count(len(audio))))
         if not place(folder, name).is_file():
-            _write(place(folder, name), _arrays(path, phones, teacher, start, audio), bench)
+            _write(place(folder, name), _arrays(_utterance(path, phones, start, audio), teacher, audio), bench)
         alive()
     if first is None:
         raise UserError("it has no samples", where=str(path))
     whole = ((key, frame_count(len(first))), *rest)
-    facts = {
+    heard = _utterance(path, phones, 0, first)
+    arrays = _arrays(replace(heard, text=source.text, language=source.language) if not rest else heard, teacher, first)
+    if rest and source.text and phones is None and listens(teacher):
+        arrays["remark"] = np.array(TOO_LONG)
+    arrays |= {
         "rest": np.array([name for name, _ in rest], dtype="<U32"),
         "frames": np.array([count for _, count in whole], dtype=np.int32),
         "level": np.array([peak, full / samples]),
     }
-    _write(place(folder, key), _arrays(path, phones, teacher, 0, first) | facts, bench)
-    return Outcome(whole, False, _remark(peak, full / samples))
+    _write(place(folder, key), arrays, bench)
+    return Outcome(whole, False, _remark(peak, full / samples, str(arrays.get("remark", ""))))
 
 
-def _arrays(
-    path: Path, phones: Sequence[Phone] | None, teacher: Teacher, start: int, audio: NDArray[np.int16]
-) -> dict[str, np.ndarray]:
-    """What is kept of a piece; its curves are the teacher's, held to their contract."""
+def _utterance(path: Path, phones: Sequence[Phone] | None, start: int, audio: NDArray[np.int16]) -> Utterance:
+    """What the teacher hears of a piece that begins at sample ``start``."""
     known = None if phones is None else within(phones, start, len(audio))
-    heard = Utterance((audio / 32767).astype(np.float32), known, path, start / SAMPLE_RATE)
-    curves = _asked(teacher, path, lambda: np.asarray(teacher.curves(heard)))
+    return Utterance((audio / 32767).astype(np.float32), known, path, start / SAMPLE_RATE)
+
+
+def _arrays(utterance: Utterance, teacher: Teacher, audio: NDArray[np.int16]) -> dict[str, np.ndarray]:
+    """What is kept of a piece; its curves are the teacher's, held to their contract."""
+    path = utterance.path or Path()
+    heard = _asked(teacher, path, lambda: hearing(teacher, utterance))
+    if heard is not None:
+        utterance = replace(utterance, phones=heard.phones)
+    curves = _asked(teacher, path, lambda: np.asarray(teacher.curves(utterance)))
     expected = (frame_count(len(audio)), len(teacher.controls))
     kept = None
     if curves.shape == expected and curves.dtype.kind in "fiu":
@@ -176,10 +193,30 @@ def _arrays(
         wrong = f"{curves.dtype} {list(curves.shape)}" if kept is None else "NaN, or values that float16 cannot hold,"
         raise UserError(f"the teacher '{teacher.name}' gave {wrong} where {list(expected)} was due", where=str(path))
     arrays: dict[str, np.ndarray] = {"audio": audio, "curves": kept}
-    if known is not None:
-        arrays["symbols"] = np.array([phone.symbol for phone in known], dtype=np.str_)
-        arrays["times"] = np.array([(phone.start, phone.end) for phone in known], np.float64).reshape(-1, 2)
+    if utterance.phones is not None:
+        arrays |= _timed(PHONES, utterance.phones)
+    if heard is not None:
+        arrays |= _timed(RECOGNISED, heard.recognised)
+        if heard.remark:
+            arrays["remark"] = np.array(heard.remark)
     return arrays
+
+
+def _timed(names: tuple[str, str], phones: Sequence[Phone]) -> dict[str, np.ndarray]:
+    symbols, times = names
+    return {
+        symbols: np.array([phone.symbol for phone in phones], dtype=np.str_),
+        times: np.array([(phone.start, phone.end) for phone in phones], np.float64).reshape(-1, 2),
+    }
+
+
+def phones_of(symbols: np.ndarray, times: np.ndarray) -> tuple[Phone, ...]:
+    """The phones that a label file keeps as two arrays; ValueError where they are none."""
+    if symbols.dtype.kind != "U" or times.dtype.kind != "f" or times.shape != (*symbols.shape, 2):
+        raise ValueError(f"{symbols.dtype} {symbols.shape}, {times.dtype} {times.shape}")
+    return tuple(
+        Phone(str(symbol), float(start), float(end)) for symbol, (start, end) in zip(symbols, times, strict=True)
+    )
 
 
 def _asked(teacher: Teacher, path: Path, ask: Callable[[], Answer]) -> Answer:
@@ -214,7 +251,9 @@ def _write(path: Path, arrays: dict[str, np.ndarray], bench: Path) -> None:
         ) from error
 
 
-def _remark(peak: float, clipped: float) -> str:
+def _remark(peak: float, clipped: float, said: str) -> str:
+    """What is odd about a file, by its sound, or as was ``said``."""
     if peak < SILENT:
         return "silent: it teaches a face at rest"
-    return f"clipped: {100 * clipped:.2g} % of its samples are at full scale" if clipped > CLIPPED else ""
+    loud = f"clipped: {100 * clipped:.2g} % of its samples are at full scale" if clipped > CLIPPED else ""
+    return "; ".join(filter(None, (loud, said)))

@@ -29,7 +29,7 @@ from distill.arrays import open_npz
 from distill.audio import frame_count
 from distill.corpus import TRAIN, Source
 from distill.espeak import Phone
-from distill.labelling import FORMAT, Outcome, place
+from distill.labelling import FORMAT, PHONES, RECOGNISED, Outcome, phones_of, place
 from distill.ranks import Ranks, gathered
 from distill.teachers.base import Teacher
 from distill.workers import attempts
@@ -102,26 +102,37 @@ class Labels:
         return audio, curves.astype(np.float32)
 
     def phones(self, entry: Entry) -> tuple[Phone, ...] | None:
-        """The phones in a piece, with seconds from its first sample; None where the source had none.
+        """The phones that the teacher went by, with seconds from the piece's first sample; None where it knew none.
+
+        They are true where ``entry.exact``; else its text's, laid over what was heard, or those recognised.
 
         Raises:
             UserError: the file is missing or damaged.
         """
-        if not entry.exact:
-            return None
-        symbols, times = self._read(entry, "symbols", "times")
-        if symbols.dtype.kind != "U" or times.dtype.kind != "f" or times.shape != (*symbols.shape, 2):
-            raise UserError(
-                "its phones are damaged", where=str(place(self.folder, entry.key)), fix="delete it and label again"
-            )
-        return tuple(
-            Phone(str(symbol), float(start), float(end)) for symbol, (start, end) in zip(symbols, times, strict=True)
-        )
+        return self._phones(entry, *PHONES, optional=not entry.exact)
 
-    def _read(self, entry: Entry, *names: str) -> list[np.ndarray]:
+    def recognised(self, entry: Entry) -> tuple[Phone, ...] | None:
+        """The phones that the recogniser heard; None where they are exact, or its teacher does not listen.
+
+        Raises as :meth:`phones`.
+        """
+        return self._phones(entry, *RECOGNISED, optional=True)
+
+    def _phones(self, entry: Entry, *names: str, optional: bool) -> tuple[Phone, ...] | None:
+        found = self._read(entry, *names, optional=optional)
+        try:
+            return phones_of(*found) if found else None
+        except ValueError as error:
+            where = str(place(self.folder, entry.key))
+            raise UserError("its phones are damaged", where=where, fix="delete it and label again") from error
+
+    def _read(self, entry: Entry, *names: str, optional: bool = False) -> list[np.ndarray]:
+        """Arrays of a label file; none of them where they are ``optional`` and the first is not there."""
         path = place(self.folder, entry.key)
         try:
             file = open_npz(path)
+            if optional and names[0] not in file.headers:
+                return []
             return [np.array(file.read(name, limit=LARGEST)) for name in names]
         except UserError as error:
             what = f"not a label file: {error.what}"

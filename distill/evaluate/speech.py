@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Clip:
     """One utterance: mono float32 ``audio`` at 16 kHz, and the teacher's ``curves`` [frames, controls] at 50 Hz.
 
-    ``phones`` are known with exact times, or None. ``name`` is its own among all clips.
+    ``phones`` are those known, or None; ``timed`` says that their times are exact, not heard. ``name`` is its own among
+    all clips.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Clip:
     phones: tuple[Phone, ...] | None = None
     speaker: str = ""
     language: str = ""
+    timed: bool = True
 
     @property
     def seconds(self) -> float:
@@ -41,7 +43,7 @@ class Clip:
     @property
     def exact(self) -> bool:
         """Whether the times of its phones are known, not heard."""
-        return self.phones is not None
+        return self.phones is not None and self.timed
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def from_labels(labels: Labels, split: str | None = None, most: int | None = Non
         phones = labels.phones(entry)
         sound = audio.astype(np.float32) / np.float32(32767)
         name = f"{entry.source} {entry.key}"
-        return Clip(name, sound, curves, None if phones is None else tuple(phones), entry.speaker, entry.language)
+        return Clip(name, sound, curves, phones, entry.speaker, entry.language, entry.exact)
 
     return Speech(str(labels.folder), labels.teacher, labels.controls, len(entries), read)
 
@@ -132,7 +134,7 @@ def driven(speech: Speech, rig: Rig) -> Speech:
 
 
 def heard(clip: Clip) -> tuple[Phone, ...] | None:
-    """Its phones: as they are known, else as the recogniser hears them; None where there is no recogniser."""
+    """Its phones: those known or kept by the labels, else as the recogniser hears; None where there is none."""
     if clip.phones is not None:
         return clip.phones
     from distill.teachers.recogniser import recognise

@@ -21,12 +21,31 @@ class Utterance:
         phones: with times from the first sample, where they are known.
         path: the file that the audio was decoded from, if it was.
         start: seconds of the first sample within that file: long files are labelled in pieces.
+        text: what is said in it; empty where that is not known, or of more than this piece.
+        language: its code, ``de``; empty when unknown.
     """
 
     audio: NDArray[np.float32]
     phones: tuple[Phone, ...] | None = None
     path: Path | None = None
     start: float = 0.0
+    text: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a teacher heard in an utterance whose phones are not known.
+
+    Attributes:
+        phones: that the face says.
+        recognised: by ear alone; the same where no text helped.
+        remark: what the user should know about it, such as why its text did not help.
+    """
+
+    phones: tuple[Phone, ...]
+    recognised: tuple[Phone, ...]
+    remark: str = ""
 
 
 class Teacher(Protocol):
@@ -62,3 +81,20 @@ def evidence(teacher: Teacher, path: Path) -> str:
     """
     ask = getattr(teacher, "evidence", None)
     return "" if ask is None else str(ask(path))
+
+
+def listens(teacher: Teacher) -> bool:
+    """Whether a teacher goes by phones, and takes a text as help: it has a method ``hear(utterance) -> Hearing``."""
+    return hasattr(teacher, "hear")
+
+
+def hearing(teacher: Teacher, utterance: Utterance) -> Hearing | None:
+    """What a teacher that :func:`listens` hears in an utterance without phones, so that labels keep it; else None.
+
+    Raises:
+        UserError: as :meth:`Teacher.curves`.
+    """
+    if utterance.phones is not None or not listens(teacher):
+        return None
+    heard: Hearing = teacher.hear(utterance)  # type: ignore[attr-defined]  # it has one, or it does not listen
+    return heard

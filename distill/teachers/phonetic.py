@@ -1,8 +1,9 @@
 """The built-in teacher: phones → visemes → coarticulation → ARKit curves.
 
-Phones come with the utterance (synthetic speech knows them exactly) or from a phone recogniser. Postures blend by
-dominance functions (Cohen & Massaro 1993): each phone pulls on a control with a strength that is full inside its
-span and decays exponentially outside. Constrictions are laid over the blend. Silence is still.
+Phones come with the utterance (synthetic speech knows them exactly), from its text, laid over what is heard, or from a
+phone recogniser. Postures blend by dominance functions (Cohen & Massaro 1993): each phone pulls on a control with a
+strength that is full inside its span and decays exponentially outside. Constrictions are laid over the blend. Silence
+is still.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.errors import MissingExtra, UserError
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.controls import ARKIT
 from distill.espeak import Phone
-from distill.teachers.base import Utterance
-from distill.teachers.recogniser import recognise
+from distill.teachers.alignment import align
+from distill.teachers.base import Hearing, Utterance
+from distill.teachers.recogniser import best, listen
 from distill.teachers.visemes import CONSTRICTIONS, PAIRED, PAUSE, POSTURES, Constriction, Viseme, letters
 
 FINE = 4  # curves are drawn at 200 Hz, smoothed, and every fourth sample is kept
@@ -25,6 +28,7 @@ DRAWN_RATE = FINE * SAMPLE_RATE / HOP
 JAW = ARKIT.index("jawOpen")
 JAW_DECAY = 22.0  # per second
 LIPS_DECAY = (13.0, 20.0)  # per second, before and after the phone: lips anticipate
+UNUSED = "its text is not used, but what is heard"
 REACH = 0.4  # seconds after which a decayed dominance is nothing
 STOPS = frozenset("pbɓ")
 UNTIL_BURST = 0.55  # of a stop's span; measured, see tests/distill/teachers/test_languages.py
@@ -37,16 +41,37 @@ class PhoneticTeacher:
     """Labels by phonetics alone: it needs no training, no face data and, for synthetic speech, no recogniser."""
 
     name = "phonetic"
-    version = "2"
+    version = "3"
     controls = ARKIT
 
     def curves(self, utterance: Utterance) -> NDArray[np.float32]:
         """``[frame_count(samples), 52]`` at 50 Hz; see :class:`distill.teachers.base.Teacher`."""
         frames = frame_count(len(utterance.audio))
-        phones = recognise(utterance.audio) if utterance.phones is None else utterance.phones
+        phones = self.hear(utterance).phones if utterance.phones is None else utterance.phones
         drawn = draw(phones, frames * FINE)
         drawn[:, JAW] *= np.repeat(_jaw_scale(utterance.audio, frames), FINE)
         return np.asarray(np.clip(_smooth(drawn)[::FINE], 0, 1), np.float32)
+
+    def hear(self, utterance: Utterance) -> Hearing:
+        """The phones of an utterance that comes without: those of its text where it fits, else those recognised.
+
+        Raises:
+            MissingExtra: a package that it takes is not installed.
+        """
+        heard = listen(utterance.audio)
+        recognised = best(heard)
+        if not (utterance.text and utterance.language):
+            return Hearing(recognised, recognised)
+        try:
+            aligned = align(heard, utterance.text, utterance.language)
+        except MissingExtra:
+            raise
+        except UserError as error:
+            return Hearing(recognised, recognised, f"{UNUSED}: {error}")
+        if not aligned.fits:
+            reason = f"it does not fit what is heard (confidence {aligned.confidence:.1f})"
+            return Hearing(recognised, recognised, f"{UNUSED}: {reason}")
+        return Hearing(aligned.phones, recognised)
 
 
 def draw(phones: tuple[Phone, ...], count: int) -> NDArray[np.float64]:
