@@ -26,25 +26,11 @@ from distill.espeak import Phone
 from distill.sentences import SENTENCES, held_out
 
 AUDIO = frozenset(  # of files that are taken for audio in a folder; any other can be named
-    {
+    (
         *(".wav", ".w64", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".spx", ".m4a", ".aac", ".aiff", ".aif"),
-        *(
-            ".caf",
-            ".au",
-            ".wv",
-            ".wma",
-            ".amr",
-            ".gsm",
-            ".g722",
-            ".sln",
-            ".webm",
-            ".mka",
-            ".mkv",
-            ".mp4",
-            ".mov",
-            ".3gp",
-        ),
-    }
+        *(".caf", ".au", ".wv", ".wma", ".amr", ".gsm", ".g722", ".sln"),
+        *(".webm", ".mka", ".mkv", ".mp4", ".mov", ".3gp"),
+    )
 )
 MANIFEST = ".jsonl"
 TRAIN, HELD_OUT = manifest.TRAIN, manifest.HELD_OUT
@@ -200,33 +186,38 @@ def find(places: Iterable[Path | str]) -> list[Source]:
     """All audio in files, folders (recursively), glob patterns and manifests, sorted and without repetition.
 
     Args:
-        places: a file that ends in ``.jsonl`` is a manifest; what it says of a file holds wherever else it is found.
+        places: a file that ends in ``.jsonl`` is a manifest; what it says of a file holds wherever else it is found,
+            and however its path is spelled there.
 
     Raises:
         UserError: a place does not exist or matches nothing, a manifest is malformed or contradicts another, or a
             file's phone times are malformed.
     """
-    sources: dict[str, Source | None] = {}  # None: nothing is known yet but the path
+    found: dict[str, Source | Path] = {}  # by absolute path; of some, nothing is known yet but the path as spelled
     for place in places:
         if not str(place):
             raise UserError("the name of an audio file is empty", fix="give audio files, folders, patterns, manifests")
         empty = True
         for path in _expand(Path(place)):
             if path.suffix.lower() != MANIFEST:
-                sources.setdefault(os.fspath(path))
+                found.setdefault(os.path.abspath(path), path)
                 empty = False
                 continue
             for audio, facts in manifest.read(path):
-                said = _source(audio, facts)
-                if (known := sources.get(os.fspath(audio))) and known != said:
+                name, said = os.path.abspath(audio), _source(audio, facts)
+                known = found.get(name)
+                if isinstance(known, Source) and replace(known, path=audio) != said:
                     raise UserError(f"it says other things of '{audio}' than was said before", where=str(path))
-                sources[os.fspath(audio)] = said
+                found[name] = said
                 empty = False
         if empty:
             raise UserError("there is no audio here", where=str(place), fix="give audio files or a manifest")
-    if not sources:
+    if not found:
         raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
-    return [sources[name] or _source(Path(name), manifest.beside(Path(name))) for name in sorted(sources)]
+    return [
+        known if isinstance(known, Source) else _source(known, manifest.beside(known))
+        for _, known in sorted(found.items())
+    ]
 
 
 def divide(
@@ -240,7 +231,8 @@ def divide(
     Args:
         sources: in any order, which is kept.
         held_out: share of the files, between 0 and 1.
-        by: what may not be in both splits.
+        by: what may not be in both splits: a speaker; or a file, known by its speaker, its name and its folder's,
+            so that a corpus that moves, or whose path is spelled otherwise, keeps its splits.
         seed: another draws others.
 
     Raises:
@@ -250,7 +242,9 @@ def divide(
         raise UserError(f"a share of {held_out:g} cannot be held out", fix="hold out more than 0 % and less than 100 %")
 
     def group(source: Source) -> str:
-        return source.speaker if by == "speaker" else os.fspath(source.path)
+        if by == "speaker":
+            return source.speaker
+        return json.dumps([source.speaker, _folder(source.path), source.path.name])
 
     def lot(name: str) -> bytes:
         return hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
@@ -303,5 +297,10 @@ def _expand(place: Path) -> Iterator[Path]:
 
 def _source(path: Path, facts: manifest.Facts | None) -> Source:
     facts = facts or manifest.Facts()
-    speaker = facts.speaker or sys.intern(path.parent.name)
+    speaker = facts.speaker or sys.intern(_folder(path))
     return Source(path, facts.phones, facts.split, speaker, facts.text, facts.language)
+
+
+def _folder(path: Path) -> str:
+    """The name of the folder that a file is in, also where its path does not spell it: ``a.wav``, ``../a.wav``."""
+    return os.path.basename(os.path.dirname(os.path.abspath(path)))

@@ -117,6 +117,43 @@ def test_find_in_folders_files_and_patterns(recordings: Path) -> None:
     assert corpus.find([recordings / "anna/a.wav"])[0].speaker == "anna"
 
 
+def test_however_a_corpus_is_spelled(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def facts(*places: str) -> list[tuple[str, str, str]]:
+        sources = corpus.divide(corpus.find(places), 0.5, "file")
+        return [(source.path.name, source.speaker, source.split) for source in sources]
+
+    for name in ("one.wav", "two.wav", "three.wav", "four.wav"):
+        write_wav(recordings / "anna" / name, np.zeros(160, np.int16))
+    monkeypatch.chdir(recordings / "anna" / "deep")
+    absolute = facts(str(recordings))
+    assert {split for _, _, split in absolute} == {corpus.TRAIN, corpus.HELD_OUT}
+    assert facts("../..") == absolute
+    assert facts("../..", str(recordings), "c.wav", "../../anna/*.wav") == absolute
+    assert facts("../../anna/deep", "../..") == absolute
+    assert [source.speaker for source in corpus.find(["c.wav"])] == ["deep"]
+    recordings.rename(moved := recordings.with_name("moved"))  # its own name is the speaker of b.wav alone
+    assert facts(str(moved / "anna")) == facts("..")
+    (moved / "all.jsonl").write_text('{"path": "b.wav", "speaker": "Bertha"}')
+    assert [source.speaker for source in corpus.find([moved, "../../all.jsonl", "../../b.wav"])][-1:] == ["Bertha"]
+    (moved / "anna" / "all.jsonl").write_text('{"path": "../b.wav", "speaker": "Berta"}')
+    with pytest.raises(UserError, match="says other things"):
+        corpus.find([moved / "all.jsonl", "../all.jsonl"])
+
+
+def test_a_corpus_that_moves_keeps_its_splits() -> None:
+    def splits(root: str) -> list[str]:
+        sources = [
+            corpus.Source(Path(root, f"day {day}", f"{take}.wav"), speaker="anna")
+            for day in (1, 2)
+            for take in range(20)
+        ]
+        divided = corpus.divide(sources, 0.2, "file")
+        return [source.split for source in divided]
+
+    assert splits("here") == splits("/elsewhere/deep")
+    assert splits("here").count(corpus.HELD_OUT) == 8
+
+
 def test_find_nothing(recordings: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         corpus.find([recordings / "missing.wav"])
