@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from compile.quantize.lifting import Step
 from compile.quantize.ranges import OUTPUT, Method
 from compile.quantize.recipe import Profile
 from compile.quantize.refine import Refined, prices, refine
+from compile.quantize.relative import unfit_for_steps
 from compile.quantize.rounding import roundings
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
@@ -187,9 +188,12 @@ def plan_for(model: Model, request: Request, progress: Progress) -> Planned:
     """What the profile makes of a simplified model and the calibration samples."""
     recipe, samples = request.profile.recipe, request.samples.calibrate
     fitting, choosing = apart(model, samples)
-    if any(rule.scheme in (Scheme.W8A8, Scheme.W8_DYNAMIC) for rule in recipe):
+    integer = any(rule.scheme in (Scheme.W8A8, Scheme.W8_DYNAMIC) for rule in recipe)
+    if integer:
         model = equalize(model, fitting)
     ranges = observe(model, samples, partial(progress, "calibrate"), request.ranges)
+    if integer:
+        ranges = replace(ranges, unfit=unfit_for_steps(model, ranges, fitting))
     if request.ranges == OUTPUT:
         ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), fitting, partial(progress, "fit ranges"))
     rounded = roundings(model, fitting, partial(progress, "round weights"))

@@ -50,7 +50,7 @@ def _describe_direct(built: Built, console: Console) -> None:
     schemes = ", ".join(f"{counted(number, 'node')} {name}" for name, number in sorted(count.items()))
     console.print(f"schemes: {schemes}", style="bold")
     for name, decision in built.plan.decisions.items():
-        if decision.because.startswith(("rule", "lifted")):
+        if decision.because.startswith(("rule", "lifted", "int8 steps")):
             console.print(f"  {name}: {decision.scheme.value}, {decision.because}", markup=False)
     if built.prices:
         show_prices(built.prices, console)

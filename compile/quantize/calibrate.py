@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -27,11 +27,13 @@ class Ranges:
         low: smallest value.
         high: largest value.
         best: the range worth covering, by one of the methods of ``compile.quantize.ranges``.
+        unfit: what int8 cannot hold, and why; from ``compile.quantize.relative``.
     """
 
     low: Mapping[str, float]
     high: Mapping[str, float]
     best: Mapping[str, tuple[float, float]]
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 def observe(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compile.errors import Bug
 from compile.model import Model, constant, operand, shape_of
 from compile.quantize.calibrate import Ranges
-from compile.quantize.recipe import Recipe, schemes
+from compile.quantize.recipe import Recipe, pinned, schemes
 from compile.quantize.scheme import (
     FIXED_OUTPUT,
     FOLLOWING,
@@ -42,6 +42,8 @@ def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:
     """
     graph = model.ir.graph
     wanted = schemes(graph, recipe)
+    if ranges.unfit:
+        wanted |= _spared(graph, wanted, ranges, pinned(graph, recipe))
     decisions = _settle(graph, wanted)
     while True:
         groups = _shared(graph, decisions)
@@ -68,6 +70,23 @@ def fused_relu(node: ir.Node, decisions: Mapping[str, Decision], graph: ir.Graph
     follower = next(iter(users)).node
     both = all(decisions[_name(n)].scheme == Scheme.W8A8 for n in (node, follower))
     return follower if activation(follower) and both else None
+
+
+def _spared(
+    graph: ir.Graph, wanted: Mapping[str, Decision], ranges: Ranges, given: frozenset[str]
+) -> dict[str, Decision]:
+    """The nodes, but for those that the user speaks of, that would round what int8 cannot hold: they get float values.
+
+    int8 weights they keep; whether better ones are worth their price is for ``refine`` to say.
+    """
+    found = {}
+    for node in graph:
+        scheme = wanted[_name(node)].scheme
+        rounds = {Scheme.W8A8: [*map(_value, node.outputs), *_activations(node)], Scheme.W8_DYNAMIC: _activations(node)}
+        reason = next((ranges.unfit[name] for name in rounds.get(scheme, ()) if name in ranges.unfit), "")
+        if reason and _name(node) not in given:
+            found[_name(node)] = Decision(Scheme.W8 if node.op_type in WEIGHTED else Scheme.FLOAT, reason)
+    return found
 
 
 def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decision]:

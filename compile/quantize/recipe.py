@@ -120,7 +120,9 @@ def pinned(graph: ir.Graph, recipe: Recipe) -> frozenset[str]:
 
 def exactly(plan: QuantPlan) -> Recipe:
     """The recipe whose plan this is."""
-    return tuple(Rule(d.scheme, scope=re.escape(name), because=d.because) for name, d in plan.decisions.items())
+    return tuple(
+        Rule(d.scheme, scope=re.escape(name), given=True, because=d.because) for name, d in plan.decisions.items()
+    )
 
 
 def _matches(rule: Rule, node: ir.Node, ends: dict[str, set[ir.Node]]) -> bool:

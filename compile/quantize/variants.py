@@ -102,7 +102,7 @@ def replaced(model: Model, ranges: Ranges, plan: QuantPlan, instead: Instead) ->
     for name, decision in plan.decisions.items():
         scheme = instead.get(decision.scheme.value, decision.scheme.value)
         because = f"the target computes {decision.scheme.value} as {scheme}"
-        rules.append(Rule(Scheme(scheme), scope=re.escape(name), because=because))
+        rules.append(Rule(Scheme(scheme), scope=re.escape(name), given=True, because=because))
     made = decide(model, ranges, tuple(rules))
     kept = {
         name: integers
