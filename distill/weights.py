@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,25 @@ def to_bytes(weights: Mapping[str, Tensor], where: Path, *, half: bool = False) 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     if half:
         plain = {name: tensor.half() for name, tensor in plain.items()}
-    _check_finite(plain, where)
+    _check_finite(plain, where, "train the student again")
     return bytes(save(plain))
 
 
-def read(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file as float32, if their names and shapes are the expected ones, all of them.
+def read(
+    path: Path,
+    expected: Mapping[str, tuple[int, ...]],
+    *,
+    renamed: Callable[[str], str] | None = None,
+    fix: str = "train the student again",
+) -> dict[str, Tensor]:
+    """The expected tensors of a safetensors file; floats become float32, and none is read before all shapes are right.
+
+    Args:
+        path: of the file.
+        expected: shape by name.
+        renamed: what a tensor of the file is called here; then the file may hold others, too, which are left out. None:
+            names are as they are, and no other tensor may be there.
+        fix: what to do about a file that is missing, damaged or not finite.
 
     Raises:
         UserError: the file is missing or malformed, or a tensor is missing, superfluous, of another shape, NaN or
@@ -40,17 +53,22 @@ def read(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tenso
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError as error:
         raise MissingExtra("reading weights", "torch", error.name or "torch") from error
+    if not path.is_file():
+        raise UserError("there is no such file", where=str(path), fix=fix)
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no dict)
+            stored = {renamed(name) if renamed else name: name for name in file.keys()}  # noqa: SIM118 (no dict)
+            found = {
+                name: tuple(file.get_slice(stored[name]).get_shape())
+                for name in stored
+                if name in expected or renamed is None
+            }
             _check_shapes(expected, found, path)
-            weights = {name: file.get_tensor(name).float() for name in expected}
-    except FileNotFoundError as error:
-        raise UserError("the weights are missing", where=str(path), fix="train the student again") from error
+            weights = {name: file.get_tensor(stored[name]) for name in expected}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"not a safetensors file: {error}", where=str(path), fix="train the student again") from error
-    _check_finite(weights, path)
-    return weights
+        raise UserError(f"not a safetensors file: {error}", where=str(path), fix=fix) from error
+    _check_finite(weights, path, fix)
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
 def _check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
@@ -61,16 +79,14 @@ def _check_shapes(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, t
             raise UserError(
                 f"tensor '{name}' has shape {list(found[name])}; expected {list(shape)}",
                 where=str(path),
-                fix="is this the checkpoint of another architecture?",
+                fix="are these the weights of another architecture?",
             )
     for name in found:
         if name not in expected:
             raise UserError(f"tensor '{name}' is not part of this architecture", where=str(path))
 
 
-def _check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+def _check_finite(weights: Mapping[str, Tensor], path: Path, fix: str) -> None:
     for name, tensor in weights.items():
         if not bool(tensor.isfinite().all()):
-            raise UserError(
-                f"tensor '{name}' has NaN or infinite values", where=str(path), fix="train the student again"
-            )
+            raise UserError(f"tensor '{name}' has NaN or infinite values", where=str(path), fix=fix)

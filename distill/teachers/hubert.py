@@ -11,6 +11,7 @@ Frame ``k`` of the encoder is centred at ``k / 50`` seconds. Speech longer than 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra, UserError
 from compile.factory import first_line
 from compile.quiet import quiet
+from distill import weights
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.digests import digest
 from distill.teachers.base import Utterance
@@ -212,33 +214,10 @@ def _normalised(path: Path) -> bool:
 def fill(network: nn.Module, path: Path, prefix: str = "") -> nn.Module:
     """``network``, which lives on the meta device, with the weights of a safetensors file, in evaluation mode.
 
-    Tensors that the network lacks are left out; no tensor is read whose shape is not the network's.
-
-    Raises:
-        UserError: the file is missing or damaged, or a tensor is missing, of another shape, NaN or infinite.
+    Tensors that the network lacks are left out; raises as ``weights.read`` does.
     """
-    from safetensors import SafetensorError, safe_open
-
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    state: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            stored = {_renamed(name, prefix): name for name in file.keys()}  # noqa: SIM118 (no dict)
-            for name, shape in expected.items():
-                if name not in stored:
-                    raise UserError(f"tensor '{name}' is missing; expected shape {list(shape)}", where=str(path))
-                found = tuple(file.get_slice(stored[name]).get_shape())
-                if found != shape:
-                    raise UserError(f"tensor '{name}' is {list(found)}; expected {list(shape)}", where=str(path))
-            for name in expected:
-                tensor = file.get_tensor(stored[name])
-                state[name] = tensor.float() if tensor.is_floating_point() else tensor
-                if not bool(state[name].isfinite().all()):
-                    raise UserError(f"tensor '{name}' has NaN or infinite values", where=str(path))
-    except FileNotFoundError as error:
-        raise UserError("there is no such file", where=str(path)) from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"not a safetensors file: {error}", where=str(path)) from error
+    state = weights.read(path, expected, renamed=partial(_renamed, prefix=prefix), fix="save it again")
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
 

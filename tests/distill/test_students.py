@@ -361,7 +361,10 @@ def weights(folder: Path, name: str, tensor: torch.Tensor | None) -> None:
             lambda f: change(f, architecture="small"),
             r"'front\.0\.convolution\.weight' has shape \[16, 1, 22\]; expected",
         ),
-        (lambda f: (f / "student.safetensors").unlink(), "weights are missing"),
+        (
+            lambda f: (f / "student.safetensors").unlink(),
+            r"student\.safetensors: there is no such file; train the student again",
+        ),
         (lambda f: (f / "student.safetensors").write_bytes(b"x" * 99), "not a safetensors file"),
         (lambda f: (f / "student.safetensors").write_bytes(b"\xff" * 8 + b"{}"), "not a safetensors file"),
         (lambda f: weights(f, "head.bias", None), r"'head\.bias' is missing; expected shape \[52\]"),

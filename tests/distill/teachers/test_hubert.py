@@ -278,7 +278,7 @@ def huge_header(folder: Path) -> None:
         (nan_weights, r"head\.safetensors: tensor 'layers\.2\.bias' has NaN"),
         (config_with(model_type="whisper"), "'model_type' is 'whisper'; give one of: hubert"),
         (config_with(model_type=["hubert"]), "'model_type' is"),
-        (config_with(hidden_size=48), r"tensor '.*' is \[.*\]; expected \[48"),
+        (config_with(hidden_size=48), r"tensor '.*' has shape \[.*\]; expected \[48"),
         (config_with(hidden_size=10**9), "'hidden_size' is 1000000000"),
         (config_with(num_hidden_layers=10**6), "'num_hidden_layers' is 1000000"),
         (config_with(num_hidden_layers=3), r"tensor 'encoder\.layers\.2\..* is missing"),
@@ -305,7 +305,10 @@ def huge_header(folder: Path) -> None:
         (layers({"kind": "linear", "out": 9, "both": True}), "linear has no 'both'"),
         (layers({"kind": "lstm", "out": 9, "both": 1}), "'both' must be true or false"),
         (layers({"kind": "linear", "out": 9, "activation": "exec"}), "unknown 'activation'"),
-        (layers({"kind": "linear", "out": 9}), r"tensor 'layers\.0\.weight' is \[10, 24, 5\]; expected \[9, 24\]"),
+        (
+            layers({"kind": "linear", "out": 9}),
+            r"tensor 'layers\.0\.weight' has shape \[10, 24, 5\]; expected \[9, 24\]",
+        ),
     ],
 )
 def test_nothing_of_the_folder_is_believed(
