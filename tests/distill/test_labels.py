@@ -26,6 +26,7 @@ from distill.audio import SAMPLE_RATE, decode, write_wav
 from distill.espeak import Phone
 from distill.labelling import place
 from distill.teachers.base import Utterance
+from distill.teachers.phonetic import PhoneticTeacher
 
 pytest.importorskip("av")
 
@@ -566,3 +567,36 @@ def test_a_job_that_cannot_write(tmp_path: Path, clips: Path, monkeypatch: pytes
     (tmp_path / "l" / first.entries[0].key[:2]).write_text("in the way")
     with pytest.raises(UserError, match="cannot write: File exists"):
         labels.label(corpus.find([clips]), Hearing(), tmp_path / "l", jobs=2)
+
+
+def test_texts_are_taken_where_they_fit_and_said_where_not(spoken, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("hama")
+    own, other = spoken[4], spoken[5]
+    sources = [
+        corpus.Source(own.path, text=own.text, language=own.language),
+        corpus.Source(own.path, text=other.text, language=own.language),
+        corpus.Source(own.path, language=own.language),
+    ]
+    made, summary = labels.label(sources, PhoneticTeacher(), tmp_path / "l")
+    assert not any(entry.exact for entry in made.entries)
+    assert len({entry.key for entry in made.entries}) == 3, "labels depend on the text"
+    told, lied, alone = (made.phones(entry) for entry in made.entries)
+    recognised = [made.recognised(entry) for entry in made.entries]
+    assert told
+    assert told != recognised[0]
+    assert lied == alone == recognised[0] == recognised[1] == recognised[2]
+    assert [name for name, _ in summary.remarks] == [str(own.path)]
+    assert "its text is not used, but what is heard: it does not fit" in summary.remarks[0][1]
+    again = labels.label(sources, PhoneticTeacher(), tmp_path / "l")
+    assert again[0] == made
+    assert again[1].cached == 3
+    assert again[1].remarks == summary.remarks, "also where the labels were there"
+
+
+def test_the_text_of_a_long_file_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("hama")
+    write_wav(tmp_path / "long.wav", np.zeros(31 * SAMPLE_RATE, np.int16) + np.int16(40))
+    source = corpus.Source(tmp_path / "long.wav", text="One two three.", language="en")
+    made, summary = labels.label([source], PhoneticTeacher(), tmp_path / "l")
+    assert len(made.entries) == 2
+    assert "longer than 30 s" in summary.remarks[0][1]
