@@ -85,10 +85,20 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
         raise UserError("it has no samples", where=where)
 
 
+def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """``samples`` [time], which are clipped to [-1, 1], with 1 as 32767."""
+    return np.asarray(np.round(np.clip(samples, -1, 1) * 32767), np.int16)
+
+
+def as_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """What :func:`as_int16` was given, up to its rounding."""
+    return samples.astype(np.float32) / np.float32(32767)
+
+
 def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate: int = SAMPLE_RATE) -> None:
     """Write mono ``samples`` [time] (int16, or float in [-1, 1], clipped) as a 16-bit WAV, atomically."""
     if samples.dtype != np.int16:
-        samples = np.round(np.clip(np.asarray(samples, np.float32), -1, 1) * 32767).astype(np.int16)
+        samples = as_int16(np.asarray(samples, np.float32))
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

@@ -6,7 +6,6 @@ within an hour-long file goes on at the piece where it stopped.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, PhizError, UserError
+from distill import digests
 from distill.arrays import open_npz
-from distill.audio import SAMPLE_RATE, blocks, frame_count
+from distill.audio import SAMPLE_RATE, as_float, blocks, frame_count
 from distill.corpus import Source
 from distill.espeak import Phone
 from distill.pieces import pieces, within
@@ -33,7 +33,6 @@ SILENT = 1e-3  # a file whose peak is lower (-60 dBFS) says nothing
 FULL = 0.998  # a sample that is larger is at full scale, whatever its format was
 CLIPPED = 1e-3  # share of samples at full scale above which clipping is told
 TOO_LONG = "its text is not used, but what is heard: it is longer than 30 s; give text and audio in shorter files"
-BLOCK = 1 << 20  # bytes that are hashed at a time
 
 Pieces = tuple[tuple[str, int], ...]  # (key, frames) of each piece
 Answer = TypeVar("Answer")
@@ -98,22 +97,11 @@ def _key(source: Source, phones: Sequence[Phone] | None, teacher: Teacher) -> st
     path = source.path
     if not path.is_file():
         raise UserError("there is no such audio file", where=str(path), fix="check the path")
-    content = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                content.update(block)
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
     timed = None if phones is None else [(phone.symbol, phone.start, phone.end) for phone in phones]
     besides = [_asked(teacher, path, lambda: evidence(teacher, path))]
     if phones is None and source.text and listens(teacher):
         besides += [source.text, source.language]
-    return _digest(FORMAT, content.hexdigest(), timed, teacher.name, teacher.version, teacher.controls, *besides)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return digests.key(FORMAT, digests.content(path), timed, teacher.name, teacher.version, teacher.controls, *besides)
 
 
 def _known(folder: Path, key: str) -> Outcome | None:
@@ -145,12 +133,12 @@ def _label(
     rest: list[tuple[str, int]] = []
     peak, full, samples = 0.0, 0, 0
     for start, audio in pieces(blocks(path)):
-        level = np.abs(audio / np.float32(32767))
+        level = np.abs(as_float(audio))
         peak, full, samples = max(peak, float(level.max())), full + int((level > FULL).sum()), samples + len(audio)
         if first is None:
             first = audio
             continue
-        name = _digest(key, start, len(audio))
+        name = digests.key(key, start, len(audio))
         rest.append((name, frame_count(len(audio))))
         if not place(folder, name).is_file():
             _write(place(folder, name), _arrays(_utterance(path, phones, start, audio), teacher, audio), bench)
@@ -174,7 +162,7 @@ def _label(
 def _utterance(path: Path, phones: Sequence[Phone] | None, start: int, audio: NDArray[np.int16]) -> Utterance:
     """What the teacher hears of a piece that begins at sample ``start``."""
     known = None if phones is None else within(phones, start, len(audio))
-    return Utterance((audio / 32767).astype(np.float32), known, path, start / SAMPLE_RATE)
+    return Utterance(as_float(audio), known, path, start / SAMPLE_RATE)
 
 
 def _arrays(utterance: Utterance, teacher: Teacher, audio: NDArray[np.int16]) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.audio import HOP, SAMPLE_RATE
+from distill.audio import HOP, SAMPLE_RATE, as_int16
 from distill.espeak import Phone
 
 LONGEST = 30 * SAMPLE_RATE
@@ -27,7 +27,7 @@ def pieces(blocks: Iterable[NDArray[np.float32]], longest: int = LONGEST) -> Ite
     held: list[NDArray[np.int16]] = []
     start = count = 0
     for block in blocks:
-        held.append(np.round(np.clip(block, -1, 1) * 32767).astype(np.int16))
+        held.append(as_int16(block))
         count += len(block)
         while count > longest:
             audio = np.concatenate(held)

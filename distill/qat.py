@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from distill import loop, losses, stage, students, train
+from distill import digests, loop, losses, stage, students, train
 from distill.augment.effects import GENTLE, Augmentation
 from distill.controls import closure, has_lips
 from distill.labels import Labels
@@ -205,7 +205,7 @@ def run_of(labels: Labels, init: Path, plan: Plan, recipe: Recipe) -> dict[str, 
         "architecture": facts["architecture"],
         "look_ahead_ms": students.shape_of(facts).look_ahead_ms,
         "labels": train.labels_digest(labels),
-        "init": hashlib.sha256((init / students.WEIGHTS).read_bytes()).hexdigest(),
+        "init": digests.content(init / students.WEIGHTS),
         "plan": digest(plan),
         "recipe": asdict(recipe),
     }

@@ -6,9 +6,7 @@ as a vocoder can make them; they are worth less than real ones. A speaker's othe
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ import numpy as np
 
 from compile.errors import UserError
 from compile.files import write_atomically
+from distill import digests
 from distill.augment import vocoder
 from distill.corpus import TRAIN
 from distill.labelling import place
@@ -78,18 +77,14 @@ def _done(labels: Labels, work: Sequence[tuple[Entry, int]], jobs: int) -> Itera
 def _respoken(labels: Labels, job: tuple[Entry, int]) -> Entry:
     """Speak a piece again in the speaker's voice of that number, unless that was done before."""
     entry, number = job
-    key = _digest(FORMAT, entry.key, entry.speaker, number)
+    key = digests.key(FORMAT, entry.key, entry.speaker, number)
     path = place(labels.folder, key)
     if not path.is_file():
         audio, curves = labels.arrays(entry)
-        draw = np.random.default_rng(int(_digest(FORMAT, entry.speaker, number), 16))
+        draw = np.random.default_rng(int(digests.key(FORMAT, entry.speaker, number), 16))
         spoken = vocoder.respoken(audio * PCM, vocoder.timbre(draw))
         data = io.BytesIO()
         samples = np.round(np.clip(spoken, -1, 1) / PCM).astype(np.int16)
         np.savez(data, audio=samples, curves=curves.astype(np.float16))
         write_atomically(path, data.getvalue())
     return Entry(key, entry.source, entry.split, f"{entry.speaker}~{number}", entry.language, entry.frames, False)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

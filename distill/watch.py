@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distill.audio import as_float
 from distill.controls import has_lips
 from distill.corpus import HELD_OUT
 from distill.evaluate.agreement import fit
@@ -71,7 +72,7 @@ class Watch:
             entries = labels.split(HELD_OUT)
             for entry in entries[:: -(-len(entries) // PIECES) or 1]:
                 audio, curves = labels.arrays(entry)
-                yield audio.astype(np.float32) / np.float32(32767), curves
+                yield as_float(audio), curves
 
 
 def agreement(ours: Sequence[Curves], theirs: Sequence[Curves], controls: Sequence[str]) -> float:

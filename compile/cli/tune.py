@@ -98,7 +98,9 @@ def divide(labels: Labels) -> tuple[list[Entry], list[Entry]]:
 
 def sound(labels: Labels, entry: Entry) -> NDArray[np.float32]:
     """The audio of a label, float32 ``[samples]``."""
-    return labels.arrays(entry)[0].astype(np.float32) / np.float32(32767)
+    from distill.audio import as_float
+
+    return as_float(labels.arrays(entry)[0])
 
 
 def capture(folder: Path) -> Model:

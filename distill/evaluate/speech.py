@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from distill.audio import SAMPLE_RATE
+from distill.audio import SAMPLE_RATE, as_float
 from distill.espeak import Phone
 from distill.teachers.base import Teacher, Utterance
 
@@ -96,9 +96,8 @@ def from_labels(labels: Labels, split: str | None = None, most: int | None = Non
                 "the labels hold NaN or infinity", where=f"{labels.folder}, {entry.source}", fix="label again"
             )
         phones = labels.phones(entry)
-        sound = audio.astype(np.float32) / np.float32(32767)
         name = f"{entry.source} {entry.key}"
-        return Clip(name, sound, curves, phones, entry.speaker, entry.language, entry.exact)
+        return Clip(name, as_float(audio), curves, phones, entry.speaker, entry.language, entry.exact)
 
     return Speech(str(labels.folder), labels.teacher, labels.controls, len(entries), read)
 

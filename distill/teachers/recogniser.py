@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.espeak import Phone
+from distill.pieces import quietest
 from distill.teachers.articulation import letters
 
 LONGEST_PIECE = 20 * SAMPLE_RATE  # the recogniser silently stops on longer input
@@ -96,11 +97,9 @@ def spans(peaks: Sequence[tuple[float, str]]) -> tuple[Phone, ...]:
 
 def pieces(audio: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     """Spans (start, end) in samples, at most 20 s each, cut where it is quietest in each span's second half."""
-    power = np.convolve(np.add.reduceat(audio**2, range(0, len(audio), HOP)), np.ones(9) / 9, mode="same")
     start = 0
     while len(audio) - start > LONGEST_PIECE:
-        early, late = (start + LONGEST_PIECE // 2) // HOP, (start + LONGEST_PIECE) // HOP
-        cut = (early + int(np.argmin(power[early:late]))) * HOP
+        cut = start + quietest(audio[start : start + LONGEST_PIECE], LONGEST_PIECE // 2)
         yield start, cut
         start = cut
     yield start, len(audio)
