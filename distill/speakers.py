@@ -58,7 +58,7 @@ class Speaker:
         return self.entries[int(draw.integers(len(self.entries)))]
 
 
-def cast(
+def distribution(
     labels: Sequence[Labels], shares: Sequence[float] | None, power: float
 ) -> tuple[tuple[Speaker, ...], NDArray[np.float64]]:
     """All speakers of the ``train`` splits, and how likely each is to be drawn: as minutes ** ``power``.

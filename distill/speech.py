@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, sampling, silence
-from distill.augment.effects import Augmentation, Said
+from distill.augment.effects import Augmentation, Excerpt
 from distill.augment.spectrum import Samples
 from distill.labels import Labels
-from distill.speakers import PCM, Cache, Speaker, cast
+from distill.speakers import PCM, Cache, Speaker, distribution
 from distill.survey import Survey, survey
 
 if TYPE_CHECKING:
     from distill.rigs import Rig
 
 PAUSE = (8, 30)  # frames of silence between pieces
-CONTENT, MANNER, EFFECTS = range(3)  # what is drawn apart, so that one does not change with another
+CONTENT, PLAYBACK, EFFECTS = range(3)  # what is drawn apart, so that one does not change with another
 AHEAD = 1  # batches that wait, besides those that are being made
 
 
@@ -104,7 +104,7 @@ class Speech:
         if batch % ranks:
             raise UserError(f"a batch of {batch} sequences cannot be shared by {ranks} processes")
         self.labels, self.span, self.augmentation = tuple(labels), span, augmentation
-        self._cast, self._chances = cast(labels, shares, speakers)
+        self._speakers, self._chances = distribution(labels, shares, speakers)
         self._bounds = np.cumsum(self._chances)[:-1]
         self._seed, self._size = seed, batch
         self._rows = range(batch * rank // ranks, batch * (rank + 1) // ranks)
@@ -116,9 +116,9 @@ class Speech:
         Raises:
             UserError: a label file is missing or damaged.
         """
-        said = cache(partial(self._said, step))  # a row may be heard in the babble behind others, too
-        heard = [self._heard(step, row, said) for row in self._rows]
-        return Batch(np.stack([audio for audio, _ in heard]), np.stack([curves for _, curves in heard]))
+        excerpt = cache(partial(self._excerpt, step))  # a row may be heard in the babble behind others, too
+        rows = [self._augmented(step, row, excerpt) for row in self._rows]
+        return Batch(np.stack([audio for audio, _ in rows]), np.stack([curves for _, curves in rows]))
 
     def spread(self, rig: Rig | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation ``[controls]`` of what is drawn; the latter 0 for a control that never moves.
@@ -129,7 +129,7 @@ class Speech:
         Raises:
             UserError: nothing moves at all, or a label file is missing or damaged.
         """
-        found = self.survey if rig is None else survey(self._cast, self._chances, rig)
+        found = self.survey if rig is None else survey(self._speakers, self._chances, rig)
         if not found.deviation.any():
             where = ", ".join(str(labels.folder) for labels in self.labels)
             raise UserError("nothing moves in any label: it is all silence", where=where, fix="label speech")
@@ -138,23 +138,23 @@ class Speech:
     @cached_property
     def survey(self) -> Survey:
         """What the labels are like; read from disk once."""
-        return survey(self._cast, self._chances)
+        return survey(self._speakers, self._chances)
 
-    def _said(self, step: int, row: int) -> Said:
-        how = effects.manner(self.augmentation, np.random.default_rng((self._seed, step, row, MANNER)))
+    def _excerpt(self, step: int, row: int) -> Excerpt:
+        playback = effects.playback(self.augmentation, np.random.default_rng((self._seed, step, row, PLAYBACK)))
         draw = np.random.default_rng((self._seed, step, row, CONTENT))
-        speaker = self._cast[int(np.searchsorted(self._bounds, draw.random(), "right"))]
-        first = math.ceil(how.speed * self.span.past / HOP)  # so that the first frame's time is one of the labels
-        place = first * HOP - how.speed * self.span.past
-        frames = math.ceil((place + how.speed * self.span.samples) / HOP) + 2
-        tape, curves, loudness = self._tape(speaker, frames, how.absolute, draw)
-        audio = sampling.read(tape, how.speed, self.span.samples, place)
-        return Said(audio, sampling.read(curves, how.speed, self.span.frames, first), loudness, how)
+        speaker = self._speakers[int(np.searchsorted(self._bounds, draw.random(), "right"))]
+        first = math.ceil(playback.speed * self.span.past / HOP)  # so that the first frame's time is one of the labels
+        place = first * HOP - playback.speed * self.span.past
+        frames = math.ceil((place + playback.speed * self.span.samples) / HOP) + 2
+        tape, curves, loudness = self._tape(speaker, frames, playback.absolute, draw)
+        audio = sampling.read(tape, playback.speed, self.span.samples, place)
+        return Excerpt(audio, sampling.read(curves, playback.speed, self.span.frames, first), loudness, playback)
 
-    def _heard(self, step: int, row: int, said: Callable[[int], Said]) -> tuple[Samples, NDArray[np.float32]]:
+    def _augmented(self, step: int, row: int, excerpt: Callable[[int], Excerpt]) -> tuple[Samples, NDArray[np.float32]]:
         draw = np.random.default_rng((self._seed, step, row, EFFECTS))
-        behind = [partial(_audio, said, other) for other in range(self._size) if other != row]
-        return effects.apply(said(row), self.survey.rest, self.span.past, behind, self.augmentation, draw)
+        behind = [partial(_audio, excerpt, other) for other in range(self._size) if other != row]
+        return effects.apply(excerpt(row), self.survey.rest, self.span.past, behind, self.augmentation, draw)
 
     def _tape(
         self, speaker: Speaker, frames: int, absolute: bool, draw: np.random.Generator
@@ -180,8 +180,8 @@ class Speech:
         return audio, curves, loudness
 
 
-def _audio(said: Callable[[int], Said], row: int) -> Samples:
-    return said(row).audio
+def _audio(excerpt: Callable[[int], Excerpt], row: int) -> Samples:
+    return excerpt(row).audio
 
 
 def prefetch(speech: Speech, steps: Iterable[int]) -> Generator[Batch]:

@@ -170,7 +170,7 @@ PRESETS: Mapping[str, Augmentation] = {"off": Augmentation(), "gentle": GENTLE, 
 
 
 @dataclass(frozen=True)
-class Manner:
+class Playback:
     """How a sequence is read, before anything else happens to it.
 
     Attributes:
@@ -187,23 +187,23 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Said:
+class Excerpt:
     """A sequence as it is read, before anything else happens to it.
 
     Attributes:
         audio: ``[samples]``.
         curves: ``[frames, controls]``.
         loudness: root mean square of ``audio`` while somebody speaks.
-        how: it was read.
+        playback: how it was read.
     """
 
     audio: Samples
     curves: NDArray[np.float32]
     loudness: float
-    how: Manner
+    playback: Playback
 
 
-def manner(augmentation: Augmentation, draw: np.random.Generator) -> Manner:
+def playback(augmentation: Augmentation, draw: np.random.Generator) -> Playback:
     """Draw how to read a sequence."""
     pitch = _even(augmentation.pitch, draw)
     speaker = voice.Voice()
@@ -217,11 +217,11 @@ def manner(augmentation: Augmentation, draw: np.random.Generator) -> Manner:
     if augmentation.level_db:
         loudness += draw.uniform(*augmentation.level_db)
     gain = spectrum.decibels(loudness)
-    return Manner(speed, speaker, gain, augmentation.level_db is not None)
+    return Playback(speed, speaker, gain, augmentation.level_db is not None)
 
 
 def apply(
-    said: Said,
+    excerpt: Excerpt,
     rest: NDArray[np.float32],
     past: int,
     others: Sequence[Callable[[], Samples]],
@@ -231,24 +231,24 @@ def apply(
     """Everything that follows the reading: audio ``[samples]`` and curves ``[frames, controls]`` as heard.
 
     Args:
-        said: a sequence; stays as it is.
+        excerpt: a sequence; stays as it is.
         rest: ``[controls]``, the face while nobody speaks.
         past: samples before the first face's time.
         others: give other speech of the same length, asked only when it is needed.
         augmentation: the ranges.
         draw: source of all randomness.
     """
-    audio, curves = said.audio, said.curves
+    audio, curves = excerpt.audio, excerpt.curves
     cut = silence.cut(len(audio), augmentation.quiet, augmentation.mute, draw)
     if cut is not None:
         audio, curves = silence.silent(audio, cut), silence.resting(curves, rest, cut, past)
-    audio = voice.revoiced(audio, said.how.voice, draw)
-    audio = _around(audio, said.loudness, augmentation, draw)
+    audio = voice.revoiced(audio, excerpt.playback.voice, draw)
+    audio = _around(audio, excerpt.loudness, augmentation, draw)
     if _happens(augmentation.babble, draw):
         behind = noise.babble(others, draw)
         if behind is not None:
-            audio = audio + np.float32(said.loudness * _below(augmentation.babble_db, draw)) * behind
-    return _over(audio, said.how, cut, augmentation, draw), curves
+            audio = audio + np.float32(excerpt.loudness * _below(augmentation.babble_db, draw)) * behind
+    return _over(audio, excerpt.playback, cut, augmentation, draw), curves
 
 
 def _around(audio: Samples, loudness: float, augmentation: Augmentation, draw: np.random.Generator) -> Samples:
@@ -273,7 +273,7 @@ def _around(audio: Samples, loudness: float, augmentation: Augmentation, draw: n
 
 
 def _over(
-    audio: Samples, how: Manner, cut: silence.Cut | None, augmentation: Augmentation, draw: np.random.Generator
+    audio: Samples, playback: Playback, cut: silence.Cut | None, augmentation: Augmentation, draw: np.random.Generator
 ) -> Samples:
     """A line: the level at its input, and what it does to what comes in."""
     if _happens(augmentation.clipping, draw):
@@ -289,7 +289,7 @@ def _over(
     if cut is not None and cut.digital:
         audio = silence.silent(audio, cut)
     sign = -1 if _happens(augmentation.flip, draw) else 1
-    gain, offset = np.float32(sign * how.gain), np.float32(draw.uniform(-augmentation.offset, augmentation.offset))
+    gain, offset = np.float32(sign * playback.gain), np.float32(draw.uniform(-augmentation.offset, augmentation.offset))
     return audio if gain == 1 and not offset else np.clip(gain * audio + offset, -1, 1)
 
 

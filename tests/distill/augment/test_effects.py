@@ -10,48 +10,48 @@ import pytest
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, silence
-from distill.augment.effects import GENTLE, STRONG, Augmentation, Manner, Said
+from distill.augment.effects import GENTLE, STRONG, Augmentation, Excerpt, Playback
 from distill.augment.voice import Voice
 
 PAST = 4096
 REST = np.array([0.25, 0.5], np.float32)
-PLAIN = Manner(1.0, Voice(), 1.0, False)
+PLAIN = Playback(1.0, Voice(), 1.0, False)
 
 
 @pytest.fixture
-def said(sounds) -> Said:
+def excerpt(sounds) -> Excerpt:
     audio = sounds.syllables(1.5)
     frames = (len(audio) - PAST) // HOP
-    return Said(audio, np.random.default_rng(0).random((frames, 2), np.float32), 0.1, PLAIN)
+    return Excerpt(audio, np.random.default_rng(0).random((frames, 2), np.float32), 0.1, PLAIN)
 
 
-def heard(said: Said, augmentation: Augmentation, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    how = effects.manner(augmentation, np.random.default_rng((seed, 1)))
+def heard(excerpt: Excerpt, augmentation: Augmentation, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    how = effects.playback(augmentation, np.random.default_rng((seed, 1)))
     draw = np.random.default_rng(seed)
-    return effects.apply(replace(said, how=how), REST, PAST, [lambda: said.audio[::-1]], augmentation, draw)
+    return effects.apply(replace(excerpt, playback=how), REST, PAST, [lambda: excerpt.audio[::-1]], augmentation, draw)
 
 
-def test_off_is_off(said) -> None:
-    audio, curves = heard(said, Augmentation())
-    np.testing.assert_array_equal(audio, said.audio)
-    np.testing.assert_array_equal(curves, said.curves)
+def test_off_is_off(excerpt) -> None:
+    audio, curves = heard(excerpt, Augmentation())
+    np.testing.assert_array_equal(audio, excerpt.audio)
+    np.testing.assert_array_equal(curves, excerpt.curves)
 
 
 @pytest.mark.parametrize("augmentation", [GENTLE, STRONG])
-def test_pure_and_within_full_scale(said, augmentation) -> None:
-    before = said.audio.copy(), said.curves.copy()
+def test_pure_and_within_full_scale(excerpt, augmentation) -> None:
+    before = excerpt.audio.copy(), excerpt.curves.copy()
     for seed in range(25):
-        audio, curves = heard(said, augmentation, seed)
-        again, _ = heard(said, augmentation, seed)
+        audio, curves = heard(excerpt, augmentation, seed)
+        again, _ = heard(excerpt, augmentation, seed)
         np.testing.assert_array_equal(audio, again)
         assert audio.dtype == curves.dtype == np.float32
-        assert audio.shape == said.audio.shape
-        assert curves.shape == said.curves.shape
+        assert audio.shape == excerpt.audio.shape
+        assert curves.shape == excerpt.curves.shape
         assert np.isfinite(audio).all()
         assert np.abs(audio).max() <= 1
-    np.testing.assert_array_equal(said.audio, before[0])
-    np.testing.assert_array_equal(said.curves, before[1])
-    assert not np.array_equal(heard(said, augmentation, 1)[0], heard(said, augmentation, 2)[0])
+    np.testing.assert_array_equal(excerpt.audio, before[0])
+    np.testing.assert_array_equal(excerpt.curves, before[1])
+    assert not np.array_equal(heard(excerpt, augmentation, 1)[0], heard(excerpt, augmentation, 2)[0])
 
 
 @pytest.mark.parametrize(
@@ -71,17 +71,17 @@ def test_pure_and_within_full_scale(said, augmentation) -> None:
     ],
     ids=lambda effect: ",".join(effect)[:20],
 )
-def test_nothing_moves_in_time(said, sounds, effect) -> None:
+def test_nothing_moves_in_time(excerpt, sounds, effect) -> None:
     for seed in range(4):
-        audio, curves = heard(said, replace(Augmentation(), **effect), seed)
-        assert not np.array_equal(audio, said.audio)
-        np.testing.assert_array_equal(curves, said.curves)
+        audio, curves = heard(excerpt, replace(Augmentation(), **effect), seed)
+        assert not np.array_equal(audio, excerpt.audio)
+        np.testing.assert_array_equal(curves, excerpt.curves)
         # Loudness may gather elsewhere within a period (filters) or lose a part (packets); 2 ms at most.
-        assert abs(sounds.lag(said.audio, audio - np.median(audio))) <= 32
+        assert abs(sounds.lag(excerpt.audio, audio - np.median(audio))) <= 32
 
 
-def test_a_room_shifts_no_onset(said) -> None:
-    click = replace(said, audio=np.zeros_like(said.audio))
+def test_a_room_shifts_no_onset(excerpt) -> None:
+    click = replace(excerpt, audio=np.zeros_like(excerpt.audio))
     click.audio[9000] = 0.5
     for seed in range(10):
         audio, _ = heard(click, replace(Augmentation(), rooms=1.0, direct=(0.0, 6.0)), seed)
@@ -90,8 +90,8 @@ def test_a_room_shifts_no_onset(said) -> None:
         assert np.abs(audio[9100:]).max() > 1e-3
 
 
-def test_speech_is_as_loud_as_it_should_be_above_its_noise(said, sounds) -> None:
-    loud = replace(said, audio=said.audio / np.float32(0.1), loudness=1.0)
+def test_speech_is_as_loud_as_it_should_be_above_its_noise(excerpt, sounds) -> None:
+    loud = replace(excerpt, audio=excerpt.audio / np.float32(0.1), loudness=1.0)
     at = replace(Augmentation(), level_db=(-30.0, -30.0), noise=1.0, noise_db=(20.0, 20.0))
     clean, _ = heard(loud, replace(at, noise=0.0))
     np.testing.assert_allclose(clean, loud.audio * 10 ** (-30 / 20), rtol=1e-5)
@@ -99,21 +99,21 @@ def test_speech_is_as_loud_as_it_should_be_above_its_noise(said, sounds) -> None
     assert sounds.level_db(noise) == pytest.approx(-50, abs=1.5)  # one draw of coloured noise
 
 
-def test_quiet_sequences_rest(said) -> None:
+def test_quiet_sequences_rest(excerpt) -> None:
     kinds = set()
     for seed in range(20):
-        audio, curves = heard(said, replace(GENTLE, quiet=1.0), seed)
+        audio, curves = heard(excerpt, replace(GENTLE, quiet=1.0), seed)
         np.testing.assert_array_equal(curves, np.broadcast_to(REST, curves.shape))
         assert np.sqrt(np.mean(audio**2)) < 0.1
         kinds.add(bool(audio.any()))
     assert kinds == {True, False}  # over noise, and digitally
 
 
-def test_a_muted_face_comes_to_rest_and_back(said) -> None:
+def test_a_muted_face_comes_to_rest_and_back(excerpt) -> None:
     seen = 0
     for seed in range(20):
-        audio, curves = heard(said, replace(Augmentation(), mute=1.0), seed)
-        changed = np.flatnonzero(audio != said.audio)
+        audio, curves = heard(excerpt, replace(Augmentation(), mute=1.0), seed)
+        changed = np.flatnonzero(audio != excerpt.audio)
         if not len(changed):
             continue
         first, last = changed[0], changed[-1]
@@ -134,7 +134,7 @@ def test_easing_ends_at_rest() -> None:
 
 
 def test_manners_are_drawn_from_their_ranges() -> None:
-    manners = [effects.manner(STRONG, np.random.default_rng(seed)) for seed in range(2000)]
+    manners = [effects.playback(STRONG, np.random.default_rng(seed)) for seed in range(2000)]
     speeds = np.array([how.speed for how in manners])
     assert 0.99 * STRONG.pitch[0] <= speeds.min() < 0.77
     assert 1.3 < speeds.max() <= 1.01 * STRONG.pitch[1]
