@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.render.terminal import figured
 from distill.evaluate.report import Group, Report, Row, Verdict
-from distill.evaluate.tally import Figure
 
 NOTHING = "-"
 

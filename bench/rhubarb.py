@@ -39,10 +39,10 @@ from compile.errors import PhizError
 from distill.audio import SAMPLE_RATE, decode
 from distill.controls import ARKIT
 from distill.corpus import Source, find
+from distill.evaluate.bootstrap import Tally
 from distill.evaluate.closures import Closures, match, middles
 from distill.evaluate.face import CLOSURE, measured
 from distill.evaluate.phones import Span, events
-from distill.evaluate.tally import Tally
 from distill.teachers.base import Utterance
 from distill.teachers.phonetic import PhoneticTeacher
 from distill.teachers.recogniser import recognise

@@ -40,10 +40,10 @@ from distill import labels as cache
 from distill import recipe
 from distill.corpus import HELD_OUT
 from distill.evaluate import Report
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.gates import parse
 from distill.evaluate.render import as_json
 from distill.evaluate.report import STUDENT, Group, Row
-from distill.evaluate.tally import Figure
 
 SPEAKER, EVERYTHING = "speaker", "trained on all"
 

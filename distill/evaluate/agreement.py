@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.evaluate.base import MOVES, Case, ratio, variance
 from distill.evaluate.face import GROUPS, Array, members
-from distill.evaluate.family import MOVES, Case, ratio, variance
 
 # Rows of the sums, one value a control.
 COUNT, X, Y, XX, YY, XY, EE, VV, DYDY = range(9)
@@ -34,7 +34,7 @@ class Agreement:
         self.groups = {name: found for name in GROUPS if (found := members(controls, name))}
 
     def sums(self, case: Case) -> Array:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         x, y = case.ours.astype(np.float64), case.theirs.astype(np.float64)
         dx, dy = np.diff(x, axis=0), np.diff(y, axis=0)
         count = np.full(self.width, float(len(x)))
@@ -42,7 +42,7 @@ class Agreement:
         return np.concatenate(rows)
 
     def figures(self, sums: Array) -> Mapping[str, Array]:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         rows = np.moveaxis(sums.reshape(*sums.shape[:-1], ROWS, self.width), -2, 0)
         count = rows[COUNT]
         spread = variance(count, rows[Y], rows[YY])
@@ -70,9 +70,9 @@ def teacher_speed(sums: Array, width: int) -> float:
 
 def fit(curves: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:
     """R2 of curves against a reference's, both ``[frames, controls]`` an utterance; 0 where nothing moves."""
-    family = Agreement([""] * reference[0].shape[1])
-    total = np.sum([family.sums(Case(*pair)) for pair in zip(curves, reference, strict=True)], axis=0)
-    return float(np.nan_to_num(family.figures(total)["r2"]))
+    metric = Agreement([""] * reference[0].shape[1])
+    total = np.sum([metric.sums(Case(*pair)) for pair in zip(curves, reference, strict=True)], axis=0)
+    return float(np.nan_to_num(metric.figures(total)["r2"]))
 
 
 def _mean(values: Array, chosen: NDArray[np.bool_]) -> Array:

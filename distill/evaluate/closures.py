@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from distill.controls import ARKIT
 from distill.espeak import Phone
+from distill.evaluate.base import Case, ratio
 from distill.evaluate.face import CLOSURE, Array, has, measured
-from distill.evaluate.family import Case, ratio
 from distill.evaluate.phones import FRAME_RATE, Span, events, frames_of
 
 THRESHOLD = 0.4
@@ -57,7 +57,7 @@ class Closures:
         self.able = has(controls, CLOSURE)
 
     def sums(self, case: Case) -> Array:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         total = np.zeros(self.size)
         if case.phones is None or not self.able:
             return total
@@ -72,7 +72,7 @@ class Closures:
         return total
 
     def figures(self, sums: Array) -> Mapping[str, Array]:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         rows = np.moveaxis(sums, -1, 0)
         some = rows[EVENTS] > 0
         return {

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from compile.errors import UserError
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.figures import FIGURES, shown
 from distill.evaluate.report import NOT_MEASURED, STUDENT, Report, Verdict
-from distill.evaluate.tally import Figure
 
 _GATE = re.compile(
     r"(?P<figure>[a-z0-9_.]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>%|ms)?"

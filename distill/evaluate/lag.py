@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from distill.evaluate.base import Case
 from distill.evaluate.face import Array, members
-from distill.evaluate.family import Case
 from distill.evaluate.phones import FRAME_RATE
 
 REACH = 15  # frames
@@ -29,7 +29,7 @@ class Lag:
         self.chosen = members(controls, "mouth") or members(controls, "all")
 
     def sums(self, case: Case) -> Array:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         core = len(case.theirs) - 2 * REACH
         if core < 2:
             return np.zeros(self.size)
@@ -41,7 +41,7 @@ class Lag:
         return np.array([*products, *(float((window**2).sum()) for window in windows)])
 
     def figures(self, sums: Array) -> Mapping[str, Array]:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         products, energies = sums[..., :LAGS], sums[..., LAGS:]
         moves = energies > 1e-9
         heights = np.where(moves, products / np.sqrt(np.where(moves, energies, 1.0)), -np.inf)

@@ -1,4 +1,4 @@
-"""All families of metrics as one: their sums end to end."""
+"""All metrics as one: their sums end to end."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from distill.evaluate.agreement import Agreement
+from distill.evaluate.base import Case, Metric
 from distill.evaluate.closures import Closures
 from distill.evaluate.face import Array
-from distill.evaluate.family import Case, Family
 from distill.evaluate.jitter import Jitter
 from distill.evaluate.lag import Lag
 from distill.evaluate.rounding import Rounding
 
-OTHERS: tuple[Callable[[Sequence[str]], Family], ...] = (Closures, Rounding, Jitter, Lag)
+OTHERS: tuple[Callable[[Sequence[str]], Metric], ...] = (Closures, Rounding, Jitter, Lag)
 
 
 class Metrics:
-    """A family of families, for one face's controls."""
+    """Every metric, for one face's controls."""
 
     def __init__(self, controls: Sequence[str]) -> None:
         self.controls = tuple(controls)
         self.agreement = Agreement(controls)
-        self.families: list[Family] = [self.agreement, *(make(controls) for make in OTHERS)]
-        self.size = sum(family.size for family in self.families)
+        self.metrics: list[Metric] = [self.agreement, *(make(controls) for make in OTHERS)]
+        self.size = sum(metric.size for metric in self.metrics)
 
     def sums(self, case: Case) -> Array:
         """``[size]`` of one utterance."""
-        return np.concatenate([family.sums(case) for family in self.families])
+        return np.concatenate([metric.sums(case) for metric in self.metrics])
 
     def agreement_sums(self, sums: Array) -> Array:
         """The part of ``sums`` [size] that is :class:`distill.evaluate.agreement.Agreement`'s: the first."""
@@ -38,7 +38,7 @@ class Metrics:
         """Every figure, ``[...]`` for ``sums`` [..., size]."""
         found: dict[str, Array] = {}
         at = 0
-        for family in self.families:
-            found |= family.figures(sums[..., at : at + family.size])
-            at += family.size
+        for metric in self.metrics:
+            found |= metric.figures(sums[..., at : at + metric.size])
+            at += metric.size
         return found

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.espeak import Phone
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.figures import FIGURES
-from distill.evaluate.tally import Figure
 
 STUDENT, TEACHER, FLOOR = "student", "teacher", "floor"
 NOT_MEASURED = Figure(None)

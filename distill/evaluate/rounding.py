@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from distill.evaluate.base import Case, ratio
 from distill.evaluate.face import ROUNDING, Array, has, measured
-from distill.evaluate.family import Case, ratio
 from distill.evaluate.phones import ROUNDED, UNROUNDED, frames_of, spans_of
 
 THRESHOLD = 0.4
@@ -33,7 +33,7 @@ class Rounding:
         self.able = has(controls, ROUNDING)
 
     def sums(self, case: Case) -> Array:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         total = np.zeros(self.size)
         if case.phones is None or not self.able:
             return total
@@ -52,7 +52,7 @@ class Rounding:
         return total
 
     def figures(self, sums: Array) -> Mapping[str, Array]:
-        """See :class:`distill.evaluate.family.Family`."""
+        """See :class:`distill.evaluate.base.Metric`."""
         rows = np.moveaxis(sums, -1, 0)
         ours, theirs = (
             ratio(rows[there], rows[ROUND]) - ratio(rows[elsewhere], rows[OTHERS])

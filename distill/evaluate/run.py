@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from distill.espeak import Phone
+from distill.evaluate.base import Case
+from distill.evaluate.bootstrap import RESAMPLES, Figure, Tally
 from distill.evaluate.examples import examples
-from distill.evaluate.family import Case
 from distill.evaluate.metrics import Metrics
 from distill.evaluate.report import FLOOR, STUDENT, TEACHER, Group, Report, Row
 from distill.evaluate.silence import in_silence
 from distill.evaluate.sounds import with_noise
 from distill.evaluate.speech import Clip, Speech, heard
 from distill.evaluate.subjects import Subject, floors
-from distill.evaluate.tally import RESAMPLES, Figure, Tally
 
 BY: Mapping[str, Callable[[Clip], str]] = {
     "speaker": lambda clip: clip.speaker or "unknown",

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.figures import FIGURES
 from distill.evaluate.report import Group, Report, Row
-from distill.evaluate.tally import Figure
 
 FORMAT = 1
 

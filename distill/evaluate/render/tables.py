@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.face import GROUPS
 from distill.evaluate.figures import FIGURES
 from distill.evaluate.report import FLOOR, STUDENT, Group, Report, Row
-from distill.evaluate.tally import Figure
 
 Cell = tuple[str, Figure]
 """The name of a figure and what it is."""

@@ -7,10 +7,10 @@ from rich.table import Table as Drawn
 from rich.text import Text
 
 from compile.audit.render.words import brief
+from distill.evaluate.bootstrap import CONFIDENCE
 from distill.evaluate.figures import FIGURES
 from distill.evaluate.render.tables import Cell, Table, tables
 from distill.evaluate.report import Report
-from distill.evaluate.tally import CONFIDENCE
 
 MOST = 60  # rows of a table
 

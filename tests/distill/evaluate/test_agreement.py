@@ -8,7 +8,7 @@ import pytest
 from distill.controls import ARKIT
 from distill.evaluate import fit
 from distill.evaluate.agreement import Agreement, teacher_speed
-from distill.evaluate.family import Case
+from distill.evaluate.base import Case
 from distill.evaluate.jitter import Jitter
 
 JAW = [index for index, name in enumerate(ARKIT) if name.startswith("jaw")]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT, closure
+from distill.evaluate.base import Case
 from distill.evaluate.closures import Closures, Match, closures
 from distill.evaluate.face import CLOSURE, measured
-from distill.evaluate.family import Case
 from distill.evaluate.phones import events
 
 SPANS = ((0.5, 0.6), (1.2, 1.36))

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from compile.errors import UserError
+from distill.evaluate.bootstrap import Figure
 from distill.evaluate.gates import parse
 from distill.evaluate.report import FLOOR, STUDENT, TEACHER, Group, Report, Row
-from distill.evaluate.tally import Figure
 
 REPORT = Report(
     *("labels", "phonetic", 3, 9.0, 3, 0),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT
-from distill.evaluate.family import Case
+from distill.evaluate.base import Case
 from distill.evaluate.rounding import Rounding
 
 PUCKER, FUNNEL = ARKIT.index("mouthPucker"), ARKIT.index("mouthFunnel")

@@ -8,7 +8,7 @@ import pytest
 from compile.errors import UserError
 from distill.controls import ARKIT
 from distill.evaluate.agreement import Agreement
-from distill.evaluate.family import Case
+from distill.evaluate.base import Case
 from distill.evaluate.silence import in_silence
 from distill.evaluate.sounds import parse_noise, pink, silences, with_noise
 from distill.evaluate.subjects import Subject

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.words import brief
+from distill.evaluate.bootstrap import CONFIDENCE
 from distill.evaluate.figures import FIGURES
 from distill.evaluate.render.page.bars import bars
 from distill.evaluate.render.page.curves import curves
@@ -14,7 +15,6 @@ from distill.evaluate.render.page.sheet import sheet
 from distill.evaluate.render.tables import tables
 from distill.evaluate.render.terminal import summary
 from distill.evaluate.report import Report, Verdict
-from distill.evaluate.tally import CONFIDENCE
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 # The house's style, and what plots of speech need beside it.

@@ -1,7 +1,7 @@
-"""What a family of metrics is: a vector of sums over an utterance, and figures from any sum of such vectors.
+"""What a metric is: a vector of sums over an utterance, and figures from any sum of such vectors.
 
 So a corpus of any length takes no more memory than an utterance, a speaker's figures come from the same sums as the
-whole corpus', and so do those of its bootstrap resamples (:mod:`distill.evaluate.tally`).
+whole corpus', and so do those of its bootstrap resamples (:mod:`distill.evaluate.bootstrap`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Case:
     phones: Sequence[Phone] | None = None
 
 
-class Family(Protocol):
-    """Metrics that come from the same sums; made for the names of a face's controls."""
+class Metric(Protocol):
+    """Figures that come from the same sums; made for the names of a face's controls."""
 
     size: int
 

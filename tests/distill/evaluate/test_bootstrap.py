@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.evaluate.tally import Figure, Tally, draw
+from distill.evaluate.bootstrap import Figure, Tally, draw
 
 
 def mean_of(sums: np.ndarray) -> dict[str, np.ndarray]:
