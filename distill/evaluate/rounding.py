@@ -4,8 +4,7 @@
 - **recall**: rounded phones (u ʊ ʉ w o ɔ) that reach 0.4, over all of them.
 - **depth**: mean measure of rounded phones, relative to the teacher's.
 - **contrast**: mean measure of rounded phones less that of unrounded vowels (a e i … ə), relative to the teacher's:
-  lips that
-  are always round have depth, but no contrast.
+  lips that are always round have depth, but no contrast.
 """
 
 from __future__ import annotations

@@ -52,15 +52,6 @@ def test_an_empty_split_says_what_there_is(labelled: labels.Labels) -> None:
         from_labels(replace(labelled, entries=()))
 
 
-def test_labels_with_nan_are_refused(labelled: labels.Labels, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: labels.Labels, entry: labels.Entry):
-        return np.zeros(640, np.int16), np.full((2, 52), np.nan, np.float32)
-
-    monkeypatch.setattr(labels.Labels, "arrays", broken)
-    with pytest.raises(UserError, match=r"00000\.wav: the labels hold NaN or infinity; label again"):
-        from_labels(labelled).read(0)
-
-
 def test_of_utterances(phones) -> None:
     speech = from_utterances(PhoneticTeacher(), [Utterance(np.zeros(32_000, np.float32), phones)], ["a"])
     assert speech.read(0).curves.shape == (100, 52)
