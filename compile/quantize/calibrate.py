@@ -94,9 +94,9 @@ def probe(model: Model, names: list[str], levels: Levels = REWRITTEN_OR_NOT) -> 
             nodes.append(node)
             needed.update(node.input)
     constants = [tensor for tensor in graph.initializer if tensor.name in needed]
-    for field, kept in (("node", nodes[::-1]), ("initializer", constants)):
-        graph.ClearField(field)
-        getattr(graph, field).extend(kept)
+    for part, kept in (("node", nodes[::-1]), ("initializer", constants)):
+        graph.ClearField(part)
+        getattr(graph, part).extend(kept)
     graph.ClearField("output")
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     return Session(proto.SerializeToString(), "the model under calibration", levels)

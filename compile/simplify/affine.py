@@ -25,7 +25,7 @@ def fold_affine(model: ir.Model) -> Outcome:
             follower = only_consumer(graph, node.outputs[0])
             if follower is None or follower.op_type not in ("Mul", "Add"):
                 break
-            per_channel = _per_channel(node, follower)
+            per_channel = per_channel_of(follower, node.outputs[0])
             weight, bias = constant(node.inputs[1]), constant(_optional(node, 2))
             if per_channel is None or weight is None or (_optional(node, 2) is not None and bias is None):
                 break
@@ -61,10 +61,10 @@ def _fold(
     node.replace_input_with(2, folded)
 
 
-def _per_channel(node: ir.Node, follower: ir.Node) -> NDArray[np.float64] | None:
-    """The constant operand of ``follower`` as a vector over the output channels of ``node``, if it is one."""
-    output = shape_of(node.outputs[0])
-    others = [value for value in follower.inputs if value is not node.outputs[0]]
+def per_channel_of(node: ir.Node, value: ir.Value) -> NDArray[np.float64] | None:
+    """The constant that ``node`` adds to ``value`` or multiplies it with, as a vector over channels, if it is one."""
+    output = shape_of(value)
+    others = [other for other in node.inputs if other is not value]
     data = constant(others[0]) if len(others) == 1 else None
     if data is None or data.ndim > len(output):
         return None

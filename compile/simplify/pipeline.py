@@ -14,6 +14,7 @@ from compile.model import Model
 from compile.simplify import dialect
 from compile.simplify.activations import plain_activations
 from compile.simplify.affine import fold_affine
+from compile.simplify.ahead import fold_ahead
 from compile.simplify.arithmetic import plain_arithmetic
 from compile.simplify.averages import dilated_average
 from compile.simplify.batchnorm import split_batchnorm
@@ -100,6 +101,7 @@ PIPELINE = (
     Step(split_batchnorm, required=True),
     Step(gemm_form, required=True, silent=True),  # before the affine pass, which folds into Conv and Gemm only
     Step(fold_affine),  # after split_batchnorm, which makes most of its work
+    Step(fold_ahead),  # after it, because what stands between two products costs the first nothing
     Step(global_average, required=True),
     Step(drop_noops),
     Step(narrow_transposes, required=True),

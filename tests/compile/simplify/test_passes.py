@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 
 from compile.simplify.affine import fold_affine
+from compile.simplify.ahead import fold_ahead
 from compile.simplify.batchnorm import split_batchnorm
 from compile.simplify.cleanup import deduplicate, drop_unused
 from compile.simplify.constants import fold_constants, lift_constants
@@ -79,6 +80,38 @@ CASES = (
         fold_affine,
         "(float[2,3] x) => (float[2,4] y) { a = Gemm <transB = 1> (x, m43, v4) y = Mul (a, s) }",
         ("Gemm",),
+    ),
+    Case(
+        "shift and scale fold into the Conv behind them",
+        fold_ahead,
+        "(float[1,3,9] x) => (float[1,4,7] y) { a = Mul (x, p131) b = Add (w131, a) y = Conv (b, c433, v4) }",
+        ("Conv",),
+    ),
+    Case(
+        "shift folds into the Gemm behind it",
+        fold_ahead,
+        "(float[2,3] x) => (float[2,4] y) { a = Add (x, v3) y = Gemm <transB = 1> (a, m43) }",
+        ("Gemm",),
+    ),
+    Case(
+        "before padding a scale folds, and a shift does not",
+        fold_ahead,
+        "(float[1,3,9] x) => (float[1,4,9] y) "
+        "{ a = Add (x, w131) b = Mul (a, p131) y = Conv <pads = [1, 1]> (b, c433, v4) }",
+        ("Add", "Conv"),
+    ),
+    Case(
+        "what others read as well does not fold",
+        fold_ahead,
+        "(float[1,3,9] x) => (float[1,4,7] y, float[1,3,9] z) { a = Mul (x, p131) y = Conv (a, c433) z = Relu (a) }",
+        ("Mul", "Conv", "Relu"),
+    ),
+    Case(
+        "nor into a weight that others read",
+        fold_ahead,
+        "(float[1,3,9] x) => (float[1,4,7] y, float[1,4,7] z) "
+        "{ a = Mul (x, p131) y = Conv (a, c433) z = Conv (x, c433) }",
+        ("Mul", "Conv", "Conv"),
     ),
     Case(
         "MatMul on three axes and its bias become Gemm",
@@ -308,6 +341,7 @@ CONSTANTS = {
     "r14": _RANDOM.normal(size=(1, 4)), "s": np.array(0.3), "nil": np.zeros((2, 3, 4)), "ones": np.ones(4),
     "c51": _RANDOM.normal(size=(5, 1)), "m134": _RANDOM.normal(size=(1, 3, 4)),
     "wide": np.zeros((2, 3)), "none": np.array(0.0),
+    "p131": _RANDOM.uniform(-2, 2, (1, 3, 1)), "w131": _RANDOM.normal(size=(1, 3, 1)),
 }  # fmt: skip
 CONSTANTS["d433"] = CONSTANTS["c433"]
 SHAPES = {
