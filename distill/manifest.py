@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from distill.espeak import Phone
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held-out")
 LONGEST_LINE = 64_000_000  # bytes; the phone times of a day
+LONGEST_SYMBOL = 40  # letters of a phone; numpy gives every phone of a piece the room of the longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def read(path: Path) -> Iterator[tuple[Path, Facts]]:
     Raises:
         UserError: the manifest cannot be read, or a line is malformed; the message names it by number.
     """
+    if not path.is_file():  # a pipe cannot be read again, for phone times
+        raise UserError("it is no file", where=str(path))
     try:
         with path.open("rb") as file:
             offset = 0
@@ -110,7 +114,7 @@ def _line(manifest: Path, offset: int, line: bytes, where: str) -> tuple[Path, F
         raise UserError("it names no audio", where=where, fix='write {"path": "a.wav", …}')
     named = {key: item[key] for key in ("path", "split", "speaker", "text", "language") if item.get(key) is not None}
     for key, value in named.items():
-        if not isinstance(value, str) or "\0" in value:
+        if not _is_text(value, os.fsencode if key == "path" else str.encode):
             raise UserError(f"'{key}' is no text", where=where)
     audio = manifest.parent / named.pop("path")
     if named.get("split", TRAIN) not in SPLITS:
@@ -127,7 +131,10 @@ def _line(manifest: Path, offset: int, line: bytes, where: str) -> tuple[Path, F
 
 def _phones(items: Any) -> tuple[Phone, ...]:
     """Phones of ``[symbol, start, end]`` lists; ValueError or TypeError where they are none."""
-    phones = tuple(Phone(sys.intern(str(symbol)), float(start), float(end)) for symbol, start, end in items)
+    try:
+        phones = tuple(Phone(_symbol(symbol), float(start), float(end)) for symbol, start, end in items)
+    except OverflowError as error:  # a whole number that no float holds
+        raise ValueError(str(error)) from error
     for phone in phones:
         if not (math.isfinite(phone.end) and 0 <= phone.start <= phone.end):
             raise ValueError(f"'{phone.symbol}' lasts from {phone.start} to {phone.end} seconds")
@@ -135,6 +142,20 @@ def _phones(items: Any) -> tuple[Phone, ...]:
         if after.start < before.start:
             raise ValueError(f"'{after.symbol}' at {after.start} seconds follows one at {before.start}")
     return phones
+
+
+def _symbol(value: Any) -> str:
+    if not _is_text(value) or len(value) > LONGEST_SYMBOL:
+        raise ValueError(f"{str(value)[:40]!r} is no phone")
+    return sys.intern(value)
+
+
+def _is_text(value: Any, encode: Callable[[str], bytes] = str.encode) -> bool:
+    """Whether it can be written: JSON has halves of letters that no file and no name can hold."""
+    try:
+        return isinstance(value, str) and b"\0" not in encode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _shared(facts: Facts) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -78,6 +79,12 @@ def test_a_manifest_tells_more_than_a_folder(tmp_path: Path) -> None:
         ('{"path": "a.wav", "phones": [["p", 0.2, 0.1]]}', "line 2: not phone times: 'p' lasts from 0.2 to 0.1"),
         ('{"path": "a.wav", "phones": [["p", 0.2, NaN]]}', "line 2: not phone times"),
         ('{"path": "a.wav", "phones": [["p", -1, 1]]}', "line 2: not phone times"),
+        (f'{{"path": "a.wav", "phones": [["p", 0, 1{"0" * 400}]]}}', "line 2: not phone times: int too large"),
+        (f'{{"path": "a.wav", "phones": [["{"p" * 41}", 0, 1]]}}', "line 2: not phone times: 'pppp"),
+        ('{"path": "a.wav", "phones": [[{"p": 1}, 0, 1]]}', "is no phone"),
+        ('{"path": "a.wav", "phones": [["\\ud800", 0, 1]]}', "is no phone"),
+        ('{"path": "a.wav", "speaker": "\\ud800"}', "line 2: 'speaker' is no text"),
+        ('{"path": "\\ud800.wav"}', "line 2: 'path' is no text"),
         ('{"path": "a.wav", "phones": [["p", 0, Infinity]]}', "line 2: not phone times"),
         ('{"path": "a.wav", "phones": [["p", 1, 2], ["a", 0, 1]]}', "line 2: not phone times: 'a' at 0.0"),
     ],
@@ -118,3 +125,10 @@ def test_phone_times_take_no_memory(tmp_path: Path) -> None:
     assert len(sources) == 60
     assert held < 120_000
     assert peak < 500_000
+
+
+def test_a_manifest_is_a_file(tmp_path: Path) -> None:
+    """A pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "m.jsonl")
+    with pytest.raises(UserError, match=r"m\.jsonl: it is no file"):
+        corpus.find([tmp_path / "m.jsonl"])
