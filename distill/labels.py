@@ -31,7 +31,7 @@ from distill.corpus import TRAIN, Source
 from distill.espeak import Phone
 from distill.labelling import FORMAT, PHONES, RECOGNISED, Outcome, phones_of, place
 from distill.ranks import Ranks, gathered
-from distill.teachers.base import Teacher
+from distill.teachers.base import Teacher, require_own_origins
 from distill.workers import attempts
 
 INDEX, OLD_INDEX = "labels.jsonl", "labels.json"
@@ -188,6 +188,7 @@ def label(
     """
     if not sources:
         raise UserError("an empty corpus: no audio was named", fix="give audio files, folders, patterns, manifests")
+    require_own_origins(teacher, (source.path for source in sources))
     ranks = Ranks.here()
 
     def tell(done: int) -> None:
@@ -196,8 +197,7 @@ def label(
 
     def lines() -> Iterator[str]:
         share = sources[ranks.rank :: ranks.count]
-        done = 0
-        tell(done)
+        tell(done := 0)
         found = attempts(share, teacher, folder, bench, jobs, reopen, lambda: tell(done))
         for done, outcome in enumerate(found, 1):
             if strict and outcome.refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.errors import UserError
 from distill.espeak import Phone
 
 
@@ -81,6 +83,39 @@ def evidence(teacher: Teacher, path: Path) -> str:
     """
     ask = getattr(teacher, "evidence", None)
     return "" if ask is None else str(ask(path))
+
+
+def origin(teacher: Teacher, path: Path) -> Path | None:
+    """The file that the curves of an audio file are read from; None of a teacher without a method ``origin``.
+
+    Raises:
+        UserError: there is none, or it is not known which.
+    """
+    ask = getattr(teacher, "origin", None)
+    return None if ask is None else ask(path)
+
+
+def require_own_origins(teacher: Teacher, audio: Iterable[Path]) -> None:
+    """Curves are found by name, and names are used again: two recordings must not get the curves of one.
+
+    Raises:
+        UserError: two would; a recording in two formats, side by side, is one.
+    """
+    owners: dict[Path, Path] = {}
+    for path in audio:
+        try:
+            found = origin(teacher, path)
+        except UserError:
+            continue  # it will be skipped, with this reason
+        if found is None:
+            return
+        owner = owners.setdefault(found, path)
+        if owner.with_suffix("") != path.with_suffix(""):
+            raise UserError(
+                f"it and {owner} would both get the curves {found}",
+                where=str(path),
+                fix="put curves into folders that are called as those of their audio",
+            )
 
 
 def listens(teacher: Teacher) -> bool:

@@ -59,7 +59,7 @@ class RecordedTeacher:
         """
         if utterance.path is None:
             raise UserError("ready-made curves are found by the name of an audio file, and this speech has none")
-        path = self._path(utterance.path)
+        path = self.origin(utterance.path)
         recording = self._recording(path)
         missing = [name for name in self.controls if name not in recording.controls]
         if missing:
@@ -77,9 +77,9 @@ class RecordedTeacher:
 
     def evidence(self, path: Path) -> str:
         """The digest of the curves that belong to the audio file ``path``; raises as :meth:`curves`."""
-        return digest([self._path(path)])
+        return digest([self.origin(path)])
 
-    def _path(self, audio: Path) -> Path:
+    def origin(self, audio: Path) -> Path:
         """The curves of an audio file: of several with its name, the one whose folders are called alike."""
         found = self._files.get(audio.stem, [])
         if self._folder is None:

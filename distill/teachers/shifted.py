@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distill.audio import SAMPLE_RATE
 from distill.espeak import Phone
-from distill.teachers.base import Teacher, Utterance, evidence
+from distill.teachers.base import Teacher, Utterance, evidence, origin
 
 
 class ShiftedTeacher:
@@ -46,3 +46,7 @@ class ShiftedTeacher:
     def evidence(self, path: Path) -> str:
         """The teacher's; see :func:`distill.teachers.base.evidence`."""
         return evidence(self._teacher, path)
+
+    def origin(self, path: Path) -> Path | None:
+        """The teacher's; see :func:`distill.teachers.base.origin`."""
+        return origin(self._teacher, path)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
+from distill import corpus, labels
+from distill.audio import write_wav
 from distill.controls import ARKIT, write_csv
 from distill.teachers.base import Utterance, evidence
 from distill.teachers.catalogue import open_teacher
@@ -70,6 +72,24 @@ def test_a_folder_of_their_own_with_controls_of_their_own(tmp_path: Path) -> Non
         teacher.curves(utterance(tmp_path / "d/one.wav", 2.0))
     with pytest.raises(UserError, match=r"there is no three\.csv or \.npz in "):
         teacher.curves(utterance(tmp_path / "b/three.wav", 2.0))
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_two_recordings_do_not_get_the_curves_of_one(offset: float, tmp_path: Path) -> None:
+    for name in ("curves/one.csv", "curves/b/two.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_csv(tmp_path / name, ramp(61, 30), 30)
+    for name in ("a/one", "b/one", "b/two"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_wav(tmp_path / f"{name}.wav", np.full(RATE, 0.1 * len(name), np.float32))
+    (tmp_path / "a/one.flac").write_bytes((tmp_path / "a/one.wav").read_bytes())  # in two formats, and the same
+    teacher = open_teacher("curves", tmp_path / "curves", offset)
+    found = corpus.find([str(tmp_path / "a"), str(tmp_path / "b/two.wav")])
+    made, _ = labels.label(found, teacher, tmp_path / "labels")
+    assert {entry.source for entry in made.entries} == {"one.flac", "one.wav", "two.wav"}
+    with pytest.raises(UserError, match=r"b/one\.wav: it and .*a/one\.\w+ would both get the curves .*one\.csv"):
+        labels.label(corpus.find([str(tmp_path)]), teacher, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_labels_are_kept_by_the_curves_that_they_come_from(tmp_path: Path) -> None:
