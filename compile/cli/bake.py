@@ -69,9 +69,8 @@ def _require_different_names(sources: list[Source]) -> None:
     for source in sources:
         other = seen.setdefault(source.path.stem, source.path)
         if other != source.path:
-            raise UserError(
-                f"it and {other} would both become {other.stem}.csv", where=str(source.path), fix="bake them one by one"
-            )
+            what = f"it and {other} would both become {other.stem}.csv"
+            raise UserError(what, where=str(source.path), fix="bake them into different folders: --out")
 
 
 def bake_file(

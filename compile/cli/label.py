@@ -132,8 +132,13 @@ def _tell(made: Labels, summary: Summary, out: Path) -> None:
         if len(complaints) > SHOWN:
             console.print(f"{word} {len(complaints) - SHOWN} more", style="yellow", markup=False)
     hours = sum(entry.frames for entry in made.entries) * HOP / SAMPLE_RATE / 3600
-    held = len(made.split(HELD_OUT))
+    held = made.split(HELD_OUT)
+    kept = "nothing"
+    if held:
+        share = sum(entry.frames for entry in held) / sum(entry.frames for entry in made.entries)
+        speakers = counted(len({entry.speaker for entry in held}), "speaker")
+        kept = f"{counted(len(held), 'piece')} of {speakers}, {share:.0%} of the time"
     console.print(
         f"{summary.done} labelled, {summary.cached} already there, {len(summary.skipped)} skipped: {out}/", markup=False
     )
-    console.print(f"{counted(len(made.entries), 'piece')}, {hours:.2f} h, of which {held} are held out", markup=False)
+    console.print(f"{counted(len(made.entries), 'piece')}, {hours:.2f} h; held out: {kept}", markup=False)

@@ -162,6 +162,18 @@ def test_core_phiz_bakes_16_bit_wav(phiz, built: Path, speech: Path, tmp_path: P
     assert np.abs(one - other).mean() < 0.01 * one.std()
 
 
+def test_speakers_whose_files_are_called_alike_do_not_share_a_folder(
+    phiz, built: Path, speech: Path, tmp_path: Path
+) -> None:
+    for name in ("anna", "bert"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "speech.wav").write_bytes(speech.read_bytes())
+    ran = phiz("bake", tmp_path / "anna", tmp_path / "bert", "-m", built, "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "would both become speech.csv; bake them into different folders: --out" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_neither(phiz, speech: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ran = phiz("bake", speech, "-m", tmp_path / "empty", "-o", tmp_path / "out")

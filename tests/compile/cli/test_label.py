@@ -56,7 +56,7 @@ def test_speakers_are_held_out(phiz, speech: Path) -> None:
     ran = phiz("label", "speech", "--teacher", "own:factory", "--held-out", "20%", "--language", "de")
     assert ran.code == 0, ran.err
     assert "7 labelled, 0 already there, 0 skipped: labels/" in ran.out
-    assert "7 pieces, 0.00 h, of which 1 are held out" in ran.out
+    assert "7 pieces, 0.00 h; held out: 1 piece of 1 speaker, 14% of the time" in ran.out
     entries = index(speech / "labels")
     assert [(entry["speaker"], entry["language"]) for entry in entries if entry["split"] == "held-out"] == [
         ("carl", "de")
