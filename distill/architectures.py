@@ -90,9 +90,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         Architecture("tiny", channels=(16, 32, 64, 80)),  # 0.24 M parameters
         Architecture("low-latency", channels=(64, 128, 256, 288), hidden=(288,), look_ahead=1024),
         Architecture("tiny-low-latency", channels=(16, 32, 64, 80), look_ahead=1024),
-        # The same behind 40 log-mels, a hundred a second: what learning from the waveform is compared with.
-        Architecture("small-mel", (40, 288), hidden=(288,), kernels=(512, 3), strides=(160, 2), front="mel"),
-        Architecture("tiny-mel", (40, 80), kernels=(512, 3), strides=(160, 2), front="mel"),
+        # The same behind 40 log-mels of 16 ms, a hundred a second; no number of those makes 512 ms, 49 make 496.
+        Architecture("small-mel", (40, 288), hidden=(288,), kernels=(256, 3), strides=(160, 2), front="mel"),
+        Architecture("tiny-mel", (40, 80), kernels=(256, 3), strides=(160, 2), front="mel"),
         # 8 convolutions and 3 fully connected layers, 0.86 M parameters: what the compiler is measured by.
         Architecture("reference", (24, 48, 96, 128), hidden=(296, 128), span=12, temporal=(4, 4, 4, 4)),
     )
