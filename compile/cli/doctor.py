@@ -27,6 +27,8 @@ PARTS = (
     Part("torch networks, training", ("torch", "onnxscript", "safetensors"), "torch"),
     Part("teacher phonetic", ("hama", "numpy"), "teacher"),
     Part("teacher hubert", ("torch", "transformers", "safetensors"), "hubert"),
+    Part("events for TensorBoard", ("tensorboardX",), "tensorboard"),
+    Part("label --voices", ("pyworld-prebuilt",), "voices"),
     Part("synthetic speech", ("espeakng-loader",), "teacher"),
     Part("audio files", ("av",), "teacher"),
     Part("plots", ("matplotlib",), "teacher"),
