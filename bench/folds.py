@@ -63,22 +63,19 @@ def whole(labels: Sequence[Labels], groups: Sequence[str] = ()) -> tuple[Labels,
     )
 
 
-def stages_of(plan: Plan, final: bool, steps: int | None) -> tuple[Stage, ...]:
-    """The recipe's stages, or its last one without the guide that an earlier one would be.
+def final_stage(plan: Plan) -> Plan:
+    """The recipe's last stage alone, without the guide that an earlier one would be.
 
     Raises:
-        UserError: the last one goes on from an earlier one.
+        UserError: it goes on from an earlier one.
     """
-    stages = plan.stages
-    if final:
-        last = stages[-1]
-        if last.init in {str(stage.out) for stage in stages}:
-            raise UserError(f"the stage '{last.name}' begins with an earlier one's student", where="--final")
-        weights = replace(last.recipe.weights, feature=0.0)
-        stages = (replace(last, guide="", alignment="face", recipe=replace(last.recipe, weights=weights)),)
-    if steps is not None:
-        stages = tuple(replace(stage, recipe=replace(stage.recipe, steps=steps)) for stage in stages)
-    return stages
+    last = plan.stages[-1]
+    if last.init in {str(stage.out) for stage in plan.stages}:
+        raise UserError(f"the stage '{last.name}' begins with an earlier one's student", where="--final")
+    weights = replace(last.recipe.weights, feature=0.0)
+    return replace(
+        plan, stages=(replace(last, guide="", alignment="face", recipe=replace(last.recipe, weights=weights)),)
+    )
 
 
 def trial_of(name: str, folder: Path, plan: Plan, labels: tuple[Labels, ...]) -> Trial:

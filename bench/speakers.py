@@ -30,10 +30,10 @@ from rich.console import Console
 
 from bench import results
 from bench.board import Board
-from bench.folds import folder_of, outside, people, person, stages_of, trial_of, whole, without
+from bench.folds import final_stage, folder_of, outside, people, person, trial_of, whole, without
 from bench.jobs import run, start
 from bench.results import Sheet
-from bench.trials import NO_ENSEMBLE, OTHERS, Trial, add_manner, manner_of
+from bench.trials import NO_ENSEMBLE, OTHERS, Trial, add_manner, manner_of, with_steps
 from compile.errors import GateFailed, UserError
 from compile.files import write_atomically
 from distill import labels as cache
@@ -173,7 +173,8 @@ def plan_trials(arguments: argparse.Namespace) -> tuple[list[Trial], list[str]]:
         UserError: the recipe or the labels cannot be used, or nobody is called so.
     """
     plan = recipe.read(arguments.recipe)
-    plan = replace(plan, stages=stages_of(plan, arguments.final, arguments.steps))
+    plan = final_stage(plan) if arguments.final else plan
+    plan = replace(plan, stages=with_steps(plan.stages, arguments.steps))
     labels = tuple(cache.load(folder) for folder in arguments.labels or [corpus.folder for corpus in plan.corpora])
     everyone = people(labels, arguments.group)
     out: Path = arguments.out
@@ -226,7 +227,10 @@ def main(words: Sequence[str]) -> None:
     trials, remarks = plan_trials(arguments)
     manner = manner_of(arguments)
     for goal in arguments.goals:
-        parse(goal, [*manner.subjects, *OTHERS], (), (SPEAKER,))
+        try:
+            parse(goal, [*manner.subjects, *OTHERS], (), (SPEAKER,))
+        except UserError as error:
+            raise UserError(error.what, where="--goals", fix=error.fix) from error
     with Board("students", len(trials)) as board:
         reports, failed = run(trials, manner, board)
     everything = reports.pop(EVERYTHING, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import accumulate
@@ -99,6 +99,13 @@ def manner_of(arguments: Namespace) -> Manner:
     return Manner(arguments.int8, Ensemble(arguments.ensemble), arguments.device, arguments.jobs)
 
 
+def with_steps(stages: Sequence[Stage], steps: int | None) -> tuple[Stage, ...]:
+    """Stages of so many steps each; None: as they are."""
+    if steps is None:
+        return tuple(stages)
+    return tuple(replace(stage, recipe=replace(stage.recipe, steps=steps)) for stage in stages)
+
+
 def _count(text: str) -> int:
     """A whole number from 1; ValueError else."""
     number = int(text)
@@ -151,7 +158,7 @@ def _judge(trial: Trial, manner: Manner, tell: Tell) -> None:
     if manner.int8:
         subjects += _subjects(_compiled(trial, tell), "int8", manner.ensemble)
     report = evaluate(
-        subjects, _speech(trial), by=["speaker"], progress=lambda done, total: tell("evaluate", done, total, "")
+        subjects, speech_of(trial), by=["speaker"], progress=lambda done, total: tell("evaluate", done, total, "")
     )
     facts = {"of": made_of, "report": json.loads(as_json.render(report))}
     write_atomically(path, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
@@ -187,7 +194,7 @@ def _compiled(trial: Trial, tell: Tell) -> Path:
     return built.folder
 
 
-def _speech(trial: Trial) -> Speech:
+def speech_of(trial: Trial) -> Speech:
     """What is held out of all folders, one after the other, on the controls that the student learnt."""
     from distill import rigs
     from distill.evaluate.speech import Clip, driven
