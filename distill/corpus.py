@@ -297,7 +297,7 @@ def _expand(place: Path) -> Iterator[Path]:
 
 def _source(path: Path, facts: manifest.Facts | None) -> Source:
     facts = facts or manifest.Facts()
-    speaker = facts.speaker or sys.intern(_folder(path))
+    speaker = facts.speaker or sys.intern(manifest.spelled(_folder(path)))
     return Source(path, facts.phones, facts.split, speaker, facts.text, facts.language)
 
 

@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from compile.files import workbench, write_atomically
+from distill.architectures import MOST_CONTROLS
 from distill.arrays import open_npz
 from distill.audio import frame_count
 from distill.corpus import TRAIN, Source
 from distill.espeak import Phone
 from distill.labelling import FORMAT, PHONES, RECOGNISED, Outcome, phones_of, place
+from distill.manifest import names, spelled, text
 from distill.ranks import Ranks, gathered
 from distill.teachers.base import Teacher, require_own_origins
 from distill.workers import attempts
@@ -231,15 +233,17 @@ def load(folder: Path) -> Labels:
     """
     path = folder / INDEX
     try:
+        if path.is_fifo():  # would be waited for without end
+            raise ValueError("it is no file")
         with path.open(encoding="utf-8") as file:
-            facts = json.loads(file.readline())
+            facts = json.loads(file.readline(LARGEST))
             if facts["format"] != FORMAT or facts["columns"] != list(COLUMNS):
                 raise ValueError(f"format is {facts['format']!r}")
             entries = tuple(_entry(json.loads(line)) for line in file)
         if len(entries) != facts["pieces"]:
             raise ValueError(f"it has {len(entries)} of {facts['pieces']} pieces")
-        controls = tuple(str(name) for name in facts["controls"])
-        return Labels(folder, str(facts["teacher"]), str(facts["version"]), controls, entries)
+        controls = names(facts["controls"], MOST_CONTROLS)
+        return Labels(folder, text(facts["teacher"]), text(facts["version"]), controls, entries)
     except FileNotFoundError as error:
         if (folder / OLD_INDEX).is_file():
             raise UserError(
@@ -274,7 +278,7 @@ def _finish(
         cached, done = cached + outcome.cached, done + (not outcome.cached)
         if outcome.remark:
             remarks.append((path, str(UserError(outcome.remark, where=path))))
-        name, exact = sys.intern(source.path.name), source.phones is not None
+        name, exact = sys.intern(spelled(source.path.name)), source.phones is not None
         split, speaker, language = map(sys.intern, (source.split, source.speaker, source.language))
         entries += (Entry(key, name, split, speaker, language, frames, exact) for key, frames in outcome.pieces)
     if not entries:
@@ -298,14 +302,8 @@ def extended(labels: Labels, more: Iterable[Entry]) -> Labels:
 
 
 def _write_index(labels: Labels, bench: Path) -> None:
-    facts = {
-        "format": FORMAT,
-        "teacher": labels.teacher,
-        "version": labels.version,
-        "controls": labels.controls,
-        "pieces": len(labels.entries),
-        "columns": COLUMNS,
-    }
+    about = {"format": FORMAT, "teacher": labels.teacher, "version": labels.version, "controls": labels.controls}
+    facts = {**about, "pieces": len(labels.entries), "columns": COLUMNS}
     lines = (json.dumps(item) for item in chain([facts], map(astuple, labels.entries)))
     write_atomically(bench / INDEX, (f"{line}\n".encode() for line in lines))
     os.replace(bench / INDEX, labels.folder / INDEX)
@@ -318,7 +316,7 @@ def _entry(values: Any) -> Entry:
         raise ValueError("a key that names no label file")
     if type(frames) is not int or frames < 1 or type(exact) is not bool:
         raise ValueError(f"{frames} frames")
-    source, split, speaker, language = map(sys.intern, words)
+    source, split, speaker, language = (sys.intern(text(word)) for word in words)
     return Entry(key, source, split, speaker, language, frames, exact)
 
 

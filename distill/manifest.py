@@ -105,6 +105,25 @@ def beside(audio: Path) -> Facts | None:
         raise UserError(f"not phone times as phiz writes them ({error!r})", where=str(notes)) from error
 
 
+def text(value: Any) -> str:
+    """``value`` if it is text that can be written as UTF-8; ValueError where it is none."""
+    if not _is_text(value):
+        raise ValueError(f"{str(value)[:40]!r} is no text")
+    return str(value)
+
+
+def names(values: Any, most: int) -> tuple[str, ...]:
+    """A list of 1 to ``most`` different names; ValueError where it is none."""
+    if not isinstance(values, list) or not 0 < len(values) <= most or len({*map(text, values)}) != len(values):
+        raise ValueError(f"no list of 1 to {most} different names")
+    return tuple(values)
+
+
+def spelled(name: str) -> str:
+    """The name of a file as text that can be written, also where its bytes are no UTF-8: ``caf\\xe9.wav``."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _line(manifest: Path, offset: int, line: bytes, where: str) -> tuple[Path, Facts]:
     try:
         item: Any = json.loads(line)

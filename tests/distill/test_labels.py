@@ -110,6 +110,48 @@ def test_damaged_files_are_named(spoken, counting_teacher, tmp_path: Path) -> No
         labels.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"jawOpen"', '"\\ud800"'),
+        ('"jawOpen"', "1"),
+        ('"jawOpen"', '"jawForward"'),
+        ('"controls": [', '"controls": "jawOpen", "others": ['),
+        ('"teacher": "', '"teacher": "\\udc00'),
+        ('"train"', '"\\ud800"'),
+    ],
+)
+def test_names_in_an_index_can_be_written(
+    spoken,  # type: ignore[no-untyped-def]
+    counting_teacher,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    old: str,
+    new: str,
+) -> None:
+    labels.label(spoken, counting_teacher(), tmp_path)
+    index = (tmp_path / labels.INDEX).read_text()
+    assert old in index
+    (tmp_path / labels.INDEX).write_text(index.replace(old, new))
+    with pytest.raises(UserError, match="not a labels index"):
+        labels.load(tmp_path)
+
+
+def test_an_index_is_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / labels.INDEX)
+    with pytest.raises(UserError, match=r"not a labels index \(it is no file\)"):
+        labels.load(tmp_path)
+
+
+def test_names_that_are_no_utf8(counting_teacher, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Files may be called anything; what is said of them can be written."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/\xe9.wav"))
+    write_wav(path, np.full(3200, 1000, np.int16))
+    made, _ = labels.label(corpus.find([path]), counting_teacher(), tmp_path / "labels")
+    (entry,) = labels.load(tmp_path / "labels").entries
+    assert (entry.source, entry.speaker) == (r"\xe9.wav", r"caf\xe9")
+    assert made.entries == (entry,)
+
+
 def test_an_entry_says_what_is_known(spoken, counting_teacher, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write_wav(tmp_path / "anna" / "x.wav", noise(1.01))
     other = corpus.find([tmp_path / "anna"])
