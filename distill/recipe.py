@@ -200,9 +200,12 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
             where=where,
             fix="lower 'batch' or 'frames'",
         )
-    student = _text(values, "student", where, Stage.student)
+    begun = next((stage for stage in before if stage.name == values.get("init")), Stage("", Path()))
+    student = _text(values, "student", where, begun.student)
     look_ahead = (
-        milliseconds(_text(values, "look_ahead", where), f"{where} look_ahead") if "look_ahead" in values else None
+        milliseconds(_text(values, "look_ahead", where), f"{where} look_ahead")
+        if "look_ahead" in values
+        else begun.look_ahead
     )
     try:
         students.architecture(student, look_ahead)

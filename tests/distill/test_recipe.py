@@ -166,6 +166,18 @@ def test_what_a_recipe_may_not_say(tmp_path: Path, text: str, message: str) -> N
         read(written(tmp_path, text))
 
 
+def test_a_stage_that_goes_on_is_of_the_shape_it_begins_with(tmp_path: Path) -> None:
+    stages = (
+        'name = "face"\nstudent = "tiny-low-latency"\nlook_ahead = "32 ms"\n[[stage]]\nname = "hero"\ninit = "face"\n'
+    )
+    face, hero = read(written(tmp_path, f'labels = "labels"\n[[stage]]\n{stages}')).stages
+    assert (hero.student, hero.look_ahead, hero.init) == (face.student, 32.0, str(face.out))
+    _, hero = read(
+        written(tmp_path, f'labels = "labels"\n[[stage]]\n{stages}student = "tiny"\nlook_ahead = "0 ms"')
+    ).stages
+    assert (hero.student, hero.look_ahead) == ("tiny", 0.0)
+
+
 def test_a_recipe_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         read(tmp_path / "absent.toml")
