@@ -30,9 +30,13 @@ def events(phones: Iterable[Phone]) -> list[Span]:
     return spans
 
 
-def spans_of(phones: Iterable[Phone], wanted: frozenset[str]) -> list[Span]:
-    """Spans of the phones that have one of the wanted letters."""
-    return [(phone.start, phone.end) for phone in phones if wanted.intersection(letters(phone.symbol))]
+def spans_of(phones: Iterable[Phone], wanted: frozenset[str], without: frozenset[str] = frozenset()) -> list[Span]:
+    """Spans of the phones that have one of the wanted letters, and none of the others."""
+    return [
+        (phone.start, phone.end)
+        for phone in phones
+        if wanted.intersection(found := letters(phone.symbol)) and not without.intersection(found)
+    ]
 
 
 def frames_of(span: Span, count: int, margin: float = 0.0) -> slice:

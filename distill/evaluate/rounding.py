@@ -37,11 +37,11 @@ class Rounding:
         if case.phones is None or not self.able:
             return total
         ours, theirs = (measured(curves, self.controls, ROUNDING) for curves in (case.ours, case.theirs))
-        for wanted, count, mine, other in (
-            (ROUNDED, ROUND, OURS, THEIRS),
-            (UNROUNDED - ROUNDED, OTHERS, OURS_THERE, THEIRS_THERE),
+        for wanted, without, count, mine, other in (
+            (ROUNDED, frozenset(), ROUND, OURS, THEIRS),
+            (UNROUNDED, ROUNDED, OTHERS, OURS_THERE, THEIRS_THERE),  # aʊ becomes round: it is no unrounded vowel
         ):
-            for span in spans_of(case.phones, wanted):
+            for span in spans_of(case.phones, wanted, without):
                 within = frames_of(span, len(ours))
                 total[count] += 1
                 total[mine] += ours[within].mean()

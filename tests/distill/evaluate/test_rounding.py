@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT
+from distill.espeak import Phone
 from distill.evaluate.base import Case
 from distill.evaluate.rounding import Rounding
 
@@ -47,3 +48,9 @@ def test_the_teacher_and_the_unknown(phones) -> None:
     curves = rounded(0.7, 0.6, a=0.1)
     assert set(figures_of(curves, curves, phones).values()) == {1}
     assert all(np.isnan(value) for value in figures_of(curves, curves, None).values())
+
+
+def test_a_diphthong_that_becomes_round_is_no_unrounded_vowel() -> None:
+    spoken = [Phone("a", 0.0, 0.2), Phone("aʊ", 0.6, 0.8), Phone("o", 1.36, 1.6)]
+    found = figures_of(rounded(0.6, 0.3), rounded(0.8, 0.8), spoken)
+    assert found["rounding.contrast"] == pytest.approx(0.45 / 0.8)
