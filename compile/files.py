@@ -6,6 +6,7 @@ killed run, a full disk or a failed gate never leaves half a file. May be import
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -38,6 +39,17 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
             raise
     except OSError as error:
         raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
+
+
+def contents(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which would be waited for without end.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path.read_bytes()
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compile.errors import UserError
+from compile.files import contents
 
 TEXT, LIST, SWITCH, TABLE = (str,), (list,), (bool,), (dict,)
 _WORDS = {
@@ -31,7 +32,7 @@ def parse(path: Path) -> Mapping[str, Any]:
     else:
         import tomli as tomllib
     try:
-        text = path.read_text(encoding="utf-8")
+        text = contents(path).decode("utf-8")
     except OSError as error:
         raise UserError(f"cannot read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
+from compile.files import contents
 from distill.architectures import MOST_CONTROLS
 from distill.arrays import open_npz
 from distill.controls import ARKIT
@@ -90,7 +91,7 @@ def read(path: Path) -> Rig:
     try:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"a rig takes less than {_LARGEST:,} bytes", where=str(path))
-        npz = path.read_bytes()[:2] == b"PK"
+        npz = contents(path)[:2] == b"PK"
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="check the path") from error
     return _checked(_from_npz(path) if npz else _from_json(path), path)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
-from compile.files import folder_atomically, require_replaceable
+from compile.files import contents, folder_atomically, require_replaceable
 from distill import curves, weights
 from distill.architectures import ARCHITECTURES, MOST_CONTROLS, Architecture, architecture, fitted
 from distill.audio import SAMPLE_RATE
@@ -202,7 +202,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / FACTS
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(contents(path))
     except FileNotFoundError as error:
         raise UserError("not a student folder", where=str(folder), fix=f"give a folder with {FACTS}") from error
     except OSError as error:

@@ -122,7 +122,7 @@ def _short(
     if init is not None:
         facts = students.read_facts(locate(init))
         student = student or str(facts["architecture"])
-        look_ahead = look_ahead or f"{facts['look_ahead_ms']} ms"
+        look_ahead = look_ahead or f"{students.shape_of(facts).look_ahead_ms} ms"
         recipe = replace(recipe, learning_rate=TUNING)
     name = student or Stage.student
     ahead = None if look_ahead is None else milliseconds(look_ahead, "--look-ahead")

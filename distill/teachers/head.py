@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compile.errors import UserError
+from compile.files import contents
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -104,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise UserError(f"larger than {LARGEST:,} bytes", where=str(path))
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(contents(path))
     except FileNotFoundError as error:
         raise UserError("there is no such file", where=str(path), fix="see docs/teachers.md") from error
     except OSError as error:
@@ -141,7 +142,11 @@ def _range(value: object, where: str) -> tuple[float, float] | None:
     if value is None:
         return None
     numbers = value if isinstance(value, list) and len(value) == 2 else []
-    if not numbers or any(type(number) not in (int, float) for number in numbers) or not numbers[0] < numbers[1]:
+    if (
+        not numbers
+        or any(type(number) not in (int, float) for number in numbers)
+        or not -1e9 <= numbers[0] < numbers[1] <= 1e9
+    ):
         raise UserError("'range' must be two numbers, the smaller first", where=where)
     return float(numbers[0]), float(numbers[1])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compile.errors import UserError
-from compile.files import folder_atomically, plain_folder, require_replaceable, workbench, write_atomically
+from compile.files import contents, folder_atomically, plain_folder, require_replaceable, workbench, write_atomically
 
 
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
@@ -122,3 +122,11 @@ def test_parts_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(tmp_path / "lines", parts())
     assert (tmp_path / "lines").read_bytes() == b"0\n1\n2\n"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"x")
+    assert contents(tmp_path / "plain") == b"x"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is no file"):
+        contents(tmp_path / "pipe")

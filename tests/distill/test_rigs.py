@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,9 @@ def test_bad_npz(tmp_path: Path, changes: dict[str, object], complaint: str) -> 
     np.savez(tmp_path / "rig.npz", **{key: value for key, value in arrays.items() if value is not None})  # type: ignore[arg-type]
     with pytest.raises(UserError, match=complaint):
         rigs.read(tmp_path / "rig.npz")
+
+
+def test_a_rig_is_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rig.json")
+    with pytest.raises(UserError, match="it is no file"):
+        rigs.read(tmp_path / "rig.json")

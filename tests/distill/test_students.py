@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -399,3 +400,9 @@ def test_a_student_without_torch_names_the_pip_line(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match=r"pip install 'phiz\[torch\]'"):
         students.load(tmp_path / "s")
+
+
+def test_facts_are_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / students.FACTS)
+    with pytest.raises(UserError, match="it is no file"):
+        students.read_facts(tmp_path)
