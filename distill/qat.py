@@ -192,7 +192,7 @@ def require_tunable(labels: Labels, init: Path) -> None:
     """
     facts = students.read_facts(init)
     if students.shape_of(facts).front != "raw":
-        what, fix = "fine-tuning for int8 does not know log-mels", "compile it with their layers in float"
+        what, fix = "fine-tuning for int8 does not know log-mels", "compile it as it is"
         raise UserError(what, where=str(init), fix=fix)
     if tuple(facts["controls"]) != labels.controls:
         raise UserError("the labels have other controls than the student", where=str(labels.folder))

@@ -7,7 +7,6 @@ What a trained student's lips do is judged by ``phiz demo``, which fails with ex
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from compile import capture, samples
 from compile.audit.budget import caps
 from compile.build import Built, Request, build
-from compile.quantize.recipe import PROFILES, Profile, parse
+from compile.quantize.recipe import PROFILES, Profile
 from targets.catalogue import TARGETS
 
 torch = pytest.importorskip("torch")
@@ -86,15 +85,25 @@ def test_litert_runs_one_partition_without_transposes(built: Callable[[str], Bui
     assert schema.BuiltinOperator.TRANSPOSE not in {code.builtinCode for code in model.operatorCodes}
 
 
-def test_log_mels_compile_with_their_layers_in_float(built: Callable[..., Built]) -> None:
-    """Random weights behind a front in float; 20 dB and the steps of compile/parity.py."""
-    int8 = PROFILES["int8"]
-    profile = replace(int8, recipe=(*int8.recipe, parse(r"float under front\.0.*")))
-    result = built("tiny-mel", profile, 20.0)
+def test_log_mels_compile_by_themselves(built: Callable[..., Built]) -> None:
+    """Random weights behind a front of float values; 20 dB and the steps of compile/parity.py, on all targets."""
+    result = built("tiny-mel", least=20.0)
     assert result.failures == ()
     schemes = {name: decision.scheme.value for name, decision in result.plan.decisions.items()}
-    assert "float" in {scheme for name, scheme in schemes.items() if name.startswith("log")}
-    assert list(schemes.values()).count("w8a8") > 20
+    front, rest = (dict(half) for half in _cut(list(schemes.items()), "log"))
+    assert not {"w8a8", "w8-dynamic"} & set(front.values())
+    assert list(rest.values()).count("w8a8") > 20  # but what is lifted for its price
+    assert all(result.plan.decisions[name].because for name in front)
+    tflite = result.folder / "student.tflite"
+    from targets.tflite.run import delegation
+
+    assert delegation(tflite).whole  # the logarithm, too
+
+
+def _cut(rows: list[tuple[str, str]], first: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Up to and with the row whose name begins so, and what follows."""
+    edge = next(index for index, (name, _) in enumerate(rows) if name.startswith(first)) + 1
+    return rows[:edge], rows[edge:]
 
 
 def test_students_have_the_sizes_they_claim() -> None:

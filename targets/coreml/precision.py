@@ -3,7 +3,8 @@
 float16 reaches to 65504 and has 11 bits. Products with int8 or float16 weights lose nothing by it, nor does what comes
 behind them. What the plan keeps in float is float32: products with such weights, and what is computed from inputs
 directly. Sums, powers and exponentials leave the range of float16 easily, so they compute in float32, and so does what
-reads them, up to the next product: the arithmetic of a normalisation stays float32 as a whole.
+reads them, up to the next product: the arithmetic of a normalisation stays float32 as a whole. A product that a
+logarithm reads is float32, too: it sums up powers, and there is no telling how loud others are than calibration.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def narrows(data: NDArray[Any]) -> bool:
 def _reason(node: ir.Node) -> str:
     if node.op_type in _WIDE:
         return f"{node.op_type} leaves the range of float16 easily"
+    if node.op_type in _PRODUCTS and _feeds_log(node.outputs[0]):
+        return "a logarithm reads it: powers leave the range of float16 easily"
     if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
         return "squares leave the range of float16 easily"
     for value in (*node.inputs, *node.outputs):
@@ -69,6 +72,11 @@ def _reason(node: ir.Node) -> str:
         if data is not None and not narrows(data):
             return f"its constant '{value.name}' does not fit float16"
     return ""
+
+
+def _feeds_log(value: ir.Value) -> bool:
+    users = [usage.node for usage in value.uses()]
+    return any(user.op_type == "Log" or (user.op_type == "Add" and _feeds_log(user.outputs[0])) for user in users)
 
 
 def _floats(value: ir.Value) -> NDArray[Any] | None:

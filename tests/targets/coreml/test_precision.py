@@ -75,6 +75,26 @@ def test_a_norm_is_float32_up_to_the_next_product(hub, quantize, reference, lowe
     np.testing.assert_allclose(found, expected, rtol=0, atol=2.0**-8 * np.abs(expected).max())
 
 
+def test_what_a_logarithm_reads_is_float32_and_right_beyond_what_calibration_saw(
+    hub, quantize, reference, lowered, saved
+):
+    """Powers of up to 10^6, of which nothing says that they are more than 1: no peaks are noted."""
+    net = hub()
+    x = net.conv(net.input(1, 3, 20), 4, 3, (3,))
+    bands = net.conv(net.op("Mul", x, x), 4, 4, (1,), bias=False)
+    net.constants[-1].CopyFrom(
+        numpy_helper.from_array(np.abs(net.array(net.nodes[-1].input[1])), net.nodes[-1].input[1])
+    )
+    y = net.op("Log", net.op("Add", bands, net.constant(0.001)))
+    model = quantize(net.model(net.conv(y, 4, 4, (1,))), "w8", feeds := net.feeds())
+    artifact = lowered(model, "")
+    assert types_of(artifact.files)["conv"] == {"float16", "float32"}
+    assert "a logarithm reads it: powers leave the range of float16 easily" in noted(artifact).values()
+    loud = {name: np.float32(300) * array for name, array in feeds.items()}
+    (expected,), (found,) = reference(model, loud).values(), run.load(saved(artifact.files)).run(loud).values()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2.0**-8 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(
     ("numbers", "fit"),
     [
