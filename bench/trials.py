@@ -86,11 +86,11 @@ def add_manner(parser: ArgumentParser) -> None:
     """Let a command line say how trials are performed, see :func:`manner_of`."""
     parser.add_argument("--labels", type=Path, nargs="+", metavar="FOLDER", help="that phiz label wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of everything that is made")
-    parser.add_argument("--steps", type=_count, metavar="N", help="of every training, whatever is written")
+    parser.add_argument("--steps", type=count, metavar="N", help="of every training, whatever is written")
     parser.add_argument("--int8", action="store_true", help="judge the compiled students as well")
     ensembles = [choice.value for choice in Ensemble]
     parser.add_argument("--ensemble", choices=ensembles, default="both", help="average three taps; default: both")
-    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="trainings at a time; default: 1")
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="trainings at a time; default: 1")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default)")
 
 
@@ -106,7 +106,7 @@ def with_steps(stages: Sequence[Stage], steps: int | None) -> tuple[Stage, ...]:
     return tuple(replace(stage, recipe=replace(stage.recipe, steps=steps)) for stage in stages)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     """A whole number from 1; ValueError else."""
     number = int(text)
     if number < 1:
