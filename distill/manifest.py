@@ -114,7 +114,7 @@ def text(value: Any) -> str:
 
 def names(values: Any, most: int) -> tuple[str, ...]:
     """A list of 1 to ``most`` different names; ValueError where it is none."""
-    if not isinstance(values, list) or not 0 < len(values) <= most or len({*map(text, values)}) != len(values):
+    if not isinstance(values, list) or not 0 < len(values) <= most or len({*map(text, values)} - {""}) != len(values):
         raise ValueError(f"no list of 1 to {most} different names")
     return tuple(values)
 

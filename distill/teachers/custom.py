@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from compile.errors import PhizError, UserError
 from compile.factory import call, first_line
+from distill import manifest
+from distill.architectures import MOST_CONTROLS
 from distill.audio import frame_count
 from distill.teachers.base import Utterance, evidence
 
@@ -95,9 +97,11 @@ class CustomTeacher:
     def _controls(self) -> tuple[str, ...]:
         value = self._ask("controls")
         names = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
-        if not names or any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
-            raise UserError("the teacher's 'controls' must be different names, in order", where=self._reference)
-        return names
+        try:
+            return manifest.names([*names], MOST_CONTROLS)
+        except ValueError as error:
+            what = f"the teacher's 'controls' must be different names, in order: {error}"
+            raise UserError(what, where=self._reference) from error
 
 
 def _brief(value: object) -> str:

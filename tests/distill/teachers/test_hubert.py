@@ -297,7 +297,7 @@ def huge_header(folder: Path) -> None:
         (head_with(layer=3), "'layer' is 3; the encoder has 0 to 2"),
         (head_with(layer="last"), "'layer' must be a whole number"),
         (head_with(range=[1, 0]), "'range' must be two numbers"),
-        (head_with(range=[0, 10**400]), "\'range\' must be two numbers"),
+        (head_with(range=[0, 10**400]), "'range' must be two numbers"),
         (head_with(layers=[]), "'layers' must list 1 to 32"),
         (layers({"kind": "attention", "out": 3}), "layer 0: its 'kind' is 'attention'; choose one of: conv"),
         (layers({"kind": "conv", "out": 10, "kernel": 4}), "layer 0: 'kernel' must be odd"),
