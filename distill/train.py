@@ -148,8 +148,9 @@ def run_of(labels: Sequence[Labels], stage: Stage) -> dict[str, Any]:
 
 
 def labels_digest(labels: Labels) -> str:
-    """What the labels of all splits are, as a digest."""
-    return hashlib.sha256("".join(entry.key + entry.split for entry in labels.entries).encode()).hexdigest()
+    """What the labels of all splits are, and who speaks, as a digest."""
+    facts = [(entry.key, entry.split, entry.speaker) for entry in labels.entries]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def rig_of(labels: Sequence[Labels], stage: Stage) -> Rig:

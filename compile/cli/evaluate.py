@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from distill.evaluate import Report, Speech, Subject
     from distill.evaluate.gates import Gate
+    from distill.rigs import Rig
     from distill.teachers.base import Teacher
 
     Array = NDArray[np.float32]
@@ -84,6 +85,10 @@ def evaluate(
         str, typer.Option(metavar="WHAT", help="Also by speaker, language or truth; several with commas.")
     ] = "",
     ensemble: Annotated[Ensemble, typer.Option(help="Average three taps around each frame.")] = Ensemble.ON,
+    by_ear: Annotated[
+        bool,
+        typer.Option("--by-ear", help="Also judge the phonetic teacher where nobody tells it the phones or the text."),
+    ] = False,
     most: Annotated[
         int | None, typer.Option(min=1, metavar="COUNT", help="At most so many utterances, chosen evenly.")
     ] = None,
@@ -110,12 +115,13 @@ def evaluate(
     keys = _keys(by, tuple(BY))
     noises = tuple(dict.fromkeys(parse_noise(text) for text in noise or ()))
     subjects = [subject for model in models or () for subject in open_subjects(model, ensemble)]
-    gates = _gates(gate or (), [subject.name for subject in subjects], noises, keys)
+    ceilings = [_listening(driver)] if by_ear else []
+    gates = _gates(gate or (), [subject.name for subject in subjects], [one.name for one in ceilings], noises, keys)
     with Stages() as stages, _speech(labels, speech, split, teacher, teacher_path, most, stages) as heard:
         progress = partial(stages, "evaluate")
         if driver is not None:
             heard = driven(heard, driver)
-        report = run(subjects, heard, noises=noises, by=keys, progress=progress)
+        report = run(subjects, heard, ceilings=ceilings, noises=noises, by=keys, progress=progress)
     report = replace(report, verdicts=tuple(verdict for gate in gates for verdict in gate.judge(report)))
     show(report, screen())
     _write(report, json, html)
@@ -186,6 +192,21 @@ def _artefact(path: Path) -> Opened:
     return face.controls, curves
 
 
+def _listening(rig: Rig | None) -> Subject:
+    """The phonetic teacher as a student is: it gets the audio and nothing else."""
+    from distill.evaluate import Subject
+    from distill.teachers.base import Utterance
+    from distill.teachers.phonetic import PhoneticTeacher
+
+    teacher = PhoneticTeacher()
+
+    def curves(audio: Array) -> Array:
+        heard = teacher.curves(Utterance(audio))
+        return heard if rig is None else rig.map(heard)
+
+    return Subject("teacher by ear", teacher.controls if rig is None else rig.controls, curves)
+
+
 @contextmanager
 def _speech(
     labels: Path | None,
@@ -234,12 +255,15 @@ def _keys(by: str, known: Sequence[str]) -> tuple[str, ...]:
     return keys
 
 
-def _gates(texts: Sequence[str], names: Sequence[str], noises: Sequence[float], by: Sequence[str]) -> list[Gate]:
+def _gates(
+    texts: Sequence[str], names: Sequence[str], ceilings: Sequence[str], noises: Sequence[float], by: Sequence[str]
+) -> list[Gate]:
     from distill.evaluate.gates import parse
 
     if texts and not names:
         raise UserError("there is no model to hold to it", where="--gate", fix="name a student or a build")
-    return [parse(text, [*names, "teacher", "always mean", "always closed"], noises, by) for text in texts]
+    known = [*names, "teacher", *ceilings, "always mean", "always closed"]
+    return [parse(text, known, noises, by) for text in texts]
 
 
 def _require_outputs(*paths: Path | None) -> None:

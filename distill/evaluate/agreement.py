@@ -21,8 +21,8 @@ from distill.evaluate.base import MOVES, Case, ratio, variance
 from distill.evaluate.face import GROUPS, Array, members
 
 # Rows of the sums, one value a control.
-COUNT, X, Y, XX, YY, XY, EE, VV, DYDY = range(9)
-ROWS = 9
+COUNT, STEPS, X, Y, XX, YY, XY, EE, VV, DYDY = range(10)
+ROWS = 10
 
 
 class Agreement:
@@ -37,8 +37,11 @@ class Agreement:
         """See :class:`distill.evaluate.base.Metric`."""
         x, y = case.ours.astype(np.float64), case.theirs.astype(np.float64)
         dx, dy = np.diff(x, axis=0), np.diff(y, axis=0)
-        count = np.full(self.width, float(len(x)))
-        rows = [count, *(item.sum(axis=0) for item in (x, y, x * x, y * y, x * y, (x - y) ** 2, (dx - dy) ** 2, dy**2))]
+        counts = [np.full(self.width, float(len(item))) for item in (x, dx)]
+        rows = [
+            *counts,
+            *(item.sum(axis=0) for item in (x, y, x * x, y * y, x * y, (x - y) ** 2, (dx - dy) ** 2, dy**2)),
+        ]
         return np.concatenate(rows)
 
     def figures(self, sums: Array) -> Mapping[str, Array]:
@@ -65,7 +68,7 @@ class Agreement:
 def teacher_speed(sums: Array, width: int) -> float:
     """Root mean square speed of the teacher's whole face, controls a frame, from sums ``[size]`` of its agreement."""
     rows = sums.reshape(ROWS, width)
-    return float(np.sqrt(rows[DYDY].sum() / max(rows[COUNT].max(), 1.0)))
+    return float(np.sqrt(rows[DYDY].sum() / max(rows[STEPS].max(), 1.0)))
 
 
 def fit(curves: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:

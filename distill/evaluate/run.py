@@ -33,6 +33,7 @@ def evaluate(
     subjects: Sequence[Subject],
     speech: Speech,
     *,
+    ceilings: Sequence[Subject] = (),
     noises: Sequence[float] = (),
     by: Sequence[str] = (),
     resamples: int = RESAMPLES,
@@ -43,6 +44,7 @@ def evaluate(
     Args:
         subjects: predictors; the first one's worst and median utterance become examples.
         speech: that none of them learnt from.
+        ceilings: other teachers, judged beside that of the labels; no gate holds them to anything.
         noises: decibels; for each, the subjects hear all speech once more with noise so far below it.
         by: keys of :data:`BY`, to have figures also for each speaker, language or kind of truth.
         resamples: of the bootstrap.
@@ -51,7 +53,7 @@ def evaluate(
     Raises:
         UserError: a subject moves another face, or gives curves of another shape, NaN or infinity.
     """
-    if len({subject.name for subject in subjects}) < len(subjects):
+    if len({subject.name for subject in (*subjects, *ceilings)}) < len(subjects) + len(ceilings):
         raise UserError("two of what is to be judged have the same name", fix="name each once")
     metrics = Metrics(speech.controls)
     still = floors(average(speech), speech.controls)
@@ -60,7 +62,8 @@ def evaluate(
         return Score(subject, kind, noise, metrics, Tally(metrics.size, resamples))
 
     scores = [score(subject, STUDENT, noise) for subject in subjects for noise in (None, *noises)]
-    scores += [score(None, TEACHER), *(score(floor, FLOOR) for floor in still)]
+    scores += [score(None, TEACHER), *(score(other, TEACHER) for other in ceilings)]
+    scores += [score(floor, FLOOR) for floor in still]
     seconds, exact, recognised = 0.0, 0, 0
     for number in range(speech.count):
         clip = speech.read(number)

@@ -71,7 +71,7 @@ def test_fit_is_r2(wandering) -> None:
 def test_the_speed_of_the_teacher(wandering) -> None:
     curves = wandering(1)
     sums = Agreement(ARKIT).sums(Case(curves, curves))
-    speed = np.sqrt((np.diff(curves.astype(np.float64), axis=0) ** 2).sum() / len(curves))
+    speed = np.sqrt((np.diff(curves.astype(np.float64), axis=0) ** 2).sum() / (len(curves) - 1))
     assert teacher_speed(sums, 52) == pytest.approx(speed)
 
 

@@ -11,6 +11,7 @@ from compile.errors import UserError
 from distill.controls import ARKIT
 from distill.espeak import Phone
 from distill.evaluate import Subject, evaluate
+from distill.evaluate.gates import parse
 from distill.evaluate.report import FLOOR, STUDENT, TEACHER
 from distill.evaluate.speech import Clip, Speech
 
@@ -59,6 +60,21 @@ def test_a_student_equal_to_its_teacher_gets_exactly_ones(corpus, faces) -> None
     assert found["closure.timing"] == pytest.approx(10)  # the last frame of each closure is drawn open
     assert same.figures["r2"].low == same.figures["r2"].high == 1
     assert found["lag"] == pytest.approx(0, abs=2)  # four short clips: their correlation is a little lopsided
+
+
+def test_another_teacher_is_judged_beside_and_held_to_no_gate(corpus, faces) -> None:
+    half, same = (
+        Subject(name, ARKIT, told(faces, lambda face, by=by: by * face)) for name, by in (("b", 0.5), ("a", 1))
+    )
+    report = evaluate([same], corpus(*faces), ceilings=[half])
+    assert report.row("b").kind == TEACHER
+    student = values(evaluate([half], corpus(*faces), resamples=0).row("b"))
+    same_figures = {name: value for name, value in student.items() if not name.startswith("silence")}
+    assert values(report.row("b")) == pytest.approx(same_figures, rel=1e-9)  # sums in another order
+    gate = parse("closure.depth > 1 of b", ["a", "b"], [])
+    assert [(verdict.subject, verdict.holds) for verdict in gate.judge(report)] == [("a", True)]
+    with pytest.raises(UserError, match="same name"):
+        evaluate([same], corpus(*faces), ceilings=[same])
 
 
 def test_controls_in_another_order_are_the_same_face(corpus, faces) -> None:
