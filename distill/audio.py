@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000
 HOP = 320  # samples between two frames of curves: 50 a second
 RATES = (4_000, 768_000)  # of files: lower holds no speech, higher no recorder writes
+# FFmpeg goes by what a file holds, not by its name, and some of its formats list other files to be opened. Speech is
+# data: these hold their own samples.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,g722,gsm,loas,matroska,mov,mp3,mpeg,mpegts,nut,ogg,sln,"
+    "tta,w64,wav,wv"
+)
+_ALONE = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _FLOATS = ("flt", "dbl")  # FFmpeg's names of sample formats that can hold NaN
 
 
@@ -64,7 +71,7 @@ def blocks(path: Path, rate: int = SAMPLE_RATE) -> Iterator[NDArray[np.float32]]
     resampler = av.AudioResampler(format="fltp", rate=rate)
     count = 0
     try:
-        with av.open(where, metadata_errors="replace") as container:  # titles are not always UTF-8
+        with av.open(where, options=_ALONE, metadata_errors="replace") as container:  # titles are not always UTF-8
             if not container.streams.audio:
                 raise UserError("it has no audio stream", where=where)
             stream = container.streams.audio[0]

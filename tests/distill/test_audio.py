@@ -137,3 +137,12 @@ def test_a_sample_rate_that_nobody_records_at(tmp_path: Path, rate: int) -> None
     audio.write_wav(tmp_path / "odd.wav", tone(16000), rate)
     with pytest.raises(UserError, match=rf"odd\.wav: it claims a sample rate of {rate:,} Hz"):
         audio.decode(tmp_path / "odd.wav")
+
+
+def test_a_list_of_other_files_is_no_audio(tmp_path) -> None:
+    audio.write_wav(tmp_path / "other.wav", np.zeros(1600, np.int16))
+    path = tmp_path / "speech.wav"
+    for text in ("ffconcat version 1.0\nfile other.wav\n", "#EXTM3U\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n"):
+        path.write_text(text)
+        with pytest.raises(UserError, match="cannot be read as audio"):
+            audio.decode(path)
