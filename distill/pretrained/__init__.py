@@ -27,8 +27,9 @@ def folder(name: str) -> Path:
         UserError: there is none; lists those that there are.
     """
     if name not in names():
-        known = ", ".join(SHIPPED + shipped for shipped in names()) or "none with this installation"
-        raise UserError("no such student ships with phiz", where=SHIPPED + name, fix=f"there are: {known}")
+        known = ", ".join(SHIPPED + shipped for shipped in names())
+        fix = f"there are: {known}" if known else "none ships yet: name a student or a build of your own"
+        raise UserError("no such student ships with phiz", where=SHIPPED + name, fix=fix)
     return Path(__file__).parent / name
 
 

@@ -142,7 +142,7 @@ def test_an_installation_without_students_says_so(phiz, speech: Path, tmp_path: 
     monkeypatch.setattr(pretrained, "__file__", str(tmp_path / "__init__.py"))
     ran = phiz("bake", speech, "-o", tmp_path / "out")
     assert ran.code == 2
-    assert "there are: none with this installation" in ran.err
+    assert "none ships yet: name a student or a build of your own" in ran.err
 
 
 def test_core_phiz_bakes_16_bit_wav(phiz, built: Path, speech: Path, tmp_path: Path, monkeypatch) -> None:
