@@ -32,13 +32,13 @@ from bench.trials import Manner, Trial, add_manner, manner_of, with_steps
 from compile.errors import UserError
 from compile.files import write_atomically
 from compile.tables import parse, table
-from distill import labels as cache
-from distill import recipe
-from distill.corpus import HELD_OUT, TRAIN
+from distill.corpus.sources import HELD_OUT, TRAIN
 from distill.evaluate import Report
 from distill.evaluate.figures import FIGURES
-from distill.labels import Labels
-from distill.stage import Stage
+from distill.labels import cache
+from distill.labels.cache import Labels
+from distill.training import recipe
+from distill.training.stage import Stage
 
 KEYS: Mapping[str, tuple[type, ...]] = {"seeds": (list,), "every": (dict,), "stage": (list,), "variant": (list,)}
 FORMAT = 1

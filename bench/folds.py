@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.trials import Trial
 from compile.errors import UserError
-from distill import recipe
-from distill.corpus import HELD_OUT, TRAIN
-from distill.labels import Labels
-from distill.recipe import Plan
-from distill.stage import Stage
+from distill.corpus.sources import HELD_OUT, TRAIN
+from distill.labels.cache import Labels
+from distill.training import recipe
+from distill.training.recipe import Plan
+from distill.training.stage import Stage
 
-_VOICE = re.compile(r"~\d+$")  # behind the name of a speaker who was spoken again, see distill.voices
+_VOICE = re.compile(r"~\d+$")  # behind the name of a speaker who was spoken again, see distill.labels.voices
 
 
 def person(speaker: str, groups: Sequence[str] = ()) -> str:

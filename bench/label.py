@@ -30,9 +30,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from distill import corpus, labels
 from distill.audio import SAMPLE_RATE, decode, write_wav
-from distill.espeak import Phone
+from distill.corpus import sources as corpus
+from distill.corpus.espeak import Phone
+from distill.labels import cache as labels
 from distill.teachers.phonetic import PhoneticTeacher
 
 HOURS = (0.1, 2.1)

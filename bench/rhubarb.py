@@ -38,7 +38,7 @@ from compile.cli.evaluate import Ensemble, open_subjects
 from compile.errors import PhizError
 from distill.audio import SAMPLE_RATE, decode
 from distill.controls import ARKIT
-from distill.corpus import Source, find
+from distill.corpus.sources import Source, find
 from distill.evaluate.bootstrap import Tally
 from distill.evaluate.closures import Closures, match, middles
 from distill.evaluate.face import CLOSURE, measured

@@ -23,10 +23,11 @@ import typer
 
 from compile.errors import PhizError, UserError
 from compile.files import folder_atomically, require_replaceable, write_atomically
-from distill import pretrained, students
+from distill import pretrained
 from distill.evaluate.figures import FIGURES, shown
 from distill.pretrained import ARTEFACT, CARD
-from distill.students import FACTS, WEIGHTS
+from distill.students import folder as students
+from distill.students.folder import FACTS, WEIGHTS
 
 SHELF = Path(pretrained.__file__).parent
 BRIEF = ("closure.f1", "r2", "correlation.jaw", "correlation.lips", "jitter")  # of groups, and in noise

@@ -36,14 +36,14 @@ from bench.results import Sheet
 from bench.trials import NO_ENSEMBLE, OTHERS, Trial, add_manner, manner_of, with_steps
 from compile.errors import GateFailed, UserError
 from compile.files import write_atomically
-from distill import labels as cache
-from distill import recipe
-from distill.corpus import HELD_OUT
+from distill.corpus.sources import HELD_OUT
 from distill.evaluate import Report
 from distill.evaluate.bootstrap import Figure
 from distill.evaluate.gates import parse
 from distill.evaluate.render import as_json
 from distill.evaluate.report import STUDENT, Group, Row
+from distill.labels import cache
+from distill.training import recipe
 
 SPEAKER, EVERYTHING = "speaker", "trained on all"
 

@@ -22,16 +22,16 @@ import numpy as np
 from compile.cli.evaluate import Ensemble, open_subjects
 from compile.errors import GateFailed, UserError
 from compile.files import write_atomically
-from distill.corpus import HELD_OUT, TRAIN
+from distill.corpus.sources import HELD_OUT, TRAIN
 from distill.digests import digest
 from distill.evaluate import Speech, Subject, evaluate, from_labels
 from distill.evaluate.render import as_json
-from distill.labels import Labels
-from distill.stage import Stage
-from distill.students import WEIGHTS
+from distill.labels.cache import Labels
+from distill.students.folder import WEIGHTS
+from distill.training.stage import Stage
 
 if TYPE_CHECKING:
-    from distill.loop import Step
+    from distill.training.loop import Step
 
 RESULT, INT8 = "evaluation.json", "int8"
 NO_ENSEMBLE = ", no ensemble"  # as phiz evaluate calls it
@@ -121,9 +121,9 @@ def perform(trial: Trial, manner: Manner, tell: Tell) -> None:
         UserError: as training, compiling and evaluating raise.
         GateFailed: the int8 student is none that the compiler would let pass.
     """
-    from distill import parallel
-    from distill.perform import note
-    from distill.train import is_finished, train
+    from distill.training import parallel
+    from distill.training.pipeline import note
+    from distill.training.train import is_finished, train
 
     learnt = [labels for labels in trial.labels if labels.split(TRAIN)]
     with parallel.join(manner.device) as world:

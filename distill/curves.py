@@ -15,7 +15,7 @@ from compile.files import write_atomically
 from compile.quiet import quiet
 from distill.audio import HOP, SAMPLE_RATE
 from distill.controls import ARKIT, closure, has_lips
-from distill.espeak import PAUSE, Phone
+from distill.corpus.espeak import PAUSE, Phone
 
 RunWindow = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A predictor: windows float32 ``[count, window]`` to controls ``[count, controls]``."""

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from compile.files import contents
-from distill.architectures import MOST_CONTROLS
 from distill.arrays import open_npz
 from distill.controls import ARKIT
+from distill.students.architectures import MOST_CONTROLS
 
 FORMAT = "phiz rig 1"
 _LARGEST = 64_000_000  # bytes of a file, or of an array in it

@@ -41,7 +41,7 @@ def roads() -> Roads:
     from compile import capture
     from compile.fallback import convert
     from compile.simplify.pipeline import simplify
-    from distill import students
+    from distill.students import folder as students
 
     module, inputs, metadata = students.load(STUDENT)
     captured = capture.from_module(module, inputs, metadata)

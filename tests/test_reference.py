@@ -24,7 +24,9 @@ STUDENT = Path(__file__).parents[1] / "examples" / "reference"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    from distill import audio, corpus, students
+    from distill import audio
+    from distill.corpus import sources as corpus
+    from distill.students import folder as students
 
     folder = tmp_path_factory.mktemp("reference")
     sources = corpus.synthesize(folder / "speech", corpus.plan(48, seed=0, split=corpus.HELD_OUT))

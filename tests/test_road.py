@@ -23,7 +23,9 @@ pytest.importorskip("espeakng_loader")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
-    from distill import audio, corpus, students
+    from distill import audio
+    from distill.corpus import sources as corpus
+    from distill.students import folder as students
 
     folder = tmp_path_factory.mktemp("road")
     sources = corpus.synthesize(folder / "speech", corpus.plan(12, seed=1, split=corpus.HELD_OUT))
@@ -107,7 +109,7 @@ def _cut(rows: list[tuple[str, str]], first: str) -> tuple[list[tuple[str, str]]
 
 
 def test_students_have_the_sizes_they_claim() -> None:
-    from distill import students
+    from distill.students import folder as students
 
     sizes = {
         name: sum(p.numel() for p in students.build(students.architecture(name)).parameters())

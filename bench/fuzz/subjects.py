@@ -68,7 +68,7 @@ def _torch(folder: Path) -> list[Subject]:
     """Those that need torch."""
     import torch
 
-    from distill import students
+    from distill.students import folder as students
 
     torch.manual_seed(0)
     module = torch.nn.Sequential(
@@ -215,7 +215,7 @@ def _archive(path: Path) -> None:
 
 
 def _student(path: Path) -> None:
-    from distill.students import load
+    from distill.students.folder import load
 
     module, inputs, metadata = load(path)
     assert metadata["phiz.window"] == str(inputs[0].shape[-1])

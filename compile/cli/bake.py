@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from compile.model import Face
-    from distill.corpus import Source
+    from distill.corpus.sources import Source
 
     Arrays = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -44,7 +44,7 @@ def bake(
     ] = None,
 ) -> None:
     """Turn audio into a CSV of curves, Live Link Face's for ARKit's controls, and a plot of the main ones."""
-    from distill.corpus import find
+    from distill.corpus.sources import find
     from distill.pretrained import locate
 
     artefact = artefact_of(locate(model))
@@ -127,7 +127,7 @@ def artefact_of(path: Path) -> Path:
     Raises:
         UserError: neither an artefact, nor a build folder, nor a student's.
     """
-    from distill.students import FACTS
+    from distill.students.folder import FACTS
     from targets.catalogue import TARGETS, by_suffix
 
     if not path.is_dir() or path.suffix in {target.suffix for target in TARGETS}:
@@ -154,7 +154,7 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
 
     from compile.audit.folder import Folder, names_of
     from compile.model import Face
-    from distill.students import FACTS
+    from distill.students.folder import FACTS
     from targets.catalogue import by_suffix
 
     if (path / FACTS).is_file():
@@ -179,7 +179,7 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
 def _open_student(folder: Path) -> tuple[Face, Arrays]:
     """A student in float, as :func:`open_face` gives it."""
     from compile.model import Face
-    from distill.students import load
+    from distill.students.folder import load
 
     student, _, metadata = load(folder)
 

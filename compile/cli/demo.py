@@ -21,7 +21,7 @@ from compile.errors import GateFailed, MissingExtra
 from targets.catalogue import TARGETS
 
 if TYPE_CHECKING:
-    from distill.corpus import Source
+    from distill.corpus.sources import Source
     from distill.evaluate import Report
     from distill.evaluate.report import Row
 
@@ -59,12 +59,12 @@ def demo(
     from compile.config import BuildConfig
     from compile.files import plain_folder
     from compile.quantize.recipe import PROFILES
-    from distill import labels
     from distill.evaluate.figures import shown
-    from distill.stage import Recipe, Stage
-    from distill.students import require_free
+    from distill.labels import cache as labels
+    from distill.students.folder import require_free
     from distill.teachers.phonetic import PhoneticTeacher
-    from distill.train import is_finished, train
+    from distill.training.stage import Recipe, Stage
+    from distill.training.train import is_finished, train
 
     started = time.monotonic()
     _require_everything()
@@ -127,7 +127,7 @@ def _require_everything() -> None:
 
 def speak(folder: Path, sentences: int, seed: int, stages: Stages) -> Spoken:
     """Synthesise the demo's corpora, unless they are there already."""
-    from distill import corpus
+    from distill.corpus import sources as corpus
 
     training, unheard = (
         corpus.synthesize(folder / name, corpus.plan(count, seed, split), partial(stages, f"synthesise {name}"))
@@ -143,7 +143,7 @@ def judge(out: Path, evaluation: list[Source], stages: Stages) -> Report:
     """Teacher, float student and int8 student on sentences with exact phone times, by one measure."""
     from distill import audio
     from distill.evaluate import Subject, evaluate, from_utterances
-    from distill.students import load, predict
+    from distill.students.folder import load, predict
     from distill.teachers.base import Utterance
     from distill.teachers.phonetic import PhoneticTeacher
 

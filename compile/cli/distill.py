@@ -12,9 +12,9 @@ from compile.cli.progress import Stages
 from compile.errors import UserError
 
 if TYPE_CHECKING:
-    from distill.loop import Step
-    from distill.recipe import Plan
-    from distill.stage import Stage
+    from distill.training.loop import Step
+    from distill.training.recipe import Plan
+    from distill.training.stage import Stage
 
 
 def distill(
@@ -83,12 +83,12 @@ def distill(
 
 def _perform(plan: Plan, device: str) -> None:
     try:
-        from distill import parallel
+        from distill.training import parallel
     except ModuleNotFoundError as error:
         from compile.errors import MissingExtra
 
         raise MissingExtra("training", "torch", error.name or "torch") from error
-    from distill.perform import perform
+    from distill.training.pipeline import perform
 
     with parallel.join(device) as world, Stages(quiet=not world.first) as stages:
         trained = perform(plan, world, stages)
@@ -113,10 +113,10 @@ def _short(
     from dataclasses import replace
 
     from compile.files import plain_folder
-    from distill import students
     from distill.pretrained import locate
-    from distill.recipe import Corpus, Plan, milliseconds
-    from distill.stage import TUNING, Recipe, Stage
+    from distill.students import folder as students
+    from distill.training.recipe import Corpus, Plan, milliseconds
+    from distill.training.stage import TUNING, Recipe, Stage
 
     recipe = Recipe()
     if init is not None:
@@ -136,7 +136,7 @@ def _varied(path: Path, out: Path | None, steps: int | None, seed: int | None, e
     """A recipe, with what the flags change in all its stages."""
     from dataclasses import replace
 
-    from distill.recipe import moved, read
+    from distill.training.recipe import moved, read
 
     plan = read(path)
     if out is not None:
@@ -162,9 +162,9 @@ def _fine_tune(
     from compile.cli.build import named_profile
     from compile.cli.tune import tune
     from compile.files import plain_folder
-    from distill import labels as cache
+    from distill.labels import cache
     from distill.pretrained import SHIPPED, locate
-    from distill.qat import Recipe
+    from distill.training.qat import Recipe
 
     if init is None:
         raise UserError("--qat fine-tunes a trained student", fix="name its folder with --init")
@@ -196,6 +196,6 @@ def _refuse(flags: dict[str, object], why: str, fix: str = "leave it out") -> No
 
 def show_step(stages: Stages, step: Step) -> None:
     """One tick of training progress."""
-    from distill.perform import note
+    from distill.training.pipeline import note
 
     stages("train", step.done, step.total, note(step))

@@ -137,7 +137,7 @@ def open_subjects(model: Path, ensemble: Ensemble) -> Iterator[Subject]:
     """
     from distill.evaluate import Subject
     from distill.pretrained import locate
-    from distill.students import FACTS
+    from distill.students.folder import FACTS
 
     place = locate(model)
     artefact = artefact_of(place)
@@ -158,7 +158,7 @@ _TAPS = {Ensemble.ON: (True,), Ensemble.OFF: (False,), Ensemble.BOTH: (True, Fal
 def _student(folder: Path) -> Opened:
     """A student in float: its controls, and a predictor that is told whether to average."""
     from distill.audio import HOP, SAMPLE_RATE
-    from distill.students import load, predict, read_facts
+    from distill.students.folder import load, predict, read_facts
 
     student, _, _ = load(folder)
 
@@ -220,9 +220,9 @@ def _speech(
     """The utterances: of a labels folder, or labelled now into a temporary one."""
     from tempfile import TemporaryDirectory
 
-    from distill import corpus
-    from distill import labels as cache
+    from distill.corpus import sources as corpus
     from distill.evaluate import from_labels
+    from distill.labels import cache
     from distill.teachers.catalogue import open_teacher
 
     if (labels is None) == (not audio):

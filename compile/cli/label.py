@@ -14,7 +14,7 @@ from compile.cli.progress import Stages
 from compile.errors import UserError
 
 if TYPE_CHECKING:
-    from distill.labels import Labels, Summary
+    from distill.labels.cache import Labels, Summary
 
 SHOWN = 20  # lines of each kind of complaint
 
@@ -84,11 +84,12 @@ def label(
     from dataclasses import replace
 
     from compile.units import parse_share
-    from distill import corpus, labels
     from distill.augment import vocoder
-    from distill.ranks import Ranks
+    from distill.corpus import sources as corpus
+    from distill.labels import cache as labels
+    from distill.labels.ranks import Ranks
+    from distill.labels.voices import multiply
     from distill.teachers.catalogue import open_teacher
-    from distill.voices import multiply
 
     if not audio and not synthetic:
         raise UserError("there is no audio to label", fix="name audio files, or ask for --synthetic 600")
@@ -123,7 +124,7 @@ def _tell(made: Labels, summary: Summary, out: Path) -> None:
     """What is in the labels, and what is not, and why."""
     from compile.units import counted
     from distill.audio import HOP, SAMPLE_RATE
-    from distill.corpus import HELD_OUT
+    from distill.corpus.sources import HELD_OUT
 
     console = screen()
     for word, complaints in (("skipped", summary.skipped), ("odd:", summary.remarks)):

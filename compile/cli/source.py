@@ -37,7 +37,7 @@ def read_network(reference: str, shapes: dict[str, tuple[int, ...]]) -> tuple[Mo
     if shapes and path.suffix != ".onnx":
         raise UserError("--shape is for .onnx files", where=reference, fix="torch networks take their example's shapes")
     if path.is_dir():
-        from distill.students import load
+        from distill.students.folder import load
 
         student, example_inputs, metadata = load(path)
         return capture.from_module(student, example_inputs, metadata), student
@@ -85,7 +85,7 @@ def read_samples(model: Model, references: Sequence[str], windows: int) -> Split
             raise UserError("an .npz stands alone", where="--calibrate", fix="give one .npz, or audio")
         return samples.from_npz(model, Path(archives[0]))
     from distill.audio import SAMPLE_RATE, decode
-    from distill.corpus import find
+    from distill.corpus.sources import find
 
     rate = int(model.metadata.get("phiz.sample_rate", SAMPLE_RATE))
     if rate != SAMPLE_RATE:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from compile.quantize.recipe import Profile
     from compile.quantize.scheme import QuantPlan
     from compile.samples import Split
-    from distill import qat
-    from distill.labels import Entry, Labels
-    from distill.network import Student
+    from distill.labels.cache import Entry, Labels
+    from distill.students.network import Student
+    from distill.training import qat
 
 CLIPS = 48  # of the labels' training speech; two thirds calibrate, the others judge and are not learnt
 WINDOWS = 256  # to calibrate on, as `phiz compile` does
@@ -49,10 +49,10 @@ def tune(labels: Labels, init: Path, profile: Profile, recipe: qat.Recipe, folde
     """Plan, fine-tune under the plan, plan again, and say what changed; an interrupted run resumes."""
     from compile.quantize.scheme import Scheme
     from compile.samples import from_clips
-    from distill import qat
     from distill.evaluate import fit
-    from distill.quantised import Quantised as Rounded
-    from distill.students import load, predict
+    from distill.students.folder import load, predict
+    from distill.training import qat
+    from distill.training.quantised import Quantised as Rounded
 
     if all(rule.scheme == Scheme.FLOAT for rule in profile.recipe):
         raise UserError("it rounds nothing", where="--scheme", fix="fine-tune for w8a8, w8 or int8")
@@ -83,7 +83,7 @@ def divide(labels: Labels) -> tuple[list[Entry], list[Entry]]:
     Raises:
         UserError: there is too little speech for both.
     """
-    from distill.corpus import TRAIN
+    from distill.corpus.sources import TRAIN
 
     entries = labels.split(TRAIN)
     if len(entries) < 2:
@@ -127,9 +127,9 @@ def quantise(captured: Model, profile: Profile, samples: Split, stages: Stages) 
 
 
 def layers_of(graph: ir.Graph, plan: QuantPlan) -> qat.Plan:
-    """The plan of a student's graph, layer by layer, as ``distill.qat`` takes it."""
+    """The plan of a student's graph, layer by layer, as ``distill.training.qat`` takes it."""
     from compile.quantize.scheme import WEIGHTED
-    from distill.qat import Affine, LayerPlan
+    from distill.training.qat import Affine, LayerPlan
 
     def at(value: ir.Value | None) -> Affine | None:
         parameters = plan.activations.get(value.name or "") if value is not None else None
@@ -170,7 +170,7 @@ def start_of(node: ir.Node, plan: QuantPlan) -> qat.Start:
     """The weights of a node, and how the plan rounds them."""
     from compile.model import constant
     from compile.quantize.scheme import WEIGHT_MAX
-    from distill.qat import Start
+    from distill.training.qat import Start
 
     weight, bias = (np.asarray(constant(value), np.float32) for value in node.inputs[1:3])
     integers = plan.integers.get(node.name or "")
@@ -203,7 +203,7 @@ def outputs_of(student: Student, plan: qat.Plan, samples: Samples) -> NDArray[np
     """What a student says to windows, rounded in torch: ``[windows, outputs]``."""
     import torch
 
-    from distill.quantised import Quantised as Rounded
+    from distill.training.quantised import Quantised as Rounded
 
     windows = next(iter(samples.values()))
     with torch.inference_mode():

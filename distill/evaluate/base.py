@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.face import Array
 
 MOVES = 1e-3  # a control whose standard deviation is larger moves

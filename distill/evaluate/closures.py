@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.base import Case, ratio
 from distill.evaluate.face import CLOSURE, Array, has, measured
 from distill.evaluate.phones import FRAME_RATE, Span, events, frames_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from distill.audio import HOP, SAMPLE_RATE
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.teachers.visemes import letters
 
 FRAME_RATE = SAMPLE_RATE / HOP

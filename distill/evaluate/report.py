@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.bootstrap import Figure
 from distill.evaluate.figures import FIGURES
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.base import Case
 from distill.evaluate.bootstrap import RESAMPLES, Figure, Tally
 from distill.evaluate.examples import examples

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
 from distill.audio import SAMPLE_RATE, as_float
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.teachers.base import Teacher, Utterance
 
 if TYPE_CHECKING:
-    from distill.labels import Entry, Labels
+    from distill.labels.cache import Entry, Labels
     from distill.rigs import Rig
 
 

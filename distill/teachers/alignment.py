@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.teachers.articulation import distance, sounds
 from distill.teachers.recogniser import Heard, best, spans
 from distill.teachers.transcription import transcribe

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from compile.errors import PhizError, UserError
 from compile.factory import call, first_line
-from distill import manifest
-from distill.architectures import MOST_CONTROLS
 from distill.audio import frame_count
+from distill.corpus import manifest
+from distill.students.architectures import MOST_CONTROLS
 from distill.teachers.base import Utterance, evidence
 
 _CONTRACT = "a teacher has name, version, controls and curves(utterance); see docs/teachers.md"

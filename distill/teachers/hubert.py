@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra, UserError
 from compile.factory import first_line
 from compile.quiet import quiet
-from distill import weights
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.digests import digest
+from distill.students import weights
 from distill.teachers.base import Utterance
 from distill.teachers.head import FACTS, WEIGHTS, build, read_head, read_json
 

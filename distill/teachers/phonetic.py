@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra, UserError
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.teachers.alignment import align
 from distill.teachers.base import Hearing, Utterance
 from distill.teachers.recogniser import best, listen

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra
 from distill.audio import HOP, SAMPLE_RATE, frame_count
-from distill.espeak import Phone
-from distill.pieces import quietest
+from distill.corpus.espeak import Phone
+from distill.corpus.pieces import quietest
 from distill.teachers.articulation import letters
 
 LONGEST_PIECE = 20 * SAMPLE_RATE  # the recogniser silently stops on longer input

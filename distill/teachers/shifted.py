@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.audio import SAMPLE_RATE
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.teachers.base import Teacher, Utterance, evidence, origin
 
 

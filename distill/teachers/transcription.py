@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from compile.errors import UserError
-from distill import espeak
+from distill.corpus import espeak
 
 # What corpora call a language, where espeak-ng calls it otherwise; for the rest, es-UY is es where there is no es-uy.
 VOICES: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compile.errors import UserError
 from distill import wav
-from distill.espeak import Phone, Speech
+from distill.corpus.espeak import Phone, Speech
 from examples.corpora import signs
 from examples.corpora.tables import Voice
 

@@ -6,7 +6,7 @@ import ctypes
 import re
 
 from compile.errors import UserError
-from distill.espeak import _library  # espeak-ng is initialised once a process
+from distill.corpus.espeak import _library  # espeak-ng is initialised once a process
 
 VOICES = {"en-gb": "en", "pt": "pt-br"}
 CLAUSE = re.compile(r"([^,.;:?!।¿]+)([,.;:?!।]*)")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.espeak import Phone, Speech
+from distill.corpus.espeak import Phone, Speech
 from examples.corpora import ipa, signs
 from examples.corpora.classic import installed
 from examples.corpora.tables import Voice

@@ -15,8 +15,8 @@ from typing import Any
 
 from compile.errors import UserError
 from compile.files import write_atomically
-from distill.manifest import HELD_OUT
-from distill.manifest import TRAIN as TRAINING
+from distill.corpus.manifest import HELD_OUT
+from distill.corpus.manifest import TRAIN as TRAINING
 from examples.corpora import tables, texts
 from examples.corpora.tables import EVALUATE, TRAIN, Recording, Terms, Voice
 

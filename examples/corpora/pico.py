@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compile.errors import UserError
-from distill.espeak import Phone, Speech
+from distill.corpus.espeak import Phone, Speech
 from examples.corpora import signs
 from examples.corpora.classic import phones
 from examples.corpora.tables import Voice

@@ -12,8 +12,8 @@ from pathlib import Path
 from compile.errors import UserError
 from compile.files import folder_atomically, write_atomically
 from distill import audio
-from distill.espeak import Speech
-from distill.sentences import SENTENCES, held_out
+from distill.corpus.espeak import Speech
+from distill.corpus.sentences import SENTENCES, held_out
 from examples.corpora import classic, pico, tables
 from examples.corpora import kokoro as mixer
 from examples.corpora.tables import Voice

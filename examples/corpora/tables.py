@@ -135,7 +135,7 @@ def mixtures() -> int:
 
 
 def sentences() -> dict[str, list[str]]:
-    """By language, what to say besides ``distill.sentences``."""
+    """By language, what to say besides ``distill.corpus.sentences``."""
     return read("sentences.toml")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill import labels
 from distill.audio import SAMPLE_RATE, frame_count, write_wav
 from distill.controls import ARKIT
-from distill.corpus import HELD_OUT, TRAIN, Source
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
+from distill.corpus.sources import HELD_OUT, TRAIN, Source
+from distill.labels import cache as labels
 from distill.teachers.base import Utterance
 
 PHONES = (Phone("a", 0.0, 0.5), Phone("p", 0.5, 0.6), Phone("a", 0.6, 1.2), Phone("m", 1.2, 1.3), Phone("a", 1.3, 1.6))

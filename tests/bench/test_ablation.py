@@ -11,8 +11,9 @@ import pytest
 
 from bench import ablation
 from compile.errors import UserError
-from distill import labels, train
 from distill.augment.effects import PRESETS
+from distill.labels import cache as labels
+from distill.training import train
 
 torch = pytest.importorskip("torch")
 

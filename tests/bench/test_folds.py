@@ -9,10 +9,10 @@ import pytest
 
 from bench import folds
 from compile.errors import UserError
-from distill.labels import Entry, Labels
-from distill.losses import Weights
-from distill.recipe import Plan
-from distill.stage import Recipe, Stage
+from distill.labels.cache import Entry, Labels
+from distill.training.losses import Weights
+from distill.training.recipe import Plan
+from distill.training.stage import Recipe, Stage
 
 TRAIN, HELD_OUT = "train", "held-out"
 

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch")
 
 from bench import ship
-from distill import students
 from distill.rigs import Rig
+from distill.students import folder as students
 
 
 @pytest.fixture

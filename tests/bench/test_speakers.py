@@ -14,9 +14,10 @@ import pytest
 from bench import speakers, trials
 from bench.board import Board
 from compile.errors import GateFailed, UserError
-from distill import labels, train
 from distill.evaluate.bootstrap import Figure
 from distill.evaluate.report import STUDENT, TEACHER, Group, Report, Row
+from distill.labels import cache as labels
+from distill.training import train
 
 torch = pytest.importorskip("torch")
 

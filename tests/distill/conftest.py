@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill import corpus, labels
 from distill.audio import frame_count
 from distill.controls import ARKIT
+from distill.corpus import sources as corpus
+from distill.labels import cache as labels
 from distill.teachers.base import Utterance
 from distill.teachers.phonetic import PhoneticTeacher
 

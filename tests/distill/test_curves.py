@@ -9,7 +9,7 @@ import pytest
 
 from compile.errors import UserError
 from distill import curves
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 
 
 def at(sample: int):  # type: ignore[no-untyped-def]

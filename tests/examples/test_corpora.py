@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from distill import corpus
-from distill.espeak import Phone
+from distill.corpus import sources as corpus
+from distill.corpus.espeak import Phone
 from examples.corpora import card, cut, fetch, kokoro, manifests, pico, speak, tables
 from examples.corpora.tables import Package, Recording, Terms, Voice
 

@@ -15,9 +15,10 @@ pytest.importorskip("torch")
 
 from compile.cli.source import read_model
 from compile.errors import UserError
-from distill import pretrained, students
+from distill import pretrained
 from distill.controls import ARKIT
 from distill.rigs import Rig
+from distill.students import folder as students
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained student, its float ONNX build, and six spoken and labelled sentences, two of them held out."""
     import torch
 
-    from distill import corpus, labels, students
+    from distill.corpus import sources as corpus
+    from distill.labels import cache as labels
+    from distill.students import folder as students
     from distill.teachers.phonetic import PhoneticTeacher
 
     folder = tmp_path_factory.mktemp("evaluate")
@@ -151,7 +153,7 @@ def test_an_artefact_whose_metadata_is_wrong_about_its_window(phiz, there: Path,
 
 
 def test_a_student_that_gives_nan_is_named_with_the_utterance(phiz, there: Path, monkeypatch) -> None:
-    from distill import students
+    from distill.students import folder as students
 
     monkeypatch.setattr(students, "predict", lambda _, audio, **__: np.full((-(-len(audio) // 320), 52), np.nan))
     ran = phiz("evaluate", "student", "--labels", "labels")
@@ -161,8 +163,8 @@ def test_a_student_that_gives_nan_is_named_with_the_utterance(phiz, there: Path,
 
 
 def test_a_face_of_another_rig_is_refused(phiz, there: Path, tmp_path: Path) -> None:
-    from distill import students
     from distill.controls import ARKIT
+    from distill.students import folder as students
 
     student, _, _ = students.load(there / "student")
     students.save(student, tmp_path / "other", controls=("jawDrop", *ARKIT[1:]))

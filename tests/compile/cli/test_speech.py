@@ -35,7 +35,7 @@ def silence(tmp_path: Path) -> Path:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained student as a float ONNX build."""
     pytest.importorskip("torch")
-    from distill import students
+    from distill.students import folder as students
 
     folder = tmp_path_factory.mktemp("face")
     students.save(students.build(students.architecture("tiny")), folder / "student")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill import labels
 from distill.controls import write_csv
+from distill.labels import cache as labels
 
 pytest.importorskip("av")
 

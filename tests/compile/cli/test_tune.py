@@ -17,10 +17,12 @@ from compile.samples import from_clips
 torch = pytest.importorskip("torch")
 pytest.importorskip("av")
 
-from distill import labels, qat, students  # noqa: E402
 from distill.audio import frame_count  # noqa: E402
 from distill.controls import ARKIT  # noqa: E402
-from distill.corpus import find  # noqa: E402
+from distill.corpus.sources import find  # noqa: E402
+from distill.labels import cache as labels  # noqa: E402
+from distill.students import folder as students  # noqa: E402
+from distill.training import qat  # noqa: E402
 
 
 class Loudness:
@@ -107,7 +109,7 @@ def test_torch_rounds_where_the_graph_rounds(spoken, name, recipe):
 
 def test_the_command(phiz, spoken, tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "WINDOWS", 16)
-    monkeypatch.setattr("distill.qat.Recipe", partial(qat.Recipe, batch=2, frames=10))
+    monkeypatch.setattr("distill.training.qat.Recipe", partial(qat.Recipe, batch=2, frames=10))
     command = ("distill", spoken / "labels", "--qat", "--init", spoken / "tiny", "-o", tmp_path / "tuned", "--steps", 3)
     ran = phiz(*command)
     assert ran.code == 0, ran.err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.speech import Clip, Speech
 
 # Two closures in two seconds: p at 0.5 s, and m and b in one at 1.2 s.

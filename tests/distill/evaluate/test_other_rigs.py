@@ -11,7 +11,7 @@ import pytest
 from compile.errors import UserError
 from distill import rigs
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate import Speech, Subject, evaluate
 from distill.evaluate.speech import Clip, driven
 

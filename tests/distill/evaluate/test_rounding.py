@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate.base import Case
 from distill.evaluate.rounding import Rounding
 

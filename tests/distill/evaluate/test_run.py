@@ -9,7 +9,7 @@ import pytest
 
 from compile.errors import UserError
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate import Subject, evaluate
 from distill.evaluate.gates import parse
 from distill.evaluate.report import FLOOR, STUDENT, TEACHER

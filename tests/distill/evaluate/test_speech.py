@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from compile.errors import MissingExtra, UserError
-from distill import labels
 from distill.controls import ARKIT
 from distill.evaluate import evaluate, from_labels, from_utterances
 from distill.evaluate.speech import Clip, heard
+from distill.labels import cache as labels
 from distill.teachers import recogniser
 from distill.teachers.base import Utterance
 from distill.teachers.phonetic import PhoneticTeacher

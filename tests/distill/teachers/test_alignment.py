@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from distill import audio, corpus
-from distill.espeak import Phone
+from distill import audio
+from distill.corpus import sources as corpus
+from distill.corpus.espeak import Phone
 from distill.teachers import alignment
 from distill.teachers.alignment import align, emissions, path
 from distill.teachers.articulation import distance, letters, sounds

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from compile.errors import MissingExtra, UserError
-from distill import audio, corpus
-from distill.espeak import Phone
+from distill import audio
+from distill.corpus import sources as corpus
+from distill.corpus.espeak import Phone
 from distill.teachers.base import Utterance, evidence
 from distill.teachers.catalogue import open_teacher
 from distill.teachers.phonetic import PhoneticTeacher

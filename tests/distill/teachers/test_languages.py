@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill import audio, corpus
+from distill import audio
 from distill.controls import ARKIT, closure
-from distill.espeak import Phone
-from distill.sentences import SENTENCES
+from distill.corpus import sources as corpus
+from distill.corpus.espeak import Phone
+from distill.corpus.sentences import SENTENCES
 from distill.teachers.base import Utterance
 from distill.teachers.phonetic import PhoneticTeacher
 from distill.teachers.recogniser import recognise

@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 
-from distill import audio, corpus
+from distill import audio
+from distill.corpus import sources as corpus
 from distill.teachers.recogniser import pieces, recognise
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from distill import corpus, labels
 from distill.audio import write_wav
 from distill.controls import ARKIT, write_csv
+from distill.corpus import sources as corpus
+from distill.labels import cache as labels
 from distill.teachers.base import Utterance, evidence
 from distill.teachers.catalogue import open_teacher
 

@@ -522,7 +522,7 @@ def test_the_reference_student_lies_where_litert_puts_it() -> None:
     pytest.importorskip("torch")
     from compile import capture
     from compile.simplify.pipeline import simplify
-    from distill import students
+    from distill.students import folder as students
     from targets.tflite.lower import lower
 
     captured = capture.from_module(*students.load(Path(__file__).parents[3] / "examples" / "reference"))

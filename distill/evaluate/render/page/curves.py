@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.words import brief
 from distill.audio import HOP, SAMPLE_RATE
-from distill.espeak import PAUSE, Phone
+from distill.corpus.espeak import PAUSE, Phone
 from distill.evaluate.phones import BILABIALS
 from distill.evaluate.render.page.palette import colours, key
 from distill.evaluate.report import Example, Report

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distill.controls import ARKIT
-from distill.espeak import Phone
+from distill.corpus.espeak import Phone
 from distill.evaluate import Report, Speech, Subject, evaluate
 from distill.evaluate.gates import parse
 from distill.evaluate.speech import Clip
