@@ -14,9 +14,15 @@ import pytest
 PHIZ = (sys.executable, "-m", "compile.cli")
 
 
+def heeding() -> None:
+    """In the child: as in a terminal, even where these tests run in the background of a shell, which ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(number: int, started: str, *arguments: object) -> tuple[int, str]:
     """Run phiz, send a signal once standard error says ``started``; the exit code and the rest of standard error."""
-    with subprocess.Popen([*PHIZ, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as run:
+    command = [*PHIZ, *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if line.startswith(f"phiz: {started}"):

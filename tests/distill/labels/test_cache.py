@@ -507,7 +507,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_killed_at_any_moment(tmp_path: Path, clips: Path, jobs: int, waits: tuple[float, ...]) -> None:
     """Killed again and again, the run goes on each time and ends with the bytes of one that was left alone."""
     command = [sys.executable, str(script(tmp_path)), str(clips), str(tmp_path / "l"), str(jobs)]
-    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[2])}
     for wait in waits:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout
@@ -528,7 +528,7 @@ def test_killed_at_any_moment(tmp_path: Path, clips: Path, jobs: int, waits: tup
 def test_jobs_end_with_their_parent(tmp_path: Path, clips: Path) -> None:
     folder = tmp_path / "l"
     command = [sys.executable, str(script(tmp_path)), str(clips), str(folder), "2"]
-    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[2])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         while process.poll() is None and not list(folder.glob("??/*.npz")):
             time.sleep(0.05)

@@ -60,7 +60,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_ranks(clips: Path, folder: Path, count: int, *options: str) -> list[tuple[int, str, str]]:
     """(exit code, output, errors) of ``count`` processes as torchrun starts them, the last rank first."""
-    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[1]), "WORLD_SIZE": str(count)}
+    environment = os.environ | {"PYTHONPATH": str(Path(labels.__file__).parents[2]), "WORLD_SIZE": str(count)}
     command = [sys.executable, "-c", LABEL, str(clips), str(folder), *options]
     processes: list[subprocess.Popen[str]] = []
     for rank in reversed(range(count)):

@@ -22,7 +22,7 @@ from distill.training.loop import Step, checkpoint_of
 
 torch = pytest.importorskip("torch")
 
-SMOKE = Path(__file__).parents[2] / "examples" / "recipes" / "smoke.toml"
+SMOKE = Path(__file__).parents[3] / "examples" / "recipes" / "smoke.toml"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from distill.training.recipe import moved, read
 from distill.training.stage import Recipe, Stage
 from distill.training.toml_fields import KINDS
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "recipes"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "recipes"
 
 
 def written(folder: Path, text: str) -> Path:
