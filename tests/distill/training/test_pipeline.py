@@ -67,10 +67,10 @@ def test_a_killed_run_resumes_bit_for_bit(smoke: Path, tmp_path: Path) -> None:
     shutil.copytree(smoke.parent / "students" / "guide", tmp_path / "students" / "guide")
     checkpoint = checkpoint_of(tmp_path / "students" / "student")
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom distill import perform, recipe\n"
+        "import sys, time\nfrom pathlib import Path\nfrom distill.training import pipeline, recipe\n"
         "from distill.training.parallel import ALONE\nimport torch\ntorch.set_num_threads(1)\n"
         "def pause(stage, done, *_):\n    if stage == 'train student' and done == 5:\n        time.sleep(60)\n"
-        "perform.perform(recipe.read(Path(sys.argv[1])), ALONE, pause)"
+        "pipeline.perform(recipe.read(Path(sys.argv[1])), ALONE, pause)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "recipe.toml")], env={**os.environ, "OMP_NUM_THREADS": "1"}
