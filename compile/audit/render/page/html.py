@@ -7,7 +7,7 @@ import hashlib
 from importlib.resources import files
 
 from compile.audit.render.page.artefact import artefact
-from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.render.page.markup import Markup, glossary, page, tag
 from compile.audit.render.page.overview import overview
 from compile.audit.render.words import brief
 from compile.audit.report import Report
@@ -20,30 +20,16 @@ def render(report: Report) -> bytes:
     """
     style, script = _own("page.css"), _own("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{brief(report.name, 96)}: {_word(report)}, phiz audit"),
-        tag("style", Markup(style)),
-    )
     body = tag(
         "body",
         overview(report),
         tag("main", *(artefact(row, f"a{number}", len(report.rows) == 1) for number, row in enumerate(report.rows, 1))),
-        _definitions(),
+        glossary("What the numbers mean", _TERMS),
         tag("div", id="tip", role="status", hidden=True),
         tag("script", Markup(script)),
     )
-    page = join((Markup("<!doctype html>\n"), tag("html", head, Markup("\n"), body, lang="en"), Markup("\n")))
-    return page.encode("utf-8")
+    title = f"{brief(report.name, 96)}: {_word(report)}, phiz audit"
+    return page(title, [style], body, f"'sha256-{digest}'")
 
 
 def _own(name: str) -> str:
@@ -63,8 +49,3 @@ _TERMS = (
     ("Footprint", "resident weights and peak activations: the memory that the model takes while it runs."),
     ("kB, MB", "10³ and 10⁶ bytes; exact bytes stand beside."),
 )
-
-
-def _definitions() -> Markup:
-    entries = join(join((tag("dt", term), tag("dd", meaning))) for term, meaning in _TERMS)
-    return tag("footer", tag("h2", "What the numbers mean"), tag("dl", entries))

@@ -1,4 +1,7 @@
-"""HTML from Python calls, escaped unless it is HTML already: no name out of an artefact can become markup."""
+"""HTML from Python calls, escaped unless it is HTML already: no name out of an artefact can become markup.
+
+A page is whole in itself, and its policy says so: it requests nothing.
+"""
 
 from __future__ import annotations
 
@@ -44,3 +47,34 @@ def tag(name: str, /, *children: str, **attributes: str | int | bool | None) -> 
         said.append(f" {key}" if value is True else f' {key}="{text(str(value))}"')
     opening = f"<{name}{''.join(said)}>"
     return Markup(opening) if name in _VOID and not children else Markup(f"{opening}{join(children)}</{name}>")
+
+
+def glossary(heading: str, terms: Iterable[tuple[str, str]]) -> Markup:
+    """The foot of a page: what its words mean."""
+    entries = join(join((tag("dt", term), tag("dd", meaning))) for term, meaning in terms)
+    return tag("footer", tag("h2", heading), tag("dl", entries))
+
+
+def page(title: str, styles: Iterable[str], body: Markup, script_source: str = "") -> bytes:
+    """A whole document, UTF-8, in light and dark.
+
+    Args:
+        title: of the page.
+        styles: CSS, one after the other.
+        body: the element.
+        script_source: which scripts its policy admits, as Content-Security-Policy writes it; empty: none.
+    """
+    scripts = f"script-src {script_source}; " if script_source else ""
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; {scripts}base-uri 'none'; form-action 'none'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", title),
+        *(tag("style", Markup(style)) for style in styles),
+    )
+    whole = join((Markup("<!doctype html>\n"), tag("html", head, Markup("\n"), body, lang="en"), Markup("\n")))
+    return whole.encode("utf-8")

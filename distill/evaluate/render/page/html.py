@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from compile.audit.render.page.markup import Markup, join, tag
+from compile.audit.render.page.markup import Markup, glossary, page, tag
 from compile.audit.render.words import brief
 from distill.evaluate.bootstrap import CONFIDENCE
 from distill.evaluate.figures import FIGURES
@@ -16,7 +16,6 @@ from distill.evaluate.render.tables import tables
 from distill.evaluate.render.terminal import summary
 from distill.evaluate.report import Report, Verdict
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 # The house's style, and what plots of speech need beside it.
 _STYLES = (("compile.audit.render.page", "page.css"), ("distill.evaluate.render.page", "evaluation.css"))
 
@@ -24,16 +23,6 @@ _STYLES = (("compile.audit.render.page", "page.css"), ("distill.evaluate.render.
 def render(report: Report) -> bytes:
     """UTF-8; the same report, the same bytes. The page's policy admits no request and no script."""
     name = brief(report.speech, 96)
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{name}: phiz evaluate"),
-        *(tag("style", Markup(files(place).joinpath(file).read_text("utf-8"))) for place, file in _STYLES),
-    )
     kinds = {row.subject: row.kind for row in report.rows}
     body = tag(
         "body",
@@ -48,8 +37,8 @@ def render(report: Report) -> bytes:
         ),
         _definitions(report),
     )
-    page = join((Markup("<!doctype html>\n"), tag("html", head, Markup("\n"), body, lang="en"), Markup("\n")))
-    return page.encode("utf-8")
+    styles = (files(place).joinpath(file).read_text("utf-8") for place, file in _STYLES)
+    return page(f"{name}: phiz evaluate", styles, body)
 
 
 def _header(report: Report, name: str) -> Markup:
@@ -95,5 +84,4 @@ def _definitions(report: Report) -> Markup:
         title = meaning.title.partition(",")[0] if grouped else f"{family} {member}".replace("r2", "R²").strip()
         terms.setdefault(title, f"{meaning.text}{f', in {meaning.unit}' if meaning.unit else ''}")
     terms["95 %"] = f"below a figure: where {CONFIDENCE:.0%} of resamples of the utterances have it"
-    entries = join(join((tag("dt", term), tag("dd", text))) for term, text in terms.items())
-    return tag("footer", tag("h2", "What the figures mean"), tag("dl", entries))
+    return glossary("What the figures mean", terms.items())
