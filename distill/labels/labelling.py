@@ -219,17 +219,22 @@ def _asked(teacher: Teacher, path: Path, ask: Callable[[], Answer]) -> Answer:
         raise UserError(what, where=str(path)) from error
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], bench: Path) -> None:
-    """Write a label file, whole or not at all."""
+def packed(arrays: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a label file; equal for equal arrays."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:  # dated 1980: equal labels, equal bytes
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:  # dated 1980
                 np.lib.format.write_array(member, array, allow_pickle=False)
+    return data.getvalue()
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], bench: Path) -> None:
+    """Write a label file, whole or not at all."""
     draft = bench / f"{path.name}.{os.getpid()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data.getbuffer())
+        draft.write_bytes(packed(arrays))
         os.replace(draft, path)
     except OSError as error:
         raise CannotWrite(

@@ -6,24 +6,19 @@ as a vocoder can make them; they are worth less than real ones. A speaker's othe
 
 from __future__ import annotations
 
-import io
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import numpy as np
 
-from compile.errors import UserError
 from compile.files import write_atomically
 from distill import digests
+from distill.audio import as_float, as_int16
 from distill.augment import vocoder
 from distill.corpus.sources import TRAIN
 from distill.labels.cache import Entry, Labels, extended
-from distill.labels.labelling import place
-from distill.training.sampler import PCM
+from distill.labels.labelling import packed, place
+from distill.labels.workers import processes
 
 FORMAT = "phiz voices 1"
 CHUNK = 8  # pieces that a process is handed at a time
@@ -62,16 +57,8 @@ def _done(labels: Labels, work: Sequence[tuple[Entry, int]], jobs: int) -> Itera
         yield from map(partial(_respoken, labels), work)
         return
     bare = Labels(labels.folder, labels.teacher, labels.version, labels.controls, ())  # the rest need not travel
-    no_last_words = (signal.SIGINT, signal.SIG_DFL)
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), signal.signal, no_last_words)
-    try:
+    with processes(jobs) as pool:
         yield from pool.map(partial(_respoken, bare), work, chunksize=CHUNK)
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process of --jobs died, perhaps for want of memory", fix="run fewer; what is finished is kept"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _respoken(labels: Labels, job: tuple[Entry, int]) -> Entry:
@@ -82,9 +69,6 @@ def _respoken(labels: Labels, job: tuple[Entry, int]) -> Entry:
     if not path.is_file():
         audio, curves = labels.arrays(entry)
         draw = np.random.default_rng(int(digests.key(FORMAT, entry.speaker, number), 16))
-        spoken = vocoder.respoken(audio * PCM, vocoder.timbre(draw))
-        data = io.BytesIO()
-        samples = np.round(np.clip(spoken, -1, 1) / PCM).astype(np.int16)
-        np.savez(data, audio=samples, curves=curves.astype(np.float16))
-        write_atomically(path, data.getvalue())
+        spoken = as_int16(vocoder.respoken(as_float(audio), vocoder.timbre(draw)))
+        write_atomically(path, packed({"audio": spoken, "curves": curves.astype(np.float16)}))
     return Entry(key, entry.source, entry.split, f"{entry.speaker}~{number}", entry.language, entry.frames, False)

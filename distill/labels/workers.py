@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -69,18 +70,29 @@ def attempts(
         for source in sources:
             yield attempt(source, teacher, folder, bench, alive)
         return
-    context = multiprocessing.get_context("spawn")  # a teacher may have threads, which do not survive a fork
-    leash, hand = context.Pipe(duplex=False)
     worker = Worker(reopen or partial(_same, teacher), folder, bench)
-    pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _begin, (worker, leash))
     waiting: deque[Future[Outcome]] = deque()
-    try:
+    with processes(min(jobs, len(sources)), partial(_begin, worker)) as pool:
         for source in sources:
             waiting.append(pool.submit(_attempt, source))
             if len(waiting) >= AHEAD * jobs:
                 yield _awaited(waiting.popleft(), alive)
         while waiting:
             yield _awaited(waiting.popleft(), alive)
+
+
+@contextmanager
+def processes(count: int, begin: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of ``count`` processes that end with this one, however it ends; ``begin`` is called first in each.
+
+    Raises:
+        UserError: a process died.
+    """
+    context = multiprocessing.get_context("spawn")  # a teacher may have threads, which do not survive a fork
+    leash, hand = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, context, _leashed, (leash, begin))
+    try:
+        yield pool
     except BrokenProcessPool as error:
         raise UserError(
             "a process of --jobs died, perhaps for want of memory", fix="run fewer; what is finished is kept"
@@ -104,11 +116,16 @@ def _same(teacher: Teacher) -> Teacher:
 _here: Worker | None = None  # in a process of the pool
 
 
-def _begin(worker: Worker, leash: Connection) -> None:
+def _begin(worker: Worker) -> None:
     global _here
     _here = worker
+
+
+def _leashed(leash: Connection, begin: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no last words
     threading.Thread(target=_end_with_parent, args=(leash,), daemon=True).start()
+    if begin is not None:
+        begin()
 
 
 def _end_with_parent(leash: Connection) -> None:
