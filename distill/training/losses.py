@@ -12,8 +12,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from compile.errors import UserError
+from distill.controls import closure, has_lips
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from distill.students.architectures import Architecture
@@ -83,6 +86,18 @@ def terms(
         if weight:
             found[name] = weight * ((frames * value).mean() + weights.velocity * (frames[:, 1:] * speed).mean())
     return found
+
+
+def closed_lips(curves: NDArray[np.float32], controls: Sequence[str]) -> Tensor:
+    """How far ``curves`` [batch, frames, controls] close the lips: ``[batch, frames]`` in [0, 1].
+
+    Zeros where the controls have no lips.
+    """
+    import torch
+
+    if not has_lips(controls):
+        return torch.zeros(curves.shape[:2])
+    return torch.from_numpy(closure(curves, controls)).clamp(0, 1)
 
 
 def resting(target: Tensor) -> Tensor:

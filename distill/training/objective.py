@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from distill.controls import closure, has_lips
 from distill.students.network import Projection
 from distill.training import losses, parallel
 
@@ -93,10 +92,8 @@ class Objective(nn.Module):
         return self._compare(self._standardised(curves.to(self._world.device)), labels)
 
     def _compare(self, curves: Tensor, labels: NDArray[np.float32]) -> dict[str, Tensor]:
-        device, controls = self._world.device, self._rig.source
-        closed = torch.zeros(labels.shape[:2], device=device)
-        if has_lips(controls):
-            closed = torch.from_numpy(closure(labels, controls)).clamp(0, 1).to(device)
+        device = self._world.device
+        closed = losses.closed_lips(labels, self._rig.source).to(device)
         target = self._standardised(torch.from_numpy(self._rig.map(labels)).to(device))
         return losses.terms(curves, target, closed, self._weights, self._importance)
 

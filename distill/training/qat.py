@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from compile.errors import MissingExtra, UserError
 from distill import digests
 from distill.augment.effects import GENTLE, Augmentation
-from distill.controls import closure, has_lips
 from distill.labels.cache import Labels
 from distill.students import folder as students
 from distill.training import loop, losses, stage, train
@@ -163,9 +162,7 @@ def tune(
         return (curves[:, :, columns] - shift[columns]) / deviation[columns]
 
     def terms(batch: Batch) -> dict[str, Tensor]:
-        closed = torch.zeros(batch.curves.shape[:2])
-        if has_lips(labels.controls):
-            closed = torch.from_numpy(closure(batch.curves, labels.controls)).clamp(0, 1)
+        closed = losses.closed_lips(batch.curves, labels.controls)
         heard = torch.from_numpy(batch.audio)
         with torch.no_grad():
             before = standardised(teacher.sequence(heard))

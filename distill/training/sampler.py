@@ -16,7 +16,7 @@ from distill.augment.level import active_level
 from distill.corpus.sources import TRAIN
 from distill.labels.cache import Entry, Labels
 
-CACHE_MB = 256  # of decoded pieces: about 100 minutes
+CACHE_MB = 1024  # of decoded pieces: about 7 hours; what does not fit is decoded anew, as costly as all augmentation
 PCM = np.float32(1 / 32767)  # of int16 to full scale
 
 

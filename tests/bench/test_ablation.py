@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from distill.training import train
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "recipes" / "ablation.toml"
 QUICK = (
     'seeds = [3, 4]\n[every]\nsteps = 2\nbatch = 2\nframes = 20\nwarm_up = 1\naugmentation = "off"\n'
@@ -24,14 +25,6 @@ QUICK = (
     '[[variant]]\nname = "plain"\n'
     '[[variant]]\nname = "guided"\nguide = "guide"\nweights = { closure = 0.0 }\n'
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_means_deviations_and_differences() -> None:

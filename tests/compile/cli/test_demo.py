@@ -16,16 +16,6 @@ for package in ("torch", "espeakng_loader", "av", "matplotlib", "ai_edge_litert"
 SHORT = ("demo", "--minutes", "0.02", "--sentences", "24")  # far too little to learn to speak
 
 
-@pytest.fixture
-def one_thread():  # type: ignore[no-untyped-def]
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_the_whole_road_twice(phiz, tmp_path, one_thread):
     out = tmp_path / "demo"
     ran = phiz(*SHORT, "-o", out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,8 @@ from safetensors.torch import load_file, save_file  # noqa: E402 (needs torch)
 
 from distill.students.network import Student, destandardise, drive, standardise  # noqa: E402 (needs torch)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def fresh(name: str = "tiny") -> Student:
     """A student whose batch norms have statistics worth folding."""
@@ -37,14 +38,6 @@ def fresh(name: str = "tiny") -> Student:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.uniform_(module.bias, -0.5, 0.5)
     return student.eval()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from compile.errors import MissingExtra, UserError
 from distill.teachers.base import Utterance
 from distill.teachers.catalogue import open_teacher
 from distill.teachers.hubert import OVERLAP, PIECE, pieces
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = {
     "hidden_size": 24,
@@ -102,16 +104,6 @@ FAMILIES = {
     "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2Model", LARGE_WAY),
     "wavlm": ("WavLMConfig", "WavLMModel", {"num_buckets": 32, "max_bucket_distance": 80}),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these only wait for their threads, and for long on a busy machine."""
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

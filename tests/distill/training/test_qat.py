@@ -22,18 +22,12 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from distill.training.quantised import Quantised, rounded, rounded_at_run_time, rounded_weight  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = students.architecture("tiny")
 STEADY = Augmentation(noise=1.0, noise_db=(25.0, 60.0), gain_db=(-6.0, 0.0))
 QUICK = qat.Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2)
 COARSE = (*[qat.LayerPlan(weights="int8", left=qat.Affine(0.2, -128))] * 10, *[qat.LayerPlan(weights="int8")] * 2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():  # type: ignore[no-untyped-def]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

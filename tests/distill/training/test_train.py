@@ -24,15 +24,9 @@ from distill.training.stage import Recipe, Stage
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = Recipe(steps=6, batch=2, frames=20, warm_up=2, checkpoint_every=2, augmentation=Augmentation(noise=1))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():  # type: ignore[no-untyped-def]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stage(folder: Path, **changes: object) -> Stage:
