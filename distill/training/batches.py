@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, sampling, silence
-from distill.augment.effects import Augmentation, Excerpt
+from distill.augment.effects import Excerpt
+from distill.augment.presets import Augmentation
 from distill.augment.spectrum import Samples
 from distill.labels.cache import Labels
 from distill.training.sampler import PCM, Cache, Speaker, distribution

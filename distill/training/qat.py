@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from compile.errors import MissingExtra, UserError
 from distill import digests
-from distill.augment.effects import GENTLE, Augmentation
+from distill.augment.presets import GENTLE, Augmentation
 from distill.labels.cache import Labels
 from distill.students import folder as students
 from distill.training import loop, losses, stage, train

@@ -14,7 +14,7 @@ from typing import Any
 
 from compile.errors import UserError
 from compile.tables import choose, parse, strings, table
-from distill.augment.effects import PRESETS, Augmentation
+from distill.augment.presets import PRESETS, Augmentation
 from distill.pretrained import SHIPPED
 from distill.students import folder as students
 from distill.training.stage import Recipe, Stage

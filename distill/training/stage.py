@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distill.augment.effects import GENTLE, Augmentation
+from distill.augment.presets import GENTLE, Augmentation
 from distill.training import losses
 
 TUNING = 1e-3  # learning rate that does a trained student no harm

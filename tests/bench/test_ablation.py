@@ -10,7 +10,7 @@ import pytest
 
 from bench import ablation
 from compile.errors import UserError
-from distill.augment.effects import PRESETS
+from distill.augment.presets import PRESETS
 from distill.labels import cache as labels
 from distill.training import train
 

@@ -10,7 +10,8 @@ import pytest
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, silence
-from distill.augment.effects import GENTLE, STRONG, Augmentation, Excerpt, Playback
+from distill.augment.effects import Excerpt, Playback
+from distill.augment.presets import GENTLE, PRESETS, STRONG, Augmentation
 from distill.augment.voice import Voice
 
 PAST = 4096
@@ -162,6 +163,6 @@ def test_ranges_that_cannot_be(wrong) -> None:
 
 
 def test_presets_use_what_there_is() -> None:
-    assert effects.PRESETS["off"] == Augmentation()
+    assert PRESETS["off"] == Augmentation()
     unused = {field.name for field in fields(Augmentation) if getattr(STRONG, field.name) == field.default}
     assert unused == {"gain_db", "reverberation", "direct", "clip_at", "cut", "bits", "alias_rate", "lost", "babble_db"}

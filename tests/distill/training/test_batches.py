@@ -14,7 +14,7 @@ import pytest
 
 from compile.errors import UserError
 from distill.audio import HOP, frame_count, write_wav
-from distill.augment.effects import GENTLE, STRONG, Augmentation
+from distill.augment.presets import GENTLE, STRONG, Augmentation
 from distill.corpus.sources import Source
 from distill.labels import cache as labels
 from distill.labels.cache import Entry, Labels

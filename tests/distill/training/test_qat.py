@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from distill.augment.effects import Augmentation
+from distill.augment.presets import Augmentation
 from distill.labels.cache import Labels
 from distill.students import folder as students
 from distill.training import qat

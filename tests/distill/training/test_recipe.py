@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compile.errors import UserError
-from distill.augment.effects import STRONG, Augmentation
+from distill.augment.presets import STRONG, Augmentation
 from distill.training import losses
 from distill.training.recipe import moved, read
 from distill.training.stage import Recipe, Stage

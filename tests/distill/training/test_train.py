@@ -13,7 +13,7 @@ import pytest
 
 from compile.errors import UserError
 from distill import rigs
-from distill.augment.effects import Augmentation
+from distill.augment.presets import Augmentation
 from distill.controls import ARKIT
 from distill.labels.cache import Labels
 from distill.students import folder as students
