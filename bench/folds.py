@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,20 +31,37 @@ def people(labels: Sequence[Labels], groups: Sequence[str] = ()) -> tuple[str, .
     return tuple(sorted({person(entry.speaker, groups) for one in labels for entry in one.split(TRAIN)}))
 
 
-def without(labels: Sequence[Labels], who: str, groups: Sequence[str] = ()) -> tuple[Labels, ...]:
-    """The same folders with another split: ``who``'s own training speech is held out, the others' is to be learnt.
+def dealt(
+    labels: Sequence[Labels], names: Sequence[str], count: int, groups: Sequence[str] = ()
+) -> tuple[tuple[str, ...], ...]:
+    """``names`` in ``count`` folds of like minutes: who speaks most is dealt first, to the fold that has least."""
+    frames = dict.fromkeys(names, 0)
+    for one in labels:
+        for entry in one.split(TRAIN):
+            who = person(entry.speaker, groups)
+            if who in frames:
+                frames[who] += entry.frames
+    folds: list[list[str]] = [[] for _ in range(count)]
+    for who in sorted(names, key=lambda name: (-frames[name], name)):
+        min(folds, key=lambda fold: (sum(frames[name] for name in fold), len(fold))).append(who)
+    return tuple(tuple(sorted(fold)) for fold in folds if fold)
+
+
+def without(labels: Sequence[Labels], who: Collection[str], groups: Sequence[str] = ()) -> tuple[Labels, ...]:
+    """The same folders with another split: the training speech of ``who`` is held out, the others' is to be learnt.
 
     All else is in neither: what was held out before, ``who`` in other voices, and equal audio under another name.
     """
-    theirs = {entry.key for one in labels for entry in one.split(TRAIN) if person(entry.speaker, groups) == who}
+    theirs = {entry.key for one in labels for entry in one.split(TRAIN) if person(entry.speaker, groups) in who}
     folds = []
     for one in labels:
         entries = []
         for entry in one.split(TRAIN):
-            if person(entry.speaker, groups) != who:
+            name = person(entry.speaker, groups)
+            if name not in who:
                 entries += [entry] if entry.key not in theirs else []
             elif not _VOICE.search(entry.speaker):
-                entries.append(replace(entry, split=HELD_OUT, speaker=who))
+                entries.append(replace(entry, split=HELD_OUT, speaker=name))
         folds.append(replace(one, entries=tuple(entries)))
     return tuple(folds)
 

@@ -6,9 +6,10 @@
     python -m bench.speakers --labels labels --recipe tiny.toml --out loso --speakers '' --all
 
 Who speaks in the ``train`` split is left out in turn: the recipe's stages are trained on all others, and the last one's
-student is judged on that speaker. The ``held-out`` split is touched by ``--all`` only: it judges, in the same manner, a
-student of the whole ``train`` split. A speaker's other voices
-(``phiz label --voices``) and other names (``--group``) go with the speaker, and so does the same audio under any name.
+student is judged on that speaker. With ``--folds N`` they are dealt into N folds, of which each is left out at once:
+fewer trainings, in which less is to be learnt. The ``held-out`` split is touched by ``--all`` only: it judges, in the
+same manner, a student of the whole ``train`` split. A speaker's other voices (``phiz label --voices``) and other names
+(``--group``) go with the speaker, and so does the same audio under any name.
 
 Nothing is copied: a fold is the same labels folder with another split. Everything is kept in ``--out`` and found
 again. Results are printed and written there: ``speakers.md``; ``speakers.json``, as ``phiz evaluate --json`` writes it,
@@ -30,10 +31,10 @@ from rich.console import Console
 
 from bench import results
 from bench.board import Board
-from bench.folds import final_stage, folder_of, outside, people, person, trial_of, whole, without
+from bench.folds import dealt, final_stage, folder_of, outside, people, person, trial_of, whole, without
 from bench.jobs import run, start
 from bench.results import Sheet
-from bench.trials import NO_ENSEMBLE, OTHERS, Trial, add_manner, manner_of, with_steps
+from bench.trials import NO_ENSEMBLE, OTHERS, Trial, add_manner, count, manner_of, with_steps
 from compile.errors import GateFailed, UserError
 from compile.files import write_atomically
 from distill.corpus.sources import HELD_OUT
@@ -48,32 +49,27 @@ from distill.training import recipe
 SPEAKER, EVERYTHING = "speaker", "trained on all"
 
 
-def joined(reports: Mapping[str, Report]) -> Report:
+def joined(reports: Sequence[Report]) -> Report:
     """One report of all folds: groups are speakers, and a row's own figures are means over them."""
-    first = next(iter(reports.values()))
+    first = reports[0]
     rows = []
     for row in first.rows:
-        found = {who: report.row(row.subject) for who, report in reports.items()}
-        groups = {
-            who: Group(reports[who].utterances, reports[who].seconds, one.figures)
-            for who, one in found.items()
-            if one is not None
-        }
+        found = (report.row(row.subject) for report in reports)
+        groups = {who: group for one in found if one is not None for who, group in one.groups[SPEAKER].items()}
         rows.append(Row(row.subject, row.kind, None, _means(groups.values()), {SPEAKER: groups}))
-    sums = (
-        sum(getattr(report, name) for report in reports.values())
-        for name in ("utterances", "seconds", "exact", "heard")
-    )
+    sums = (sum(getattr(report, name) for report in reports) for name in ("utterances", "seconds", "exact", "heard"))
     utterances, seconds, exact, heard = sums
-    title = f"leave one speaker out, mean over {len(reports)} speakers"
+    who = rows[0].groups[SPEAKER]
+    manner = "leave one speaker out" if len(who) == len(reports) else f"{len(reports)} folds of speakers"
+    title = f"{manner}, mean over {len(who)} speakers"
     return Report(title, first.teacher, utterances, seconds, exact, heard, tuple(rows))
 
 
 def over_speakers(report: Report) -> Report:
     """The same with means over speakers in place of figures over all utterances."""
     rows = tuple(replace(row, figures={**row.figures, **_means(row.groups[SPEAKER].values())}) for row in report.rows)
-    count = len(rows[0].groups[SPEAKER])
-    return replace(report, speech=f"trained on all, mean over {count} held-out speakers", rows=rows, examples=())
+    who = rows[0].groups[SPEAKER]
+    return replace(report, speech=f"trained on all, mean over {len(who)} held-out speakers", rows=rows, examples=())
 
 
 def _means(groups: Iterable[Group]) -> dict[str, Figure]:
@@ -178,9 +174,15 @@ def plan_trials(arguments: argparse.Namespace) -> tuple[list[Trial], list[str]]:
     labels = tuple(cache.load(folder) for folder in arguments.labels or [corpus.folder for corpus in plan.corpora])
     everyone = people(labels, arguments.group)
     out: Path = arguments.out
+    chosen = _chosen(everyone, arguments.speakers)
+    folds = [(who,) for who in chosen]
+    if arguments.folds is not None:
+        folds = [*dealt(labels, chosen, arguments.folds, arguments.group)]
     trials = [
-        trial_of(who, out / "speakers" / folder_of(who), plan, without(labels, who, arguments.group))
-        for who in _chosen(everyone, arguments.speakers)
+        trial_of(
+            ", ".join(fold), out / "speakers" / folder_of(", ".join(fold)), plan, without(labels, fold, arguments.group)
+        )
+        for fold in folds
     ]
     remarks = [f"{name} was made elsewhere, and may have heard whom it is judged by" for name in outside(plan.stages)]
     if arguments.all:
@@ -219,6 +221,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="as phiz distill takes it")
     parser.add_argument("--speakers", metavar="A,B", help="to leave out, or patterns; default: everyone")
     parser.add_argument("--group", nargs="+", default=[], metavar="PATTERN", help="names of one person")
+    parser.add_argument("--folds", type=count, metavar="N", help="leave several out at once, in so many trainings")
     parser.add_argument("--final", action="store_true", help="only the last stage of the recipe, without a guide")
     parser.add_argument("--all", action="store_true", help="also train on all, and judge on the held-out split")
     parser.add_argument("--goals", nargs="+", default=[], metavar="GATE", help="as phiz evaluate --gate takes them")
@@ -234,7 +237,7 @@ def main(words: Sequence[str]) -> None:
     with Board("students", len(trials)) as board:
         reports, failed = run(trials, manner, board)
     everything = reports.pop(EVERYTHING, None)
-    found = {"speakers": joined(reports)} if reports else {}
+    found = {"speakers": joined([*reports.values()])} if reports else {}
     found |= {"all": over_speakers(everything)} if everything is not None else {}
     found = {name: judged(report, arguments.goals) for name, report in found.items()}
     _publish(found, [*remarks, *(f"{name} failed: {why}" for name, why in failed.items())], arguments.out)

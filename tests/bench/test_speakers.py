@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import speakers, trials
+from bench import folds, speakers, trials
 from bench.board import Board
 from compile.errors import GateFailed, UserError
 from distill.evaluate.bootstrap import Figure
@@ -107,6 +107,22 @@ def test_it_leaves_out_and_goes_on(
     wanted = json.loads(before)
     assert (again.pop("pass"), wanted.pop("pass"), wanted.pop("gates")) == (False, True, [])
     assert again == wanted
+
+
+def test_folds_leave_out_several_at_once(voices: Path, quick: Path, tmp_path: Path, trained: list[str]) -> None:
+    out = tmp_path / "out"
+    speakers.main(words(voices, quick, out, "--folds", "2", "--final", "--steps", "1", "--ensemble", "off"))
+    found = facts(out / "speakers.json")
+    assert len(trained) == 2
+    assert row(found, "float, no ensemble")["groups"]["speaker"].keys() == {"anna", "ben", "cora"}
+    assert "2 folds of speakers, mean over 3 speakers" in (out / "speakers.md").read_text()
+
+
+def test_folds_are_of_like_minutes(voices: Path) -> None:
+    one = labels.load(voices)
+    frames = {"anna": 50, "ben": 30, "cora": 30}
+    entries = tuple(replace(one.entries[0], speaker=who, frames=count) for who, count in frames.items())
+    assert folds.dealt([replace(one, entries=entries)], [*frames], 2) == (("anna",), ("ben", "cora"))
 
 
 def test_nobody_hears_whom_they_are_judged_by(voices: Path, quick: Path, tmp_path: Path) -> None:
