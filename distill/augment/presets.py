@@ -127,32 +127,30 @@ GENTLE = Augmentation(
     pitch=(0.82, 1.25), tilt=(-1.5, 1.5), noise=1.0, noise_db=(15.0, 50.0), gain_db=(-8.0, 6.0), quiet=0.02
 )
 
-# For voices that were never heard, over whatever they speak into, from few that were, where steps are few, too.
+# For voices that were never heard: as much as a tiny student can take, by voices that were kept from it.
 MODERATE = Augmentation(
     pitch=(0.85, 1.2),
-    apart=0.7,
-    formants=(0.8, 1.25),
-    rate_error=0.1,
-    rooms=0.15,
-    tilt=(-2.0, 2.0),
-    equaliser=4.0,
-    noise=0.5,
-    noise_db=(8.0, 50.0),
-    hum=0.1,
-    babble=0.05,
-    level_db=(-42.0, -16.0),
-    flip=0.5,
-    offset=0.01,
-    clipping=0.02,
+    apart=0.5,
+    formants=(0.85, 1.2),
+    rate_error=0.05,
+    rooms=0.1,
+    tilt=(-1.5, 1.5),
+    equaliser=3.0,
+    noise=0.7,
+    noise_db=(12.0, 50.0),
+    hum=0.05,
+    babble=0.03,
+    level_db=(-38.0, -16.0),
+    offset=0.005,
+    clipping=0.01,
     telephone=0.02,
-    narrow=0.05,
-    aliasing=0.01,
+    narrow=0.03,
     packets=0.01,
-    quiet=0.03,
-    mute=0.05,
+    quiet=0.02,
+    mute=0.03,
 )
 
-# For voices that were never heard, from few that were: every speaker becomes many, every recording any.
+# For whatever is spoken into: every speaker becomes many, every recording any; for large students and many steps.
 STRONG = Augmentation(
     pitch=(0.75, 1.35),
     apart=0.7,

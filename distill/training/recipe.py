@@ -15,7 +15,7 @@ from typing import Any
 from compile.errors import UserError
 from compile.tables import choose, parse, strings, table
 from distill.augment.presets import PRESETS, Augmentation
-from distill.pretrained import SHIPPED
+from distill.pretrained import SHIPPED, locate
 from distill.students import folder as students
 from distill.training.stage import Recipe, Stage
 from distill.training.toml_fields import NUMBER, check, fill
@@ -200,7 +200,14 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
             where=where,
             fix="lower 'batch' or 'frames'",
         )
-    begun = next((stage for stage in before if stage.name == values.get("init")), Stage("", Path()))
+    earlier = {stage.name: str(stage.out) for stage in before}
+
+    def trained(key: str) -> str:
+        """The folder that ``guide`` or ``init`` means: an earlier stage's, one by its path, or what ships."""
+        value = _text(values, key, where)
+        return earlier.get(value) or (value if value.startswith(SHIPPED) or not value else str(folder / value))
+
+    begun = _begun(trained("init"), before)
     student = _text(values, "student", where, begun.student)
     look_ahead = (
         milliseconds(_text(values, "look_ahead", where), f"{where} look_ahead")
@@ -224,13 +231,6 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         recipe = replace(recipe, weights=replace(recipe.weights, feature=FEATURE))
     alignment = _text(values, "alignment", where, "face")
     check("alignment", alignment, where)
-    earlier = {stage.name: str(stage.out) for stage in before}
-
-    def trained(key: str) -> str:
-        """The folder that ``guide`` or ``init`` means: an earlier stage's, one by its path, or what ships."""
-        value = _text(values, key, where)
-        return earlier.get(value) or (value if value.startswith(SHIPPED) or not value else str(folder / value))
-
     rig, out = _text(values, "rig", where), _text(values, "out", where)
     return Stage(
         name=name,
@@ -243,6 +243,22 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         rig=folder / rig if rig else None,
         recipe=recipe,
     )
+
+
+def _begun(init: str, before: list[Stage]) -> Stage:
+    """A stage of the shape that a student has which is to be gone on from: an earlier stage's, or one that is there.
+
+    Whether it is there at all is asked when the work starts (``pipeline.require``).
+    """
+    unknown = Stage("", Path())
+    made = next((stage for stage in before if str(stage.out) == init), None)
+    if made is not None or not init:
+        return made or unknown
+    try:
+        shape = students.shape_of(students.read_facts(locate(init)))
+    except UserError:
+        return unknown
+    return replace(unknown, student=shape.name, look_ahead=shape.look_ahead_ms)
 
 
 def _known(entry: object, where: str) -> None:

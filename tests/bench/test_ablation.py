@@ -46,26 +46,25 @@ def test_the_example(voices: Path, tmp_path: Path) -> None:
     table = ablation.read(EXAMPLE, (labels.load(voices),), tmp_path)
     (guide,) = table.common
     variants = {name: seeds[0].stages[-1] for name, seeds in table.variants.items()}
-    assert next(iter(variants)) == "hybrid"
+    assert next(iter(variants)) == "stage-1-only"
     assert [trial.stages[-1].recipe.seed for trial in table.variants["hybrid"]] == [0, 1, 2]
-    assert guide.stages[0].student == "small"
+    assert guide.stages[0].student == "small-mel"
     hybrid = variants["hybrid"]
     assert hybrid.guide == str(guide.stages[0].out)
     assert hybrid.recipe.weights.feature > 0
     assert (variants["stage-1-only"].guide, variants["stage-1-only"].recipe.weights.feature) == ("", 0)
-    assert {name for name, stage in variants.items() if stage.student == "tiny-mel"} == {
-        "log-mel-hybrid",
-        "log-mel-stage-1-only",
+    assert {name: stage.student for name, stage in variants.items() if stage.student != "tiny-mel"} == {
+        "raw-waveform": "tiny"
     }
     presets = {
         name: next(key for key, one in PRESETS.items() if one == stage.recipe.augmentation)
         for name, stage in variants.items()
     }
-    assert {presets.pop("augmentation-off"), presets.pop("augmentation-gentle")} == {"off", "gentle"}
-    assert {*presets.values()} == {"strong"}
+    assert {presets.pop("augmentation-off"), presets.pop("augmentation-strong")} == {"off", "strong"}
+    assert {*presets.values()} == {"moderate"}
     places = [trial.stages[-1].out for seeds in table.variants.values() for trial in seeds]
     assert len({*places}) == 3 * len(variants)
-    different = [stage.recipe for stage in variants.values() if stage.student == "tiny" and stage.guide]
+    different = [(stage.student, stage.recipe) for stage in variants.values()]
     assert all(one != other for index, one in enumerate(different) for other in different[:index])
 
 

@@ -11,7 +11,7 @@ from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment import effects, silence
 from distill.augment.effects import Excerpt, Playback
-from distill.augment.presets import GENTLE, PRESETS, STRONG, Augmentation
+from distill.augment.presets import GENTLE, MODERATE, PRESETS, STRONG, Augmentation
 from distill.augment.voice import Voice
 
 PAST = 4096
@@ -38,7 +38,7 @@ def test_off_is_off(excerpt) -> None:
     np.testing.assert_array_equal(curves, excerpt.curves)
 
 
-@pytest.mark.parametrize("augmentation", [GENTLE, STRONG])
+@pytest.mark.parametrize("augmentation", [GENTLE, MODERATE, STRONG])
 def test_pure_and_within_full_scale(excerpt, augmentation) -> None:
     before = excerpt.audio.copy(), excerpt.curves.copy()
     for seed in range(25):

@@ -178,6 +178,19 @@ def test_a_stage_that_goes_on_is_of_the_shape_it_begins_with(tmp_path: Path) -> 
     assert (hero.student, hero.look_ahead) == ("tiny", 0.0)
 
 
+def test_so_is_one_that_goes_on_from_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from distill.students import folder as students
+    from distill.students.architectures import architecture
+
+    student = students.build(architecture("tiny-mel", 32.0))
+    students.save(student, tmp_path / "face")
+    (hero,) = read(written(tmp_path, 'labels = "labels"\n[[stage]]\nname = "hero"\ninit = "face"')).stages
+    assert (hero.student, hero.look_ahead) == ("tiny-mel", 32.0)
+    (missing,) = read(written(tmp_path, 'labels = "labels"\n[[stage]]\nname = "hero"\ninit = "fact"')).stages
+    assert (missing.student, missing.look_ahead) == ("tiny", None)  # said when the work starts
+
+
 def test_a_recipe_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         read(tmp_path / "absent.toml")
