@@ -203,9 +203,9 @@ def one_thread() -> None:
 
 def show(everyone: Sequence[Row], seconds: float, exact: int, count: int) -> None:
     """Print a table."""
-    truth = "exact phone times" if exact == count else "the phones that the recogniser hears"
+    truth = "exact phone times" if exact == count else "what the recogniser hears, and the text laid over it"
     if 0 < exact < count:
-        truth = f"exact phone times of {exact} clips, else the phones that the recogniser hears"
+        truth = f"exact phone times of {exact} clips, else what the recogniser hears, and the text laid over it"
     table = Table(title=f"{count} clips, {seconds / 60:.1f} minutes; truth: {truth}", box=None, title_justify="left")
     for column in ("", "recall", "precision", "F1", "timing ms", "bias ms", "F1 put right", "real-time factor", "CPU"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)

@@ -16,6 +16,9 @@ STUDENT, TEACHER, FLOOR = "student", "teacher", "floor"
 NOT_MEASURED = Figure(None)
 
 
+HEARD = "what the recogniser hears, and the text laid over it where there is one"
+
+
 @dataclass(frozen=True)
 class Group:
     """The utterances that have something in common, such as their speaker."""
@@ -114,8 +117,8 @@ class Report:
         if not self.heard:
             return "exact phone times"
         if not self.exact:
-            return "the phones that the recogniser hears, whose times are right to about 20 ms; not exact"
-        return f"exact phone times of {self.exact} utterances, the phones that the recogniser hears in {self.heard}"
+            return f"{HEARD}: right to about 20 ms, not exact"
+        return f"exact phone times of {self.exact} utterances; of {self.heard} {HEARD}"
 
     def row(self, subject: str, noise: float | None = None) -> Row | None:
         """A subject's row."""

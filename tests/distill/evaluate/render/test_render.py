@@ -128,7 +128,7 @@ def test_what_truth_is_called(report: Report) -> None:
     assert replace(report, exact=4, heard=0).truth == "exact phone times"
     assert "recogniser hears" in replace(report, exact=0, heard=4).truth
     assert replace(report, exact=1, heard=3).truth.startswith(
-        "exact phone times of 1 utterances, the phones that the rec"
+        "exact phone times of 1 utterances; of 3 what the recogniser"
     )
     assert replace(report, exact=0, heard=0).truth.startswith("not known")
 
