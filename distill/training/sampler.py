@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from distill.audio import HOP
 from distill.augment.level import active_level
-from distill.corpus.sources import TRAIN
+from distill.corpus.sources import HELD_OUT, TRAIN
 from distill.labels.cache import Entry, Labels
 
 CACHE_MB = 1024  # of decoded pieces: about 7 hours; what does not fit is decoded anew, as costly as all augmentation
@@ -69,7 +69,7 @@ def distribution(
         power: 1 treats all minutes alike, 0 all speakers.
 
     Raises:
-        UserError: nothing to train on, other controls, or shares that do not fit.
+        UserError: nothing to train on, other controls, shares that do not fit, or audio that is held out elsewhere.
     """
     if shares is not None and (len(shares) != len(labels) or min(shares, default=0) < 0 or not sum(shares) > 0):
         raise UserError(f"the shares {list(shares)} do not fit {len(labels)} labels folders")
@@ -88,8 +88,19 @@ def distribution(
         speakers += found
     if not speakers:
         raise UserError("nothing to train on: there are no labels")
+    _require_apart(labels)
     chance = np.concatenate(chances)
     return tuple(speakers), chance / chance.sum()
+
+
+def _require_apart(labels: Sequence[Labels]) -> None:
+    """Refuse to train on audio by which another folder judges."""
+    judges = {entry.key: folder for folder in labels for entry in folder.split(HELD_OUT)}
+    for folder in labels:
+        for entry in folder.split(TRAIN):
+            if entry.key in judges:
+                what = f"'{entry.source}' is to be learnt, but {judges[entry.key].folder} holds the same audio out"
+                raise UserError(what, where=str(folder.folder), fix="label both in one folder, or give one of them")
 
 
 def _speakers(labels: Labels) -> list[Speaker]:

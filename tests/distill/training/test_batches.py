@@ -221,6 +221,14 @@ def test_spread_by_a_second_formula() -> None:
     assert deviation[1] == 0  # never moves
 
 
+def test_nobody_learns_what_another_folder_judges_by() -> None:
+    one, other = kept({"a": [marked(70, 0.5)]}), kept({"b": [marked(70, 0.5)]}, "judges")
+    judges = replace(other, entries=(*other.entries, replace(one.entries[0], split="held-out")))
+    speakers.distribution([one, other], None, 0.5)
+    with pytest.raises(UserError, match="'a0' is to be learnt, but judges holds the same audio out"):
+        speakers.distribution([one, judges], None, 0.5)
+
+
 def test_rest_is_the_face_in_silence() -> None:
     rng = np.random.default_rng(0)
     frames = 200
