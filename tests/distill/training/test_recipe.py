@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import json
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
 from compile.errors import UserError
+from distill import pretrained
 from distill.augment.presets import STRONG, Augmentation
+from distill.students.folder import read_facts
 from distill.training import losses
 from distill.training.recipe import moved, read
 from distill.training.stage import Recipe, Stage
@@ -210,3 +213,15 @@ def test_the_examples(name: str) -> None:
     # All of them share the first stage, so that it is trained once.
     first = read(EXAMPLES / "small.toml").stages[0]
     assert plan.stages[0] == first
+
+
+def test_what_made_the_students_that_ship() -> None:
+    guide, *taught = read(EXAMPLES / "shipped.toml").stages
+    assert {stage.guide for stage in taught} == {str(guide.out)}
+    for stage in taught:
+        if stage.name not in pretrained.names():
+            continue  # not yet
+        made = read_facts(pretrained.folder(stage.name))
+        assert (made["architecture"], made["look_ahead_ms"]) == (stage.student, stage.look_ahead or 256)
+        recipe = json.loads(json.dumps(asdict(stage.recipe)))
+        assert made["training"]["recipe"].items() <= recipe.items()
