@@ -43,6 +43,7 @@ from distill.evaluate.bootstrap import Tally
 from distill.evaluate.closures import Closures, match, middles
 from distill.evaluate.face import CLOSURE, measured
 from distill.evaluate.phones import Span, events
+from distill.evaluate.report import HEARD
 from distill.teachers.base import Utterance
 from distill.teachers.phonetic import PhoneticTeacher
 from distill.teachers.recogniser import recognise
@@ -203,9 +204,9 @@ def one_thread() -> None:
 
 def show(everyone: Sequence[Row], seconds: float, exact: int, count: int) -> None:
     """Print a table."""
-    truth = "exact phone times" if exact == count else "what the recogniser hears, and the text laid over it"
+    truth = "exact phone times" if exact == count else HEARD
     if 0 < exact < count:
-        truth = f"exact phone times of {exact} clips, else what the recogniser hears, and the text laid over it"
+        truth = f"exact phone times of {exact} clips, else {HEARD}"
     table = Table(title=f"{count} clips, {seconds / 60:.1f} minutes; truth: {truth}", box=None, title_justify="left")
     for column in ("", "recall", "precision", "F1", "timing ms", "bias ms", "F1 put right", "real-time factor", "CPU"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)

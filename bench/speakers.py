@@ -175,14 +175,11 @@ def plan_trials(arguments: argparse.Namespace) -> tuple[list[Trial], list[str]]:
     everyone = people(labels, arguments.group)
     out: Path = arguments.out
     chosen = _chosen(everyone, arguments.speakers)
-    folds = [(who,) for who in chosen]
-    if arguments.folds is not None:
-        folds = [*dealt(labels, chosen, arguments.folds, arguments.group)]
+    alone = tuple((who,) for who in chosen)
+    folds = dealt(labels, chosen, arguments.folds, arguments.group) if arguments.folds else alone
     trials = [
-        trial_of(
-            ", ".join(fold), out / "speakers" / folder_of(", ".join(fold)), plan, without(labels, fold, arguments.group)
-        )
-        for fold in folds
+        trial_of(name, out / "speakers" / folder_of(name), plan, without(labels, fold, arguments.group))
+        for name, fold in ((", ".join(fold), fold) for fold in folds)
     ]
     remarks = [f"{name} was made elsewhere, and may have heard whom it is judged by" for name in outside(plan.stages)]
     if arguments.all:

@@ -263,7 +263,7 @@ def _members(random: Random, data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError):  # no archive, or none any more
         return _bytes(random, data)
     if members:
         name = random.choice(sorted(members))

@@ -118,14 +118,12 @@ def _short(
     from distill.training.recipe import Corpus, Plan, milliseconds
     from distill.training.stage import TUNING, Recipe, Stage
 
-    recipe = Recipe()
+    recipe, ahead = Recipe(), None if look_ahead is None else milliseconds(look_ahead, "--look-ahead")
     if init is not None:
-        facts = students.read_facts(locate(init))
-        student = student or str(facts["architecture"])
-        look_ahead = look_ahead or f"{students.shape_of(facts).look_ahead_ms} ms"
+        shape = students.shape_of(students.read_facts(locate(init)))
+        student, ahead = student or shape.name, shape.look_ahead_ms if ahead is None else ahead
         recipe = replace(recipe, learning_rate=TUNING)
     name = student or Stage.student
-    ahead = None if look_ahead is None else milliseconds(look_ahead, "--look-ahead")
     students.architecture(name, ahead)
     folder = plain_folder(Path("students") / name if out is None else out)
     stage = Stage(name=name, out=folder, student=name, look_ahead=ahead, init=init or "", recipe=recipe)

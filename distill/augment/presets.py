@@ -127,7 +127,7 @@ GENTLE = Augmentation(
     pitch=(0.82, 1.25), tilt=(-1.5, 1.5), noise=1.0, noise_db=(15.0, 50.0), gain_db=(-8.0, 6.0), quiet=0.02
 )
 
-# For voices that were never heard: as much as a tiny student can take, by voices that were kept from it.
+# For voices that were never heard: between what is best for studio prompts and for actors (docs/training.md).
 MODERATE = Augmentation(
     pitch=(0.85, 1.2),
     apart=0.7,

@@ -14,8 +14,6 @@ from distill.evaluate.figures import FIGURES
 
 STUDENT, TEACHER, FLOOR = "student", "teacher", "floor"
 NOT_MEASURED = Figure(None)
-
-
 HEARD = "what the recogniser hears, and the text laid over it where there is one"
 
 

@@ -207,7 +207,8 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         value = _text(values, key, where)
         return earlier.get(value) or (value if value.startswith(SHIPPED) or not value else str(folder / value))
 
-    begun = _begun(trained("init"), before)
+    init = trained("init")
+    begun = _begun(init, before)
     student = _text(values, "student", where, begun.student)
     look_ahead = (
         milliseconds(_text(values, "look_ahead", where), f"{where} look_ahead")
@@ -239,7 +240,7 @@ def _stage(entry: object, every: Mapping[str, Any], before: list[Stage], folder:
         look_ahead=look_ahead,
         guide=trained("guide"),
         alignment="heard" if alignment == "heard" else "face",
-        init=trained("init"),
+        init=init,
         rig=folder / rig if rig else None,
         recipe=recipe,
     )
@@ -251,9 +252,11 @@ def _begun(init: str, before: list[Stage]) -> Stage:
     Whether it is there at all is asked when the work starts (``pipeline.require``).
     """
     unknown = Stage("", Path())
-    made = next((stage for stage in before if str(stage.out) == init), None)
-    if made is not None or not init:
-        return made or unknown
+    for stage in before:
+        if str(stage.out) == init:
+            return stage
+    if not init:
+        return unknown
     try:
         shape = students.shape_of(students.read_facts(locate(init)))
     except UserError:
