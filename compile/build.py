@@ -35,10 +35,12 @@ from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
 from compile.samples import Split, apart
 from compile.simplify.pipeline import Simplified, simplify
+from compile.streaming.stream import stream
 from targets.base import Artifact
 from targets.capabilities import refusals
-from targets.catalogue import Target
+from targets.catalogue import Target, find
 from targets.kernels import Program, read
+from targets.stream import Stream
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
@@ -110,6 +112,7 @@ class Product:
         road: what the manifest says of the road: its name, and how it went.
         least: the least bytes of each artefact's weights, by target, where that is known.
         records: further reports by file name.
+        streams: the hub graphs of the artefacts that stream, by target.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -117,6 +120,7 @@ class Product:
     road: Mapping[str, Any]
     least: Mapping[str, int]
     records: Mapping[str, bytes] = field(default_factory=dict)
+    streams: Mapping[str, Model] = field(default_factory=dict)
 
 
 def build(captured: Model, request: Request, progress: Progress) -> Built:
@@ -135,12 +139,19 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
 
     progress("simplify", 0, 1)
     simplified = simplify(captured)
+    if any(target.streams for target in request.targets):
+        stream(simplified.model)  # which is refused now, or never
     planned = plan_for(simplified.model, request, progress)
     model, ranges, refined = planned.model, planned.ranges, planned.refined
     correcting = planned.speech if request.bias_correction else None
     instead = {target.name: target.instead for target in request.targets}
     made = variants(model, ranges, refined.plan, instead, correcting, partial(progress, "correct biases"))
-    plan, hubs = made[0].plan, {name: variant.hub for variant in made for name in variant.targets}
+    plan = made[0].plan
+    hubs: dict[str, Model] = {}
+    for variant in made:
+        names = {name: find(name).streams for name in variant.targets}
+        flowing = stream(variant.hub) if any(names.values()) else variant.hub
+        hubs |= {name: flowing if streams else variant.hub for name, streams in names.items()}
 
     artifacts = lower(hubs, request.targets, progress)
     progress("references", 0, 1)
@@ -159,7 +170,8 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     }
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if errors else {}
-    folder, report = land(captured, request, Product(artifacts, against, road, least, records), progress)
+    streams = {target.name: hubs[target.name] for target in request.targets if target.streams}
+    folder, report = land(captured, request, Product(artifacts, against, road, least, records, streams), progress)
     left: tuple[Step, ...] = ()
     reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]
     if request.min_sqnr is not None and min(reached, default=math.inf) < request.min_sqnr:
@@ -226,6 +238,7 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
                 landing.folder / artifact.name,
                 against,
                 partial(progress, f"parity {artifact.target}"),
+                stream_of(targets[artifact.target], artifact),
             )
             for artifact in product.artifacts
         }
@@ -245,12 +258,19 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
         for name, data in product.records.items():
             (landing.folder / name).write_bytes(data)
-        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs))
+        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams))
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if report.failures:
             landing.divert(rejected(final))
     return landing.final, report
+
+
+def stream_of(target: Target, artifact: Artifact) -> Stream | None:
+    """How an artefact is streamed, as its own bytes say; None for one that takes windows."""
+    if not target.streams:
+        return None
+    return Stream.from_metadata(target.dissect(artifact.files).metadata, artifact.name)
 
 
 def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:

@@ -17,6 +17,7 @@ from compile.audit.budget import Budget
 from compile.errors import UserError
 from compile.tables import LIST, SWITCH, TEXT, choose, parse, strings, table, tables
 from compile.units import parse_size
+from targets.stream import STREAM
 
 NAME = "phiz.toml"
 PROJECT = "pyproject.toml"
@@ -32,12 +33,20 @@ class BuildConfig:
         targets: names.
         footprint: cap on resident weights + peak activations, bytes; None for none.
         file: cap on each artefact's file, bytes; None for none.
+        stream: whether each target is also written as a stream.
     """
 
     name: str
     targets: tuple[str, ...]
     footprint: int | None = None
     file: int | None = None
+    stream: bool = False
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The targets, and those that stream."""
+        streams = (name if name.endswith(STREAM) else name + STREAM for name in self.targets if self.stream)
+        return tuple(dict.fromkeys((*self.targets, *streams)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ _KNOWN: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "quantize": {"scheme": TEXT, "rules": LIST, "min_sqnr": TEXT, "bias_correction": SWITCH},
     "parity": {"max_steps": (int, float)},
 }
-_BUILD: Mapping[str, tuple[type, ...]] = {"targets": LIST, "footprint": TEXT, "file": TEXT}
+_BUILD: Mapping[str, tuple[type, ...]] = {"targets": LIST, "footprint": TEXT, "file": TEXT, "stream": SWITCH}
 
 
 def load(path: Path) -> Config:
@@ -204,4 +213,5 @@ def _build(name: str, data: object, where: str) -> BuildConfig:
     caps = {
         key: parse_size(entries[key], f"{where} {key}") if key in entries else None for key in ("footprint", "file")
     }
-    return BuildConfig(name, tuple(dict.fromkeys(targets)), caps["footprint"], caps["file"])
+    chosen = tuple(dict.fromkeys(targets))
+    return BuildConfig(name, chosen, caps["footprint"], caps["file"], entries.get("stream", BuildConfig.stream))

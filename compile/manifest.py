@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from compile.model import Model
 from compile.parity import Parity, References
-from compile.quantize.measure import Outputs
+from compile.quantize.measure import Outputs, collect
 from compile.quantize.scheme import QuantPlan
 from targets.base import Artifact
 from targets.catalogue import find
+from targets.onnx.run import Session
+from targets.stream import Stream
+from targets.streamed import Streamed
 
 FORMAT = 1
 GOLDEN_BATCHES = 8
@@ -109,13 +112,18 @@ def to_json(data: Mapping[str, Any]) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def golden(against: References, answers: Mapping[str, Outputs | str]) -> bytes:
+def golden(
+    against: References, answers: Mapping[str, Outputs | str], streams: Mapping[str, Model] | None = None
+) -> bytes:
     """A few judging inputs with the outputs to expect, for an engine team to check its integration.
 
     An ``.npz`` without pickles: ``input.NAME``, ``expected.NAME`` (the quantised graph) and ``float.NAME`` (the float
     model), each with one leading axis that counts the examples. A target with a plan of its own, such as Core ML's
     int8 weights in float16, has ``expected.TARGET.NAME``. Where there is no quantised graph, the artefact's own
     ``answers`` are what to expect of it.
+
+    For a stream: ``stream.input.NAME`` and ``stream.expected.NAME``, hop after hop from its reset on, each with one
+    leading axis that counts the hops; ``stream.expected.TARGET.NAME`` as above.
     """
     count = min(GOLDEN_BATCHES, len(against.samples))
     picked = np.linspace(0, len(against.samples) - 1, count).round().astype(int)
@@ -130,9 +138,31 @@ def golden(against: References, answers: Mapping[str, Outputs | str]) -> bytes:
     for target, outputs in expected.items():
         if outputs is not first:
             arrays |= {f"expected.{target}.{name}": array[picked] for name, array in outputs.items()}
+    arrays |= _hops(against, streams or {}, picked)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def _hops(against: References, streams: Mapping[str, Model], picked: NDArray[np.int_]) -> dict[str, NDArray[Any]]:
+    """What streams hear and say when the picked samples are pushed one after the other."""
+    arrays: dict[str, NDArray[Any]] = {}
+    known: list[Model] = []
+    for target, model in streams.items():
+        if any(model is other for other in known):
+            continue
+        stream = Stream.from_metadata(model.metadata, target)
+        streamed = Streamed(Session(model.to_bytes(), "the streaming graph"), stream)
+        ((name, shape),) = streamed.inputs.items()
+        axis = next((at for at, size in enumerate(shape) if size != against.samples[0][name].shape[at]), 0)
+        audio = np.concatenate([against.samples[index][name] for index in picked], axis)
+        whole = audio.shape[axis] // stream.hop
+        hops = np.stack(np.split(np.take(audio, range(whole * stream.hop), axis), whole, axis))
+        said = collect(streamed, [{name: hop} for hop in hops])
+        arrays[f"stream.input.{name}"] = hops
+        arrays |= {f"stream.expected.{target + '.' if known else ''}{key}": array for key, array in said.items()}
+        known.append(model)
+    return arrays
 
 
 def minimum_bytes(layers: Sequence[tuple[int, int, bool]], width: int) -> int:

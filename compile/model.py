@@ -7,8 +7,6 @@ produces, quantize extends and every target reads, is written down in ``docs/hub
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,65 +60,6 @@ class Model:
     def to_bytes(self) -> bytes:
         """The serialised ONNX ``ModelProto``, deterministic for equal graphs."""
         return bytes(ir.to_proto(self.ir).SerializeToString(deterministic=True))
-
-
-@dataclass(frozen=True)
-class Face:
-    """What a runtime must know to drive a face with a student.
-
-    Attributes:
-        sample_rate: of the input waveform, Hz.
-        frame_rate: output frames a second at the student's natural stride.
-        window: input samples that one frame sees.
-        look_ahead_ms: how much of the window lies after the frame's time, in milliseconds.
-        controls: names of the outputs' last axis, in order.
-        bounded: the controls are in [0, 1]; whoever drives a face clips what leaves it. Metadata say so where not.
-    """
-
-    sample_rate: int
-    frame_rate: float
-    window: int
-    look_ahead_ms: float
-    controls: tuple[str, ...]
-    bounded: bool = True
-
-    def to_metadata(self) -> dict[str, str]:
-        """As the ``phiz.*`` strings that travel in every artefact."""
-        facts = {
-            f"{PREFIX}sample_rate": str(self.sample_rate),
-            f"{PREFIX}frame_rate": repr(float(self.frame_rate)),
-            f"{PREFIX}window": str(self.window),
-            f"{PREFIX}look_ahead_ms": repr(float(self.look_ahead_ms)),
-            f"{PREFIX}controls": json.dumps(self.controls, separators=(",", ":")),
-        }
-        return facts if self.bounded else facts | {f"{PREFIX}bounded": "false"}
-
-    @staticmethod
-    def from_metadata(metadata: Mapping[str, str], where: str) -> Face:
-        """Read back :meth:`to_metadata`.
-
-        Raises:
-            UserError: an entry is missing or malformed; ``where`` names the artefact.
-        """
-        try:
-            controls = json.loads(metadata[f"{PREFIX}controls"])
-            if not (isinstance(controls, list) and all(isinstance(name, str) for name in controls)):
-                raise ValueError("controls is not a list of names")
-            bounded = {"true": True, "false": False}[metadata.get(f"{PREFIX}bounded", "true")]
-            return Face(
-                sample_rate=int(metadata[f"{PREFIX}sample_rate"]),
-                frame_rate=float(metadata[f"{PREFIX}frame_rate"]),
-                window=int(metadata[f"{PREFIX}window"]),
-                look_ahead_ms=float(metadata[f"{PREFIX}look_ahead_ms"]),
-                controls=tuple(controls),
-                bounded=bounded,
-            )
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"not a speech-to-face model: its metadata lacks or garbles {error}",
-                where=where,
-                fix="compile it from a phiz student, or set the phiz.* metadata",
-            ) from error
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:

@@ -21,6 +21,8 @@ from compile.quantize.measure import Outputs, collect, sqnr
 from compile.quantize.variants import Variant
 from targets.catalogue import Target
 from targets.onnx.run import AS_WRITTEN, Session
+from targets.stream import STREAM, Stream
+from targets.streamed import AtTheEnd, Streamed
 
 HUB = "hub"
 # How far two of them may stand apart, in steps of the output: one for what their kernels round differently, one for
@@ -112,9 +114,15 @@ def float_reference(captured: Model, samples: Samples) -> References:
 
 
 def run(
-    target: Target, path: Path, against: References, progress: Callable[[int, int], None] | None = None
+    target: Target,
+    path: Path,
+    against: References,
+    progress: Callable[[int, int], None] | None = None,
+    stream: Stream | None = None,
 ) -> Outputs | str:
     """Run the artefact at ``path``, as it lies on disk; or say why that is not possible here.
+
+    One that streams is given each sample hop by hop from its reset on, and answers with what it says at the end.
 
     Raises:
         UserError: the runtime is there but refuses the file.
@@ -123,7 +131,9 @@ def run(
         runner = target.load(path)
     except MissingExtra as error:
         return f"not run: {error}"
-    return collect(runner, against.samples, progress)
+    if stream is None:
+        return collect(runner, against.samples, progress)
+    return collect(AtTheEnd(Streamed(runner, stream)), against.samples, progress)
 
 
 def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict[str, Parity]:
@@ -134,7 +144,8 @@ def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict
         if isinstance(given, str):
             results[name] = Parity(given)
             continue
-        share, noise = error_share(against.float_outputs, given), sqnr(against.float_outputs, given)
+        reference = newest(against.float_outputs, given)
+        share, noise = error_share(reference, given), sqnr(reference, given)
         sizes = against.hubs[name].steps if name in against.hubs else {}
         results[name] = Parity("run", noise, share, _distances(name, outputs, against), sizes=sizes)
     return results
@@ -149,7 +160,17 @@ def _distances(name: str, outputs: Mapping[str, Outputs], against: References) -
     return {other: _steps(outputs[name], theirs, hub.steps) for other, theirs in {HUB: hub.outputs, **siblings}.items()}
 
 
+def newest(outputs: Outputs, like: Outputs) -> Outputs:
+    """What a stream gives, too, of outputs of windows: of a sequence, the last steps; of all else, everything."""
+
+    def last(array: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return array[tuple(slice(max(has - wanted, 0), None) for has, wanted in zip(array.shape, shape, strict=True))]
+
+    return {name: last(array, like[name].shape) for name, array in outputs.items()}
+
+
 def _steps(ours: Outputs, theirs: Outputs, steps: Mapping[str, float]) -> float:
+    ours, theirs = newest(ours, theirs), newest(theirs, ours)
     return max(float(np.abs(ours[name] - array).max()) / steps[name] for name, array in theirs.items())
 
 
@@ -184,7 +205,7 @@ def _failures(target: str, parity: Parity, min_sqnr: float | None, max_steps: fl
     if min_sqnr is not None and parity.sqnr_db < min_sqnr:
         yield f"SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for"
     for other, steps in parity.steps.items():
-        kinds = (name.partition(":")[0] for name in (target, other))
+        kinds = (name.removesuffix(STREAM).partition(":")[0] for name in (target, other))
         limit = max(STEP_LIMITS[kind] for kind in kinds) if max_steps is None else max_steps
         if steps > limit + 1e-3:
             yield f"{steps:.2f} quantisation steps from {other}, {limit:g} allowed"

@@ -12,6 +12,7 @@ import numpy as np
 
 from targets.base import Refusal
 from targets.kernels import Kernel, Program
+from targets.stream import STREAM
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,11 @@ def scheme_of(kernel: Kernel, program: Program) -> str:
 def refusals(target: str, program: Program) -> tuple[Refusal, ...]:
     """Every kernel that ``target`` cannot honour, with its reason; empty when it can have the program.
 
-    A form (``TARGET:FORM``) without a table of its own can what its target can.
+    A form (``TARGET:FORM``) without a table of its own can what its target can, and a stream what the window can.
     """
     found = []
-    table = CAPABILITIES[target] if target in CAPABILITIES else CAPABILITIES[target.partition(":")[0]]
+    name = target.removesuffix(STREAM)
+    table = CAPABILITIES[name] if name in CAPABILITIES else CAPABILITIES[name.partition(":")[0]]
     for kernel in program.kernels:
         reason = _reason(table, kernel, program)
         if reason:

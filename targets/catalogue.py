@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from compile.errors import MissingExtra, UserError
 from targets.base import Artifact, Dissection, Files, Runner
+from targets.stream import STREAM
 
 if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor does without
     from compile.model import Model
@@ -20,7 +21,8 @@ if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor d
 class Target:
     """A target by name; its folder ``targets/<name>/`` holds lower.py, dissect.py and run.py.
 
-    A target may have further forms: ``coreml:ios18`` is another dress of ``coreml``, lowered by the same folder.
+    A target may have further forms: ``coreml:ios18`` is another dress of ``coreml``, lowered by the same folder. Each
+    also takes a model that computes hop by hop, under its name with ``+stream`` behind it.
 
     Attributes:
         name: as on the command line; ``TARGET:FORM`` for a form.
@@ -47,18 +49,27 @@ class Target:
     @property
     def folder(self) -> str:
         """The folder of its code."""
-        return self.name.partition(":")[0]
+        return self.name.removesuffix(STREAM).partition(":")[0]
 
     @property
     def form(self) -> str:
         """Which form of the target it is; empty for the usual one."""
-        return self.name.partition(":")[2]
+        return self.name.removesuffix(STREAM).partition(":")[2]
+
+    @property
+    def streams(self) -> bool:
+        """Whether its artefacts compute hop by hop."""
+        return self.name.endswith(STREAM)
 
     def lower(self, model: Model) -> Artifact:
-        """Translate a hub graph into this target's bytes; a form's artefact is called ``student.FORM.SUFFIX``."""
+        """Translate a hub graph into this target's bytes; a form's artefact is called ``student.FORM.SUFFIX``.
+
+        A target that streams is given a graph that does.
+        """
         self.require(self.writer, f"writing {self.title}")
         lower = import_module(f"targets.{self.folder}.lower").lower
-        return cast(Artifact, lower(model, self.form) if self.form else lower(model))
+        artifact = cast(Artifact, lower(model, self.form) if self.form else lower(model))
+        return replace(artifact, target=self.name)
 
     def dissect(self, files: Files) -> Dissection:
         """Label every byte of an artefact; core phiz suffices."""
@@ -107,8 +118,15 @@ def find(name: str) -> Target:
     for target in (*TARGETS, *FORMS):
         if target.name == name:
             return target
+        if target.name + STREAM == name:
+            return streaming(target)
     known = ", ".join(target.name for target in (*TARGETS, *FORMS))
-    raise UserError(f"unknown target '{name}'", fix=f"choose from: {known}")
+    raise UserError(f"unknown target '{name}'", fix=f"choose from: {known}; each also with {STREAM} behind it")
+
+
+def streaming(target: Target) -> Target:
+    """The target that computes hop by hop what ``target`` computes of a window."""
+    return replace(target, name=target.name + STREAM, title=f"streaming {target.title}")
 
 
 def by_suffix(path: Path) -> Target:

@@ -13,7 +13,7 @@ Nothing is decided here; the schemes are read off the graph.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from compile.errors import Bug
 from compile.model import Model, constant, operand, shape_of, source_of
+from targets.stream import KEY, Stream
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,16 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Program:
-    """Tensors by name and the kernels in execution order."""
+    """Tensors by name and the kernels in execution order.
+
+    ``states`` are the outputs that are given back as inputs with the next hop: output -> input.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     kernels: tuple[Kernel, ...]
+    states: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(model: Model) -> Program:
@@ -89,7 +94,11 @@ def read(model: Model) -> Program:
     A ``Relu``, or ``Clip`` to [0, 6], that alone consumes the output of a Conv, Gemm or Add is fused into it in float
     and in int8 alike.
     """
-    return _Reader(model.ir.graph).read()
+    program = _Reader(model.ir.graph).read()
+    if KEY not in model.metadata:
+        return program
+    stream = Stream.from_metadata(model.metadata, "graph")
+    return replace(program, states={state.output: state.input for state in stream.states})
 
 
 # An activation right behind them is part of their kernel: no integers exist in between.
@@ -123,7 +132,7 @@ class _Reader:
 
     def read(self) -> Program:
         for value in self.graph.inputs:
-            self.activation(value)
+            self.enter(value)
         for node in self.graph:
             if node not in self.done:
                 self.visit(node)
@@ -134,6 +143,11 @@ class _Reader:
             tensors=dict(self.tensors),
             kernels=tuple(self.kernels),
         )
+
+    def enter(self, value: ir.Value) -> None:
+        """A graph input; that of an integer state has the parameters of the DQ that reads it."""
+        reader = next((usage.node for usage in value.uses() if usage.node.op_type == "DequantizeLinear"), None)
+        self.activation(value, None if reader is None else _quantization(reader))
 
     def visit(self, node: ir.Node) -> None:
         if node.op_type == "DynamicQuantizeLinear":
@@ -223,8 +237,8 @@ class _Reader:
             return name
         return self.constant_tensor(value)
 
-    def activation(self, value: ir.Value) -> str:
-        return self.add(value, Tensor(_name(value), shape_of(value), _dtype(value)))
+    def activation(self, value: ir.Value, parameters: Quantization | None = None) -> str:
+        return self.add(value, Tensor(_name(value), shape_of(value), _dtype(value), parameters))
 
     def constant_tensor(self, value: ir.Value) -> str:
         if value in self.alias:
@@ -236,9 +250,7 @@ class _Reader:
 
     def quantized(self, node: ir.Node) -> str:
         """The integer tensor that a Q node writes."""
-        value = node.outputs[0]
-        parameters = _quantization(node)
-        return self.add(value, Tensor(_name(value), shape_of(value), _dtype(value), parameters))
+        return self.activation(node.outputs[0], _quantization(node))
 
     def integer(self, node: ir.Node) -> str:
         """The integer tensor that a DQ node reads: one that a Q wrote, or a constant."""

@@ -28,6 +28,7 @@ from compile.errors import UserError
 from compile.units import counted
 from targets.catalogue import FORMS, TARGETS
 from targets.sections import pieces
+from targets.stream import STREAM
 
 if TYPE_CHECKING:
     from compile.audit.baseline import Baseline
@@ -235,7 +236,8 @@ def _report(subjects: Sequence[_Subject]) -> Report:
 
 def _claimed(manifest: claims.Claims, artefact: claims.Artefact) -> str:
     """The dtype that the manifest gives all weights of an artefact; empty where it gives them several."""
-    instead = next((target.instead for target in (*TARGETS, *FORMS) if target.name == artefact.target), {})
+    name = artefact.target.removesuffix(STREAM)
+    instead = next((target.instead for target in (*TARGETS, *FORMS) if target.name == name), {})
     return claimed(manifest.schemes, instead)
 
 

@@ -10,7 +10,8 @@ from typing import cast
 
 from compile.errors import UserError
 from targets.base import Dissection, Files
-from targets.catalogue import FORMS
+from targets.catalogue import FORMS, TARGETS, streaming
+from targets.stream import STREAM
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ def by_suffix(path: Path) -> Format:
 
 def of_target(name: str) -> Format | None:
     """The format of what a target, or a form of it, writes."""
-    return next((known for known in FORMATS if known.name == name.partition(":")[0]), None)
+    family = name.removesuffix(STREAM).partition(":")[0]
+    return next((known for known in FORMATS if known.name == family), None)
 
 
 def names() -> tuple[str, ...]:
-    """What a row's target can be: every format, and every form of a target."""
-    return (*(known.name for known in FORMATS), *(form.name for form in FORMS))
+    """What a row's target can be: every format, every form of a target, and each of those that streams."""
+    windows = (*(known.name for known in FORMATS), *(form.name for form in FORMS))
+    return (*windows, *(streaming(target).name for target in (*TARGETS, *FORMS)))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from compile.model import Face
     from distill.corpus.sources import Source
+    from targets.face import Face
 
     Arrays = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -153,9 +153,9 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
     import numpy as np
 
     from compile.audit.folder import Folder, names_of
-    from compile.model import Face
     from distill.students.folder import FACTS
     from targets.catalogue import by_suffix
+    from targets.face import Face
 
     if (path / FACTS).is_file():
         return _open_student(path)
@@ -178,8 +178,8 @@ def open_face(path: Path) -> tuple[Face, Arrays]:
 
 def _open_student(folder: Path) -> tuple[Face, Arrays]:
     """A student in float, as :func:`open_face` gives it."""
-    from compile.model import Face
     from distill.students.folder import load
+    from targets.face import Face
 
     student, _, metadata = load(folder)
 

@@ -96,6 +96,12 @@ def build(
         list[str] | None,
         typer.Option(metavar="NAME=SIZES", help="Fix a dynamic ONNX input: x=1x8192; may repeat."),
     ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream", help="Write every artefact also as a stream: each hop of audio costs one hop."
+        ),
+    ] = None,
     fallback: Annotated[
         str | None,
         typer.Option(metavar="ROAD", help="litert-torch: let it convert to TFLite what phiz has no form of."),
@@ -112,6 +118,8 @@ def build(
         _require_builds(settings, only)
     reference = model or _configured_model(settings)
     builds = _merge(settings, cap, target, out, only, reference)
+    if stream is not None:
+        builds = [(replace(build, stream=stream), folder) for build, folder in builds]
     base = settings or configuration.Config(folder=Path())
     sqnr = configuration.parse_decibel(min_sqnr, "--min-sqnr") if min_sqnr is not None else base.min_sqnr
     where = f"{place}, [quantize] scheme" if scheme is None else "--scheme"
@@ -180,7 +188,7 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
     from targets.catalogue import find
 
     builds = [
-        (config, free_build_folder(out), tuple(find(name) for name in config.targets)) for config, out in job.builds
+        (config, free_build_folder(out), tuple(find(name) for name in config.artefacts)) for config, out in job.builds
     ]
     shapes = parse_shapes(job.shapes)
     console = screen()
@@ -296,7 +304,7 @@ def free_build_folder(out: Path) -> Path:
 
     def ours(name: str) -> bool:
         suffixes = "|".join(re.escape(target.suffix) for target in TARGETS)
-        return name in _RECORDS or re.fullmatch(rf"student(\.\w+)?({suffixes})", name) is not None
+        return name in _RECORDS or re.fullmatch(rf"student(\.\w+){{0,2}}({suffixes})", name) is not None
 
     out = plain_folder(out)
     for folder in (out, rejected(out)):

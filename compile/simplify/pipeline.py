@@ -137,7 +137,7 @@ def simplify(model: Model) -> Simplified:
         UnsupportedNode: a node has no hub form; names operator, node and source module.
         UserError: a tensor has no static shape.
     """
-    current = _infer(model.clone().ir)
+    current = infer(model.clone().ir)
     rewrites: list[str] = []
     refusals: list[str] = []
     for step in PIPELINE:
@@ -149,7 +149,7 @@ def simplify(model: Model) -> Simplified:
             refusals += [f"{name}: {line}" for line in outcome.refusals if not again]
             if not outcome.rewrites and not step.silent:
                 break
-            changed = _infer(changed, after=name)
+            changed = infer(changed, after=name)
             growth = 0 if step.required else _size(changed) - _size(current)
             if growth > 0:
                 refusals.append(f"{name}: refused as a whole, the graph would grow by {growth:,} bytes")
@@ -160,7 +160,7 @@ def simplify(model: Model) -> Simplified:
     return Simplified(Model(current), tuple(rewrites), tuple(refusals))
 
 
-def _infer(model: ir.Model, after: str = "capture") -> ir.Model:
+def infer(model: ir.Model, after: str = "capture") -> ir.Model:
     """Give every value its type and shape; a graph that fails here was broken by the pass before."""
     common.TopologicalSortPass()(model)
     common.NameFixPass()(model)  # what a pass writes may by chance be called like something else

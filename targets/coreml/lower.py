@@ -56,6 +56,7 @@ from targets.coreml.operands import Operands
 from targets.coreml.operators import emit
 from targets.coreml.package import NAME, NAMES, Ports, pack
 from targets.coreml.precision import float32_nodes
+from targets.stream import KEY, Stream
 
 FLOAT32 = "phiz.float32"  # metadata: JSON, node of a float16 program that computes in float32 -> why
 
@@ -110,6 +111,7 @@ def lower(model: Model, form: str = "") -> Artifact:
     coremltools = toolbox.load()
     for both in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
         raise UserError("it is both an input and an output", where=f"tensor '{both}'", fix="drop that output")
+    model = _with_real_states(model)
     for port in (*model.inputs, *model.outputs):
         if port.dtype != "float32":
             what = f"Core ML's inputs and outputs are float32 here, it is {port.dtype}"
@@ -249,6 +251,31 @@ def _only_consumer(node: ir.Node, operator: str) -> ir.Node | None:
     consumers = [usage.node for usage in value.uses()]
     alone = len(consumers) == 1 and not value.is_graph_output()
     return consumers[0] if alone and consumers[0].op_type == operator else None
+
+
+def _with_real_states(model: Model) -> Model:
+    """The model with the states of a stream as the numbers that they mean: Core ML takes and gives no int8.
+
+    Nothing is lost: what leaves comes from a DQ and only moved since, and its Q would find it on its own grid.
+    """
+    if KEY not in model.metadata:
+        return model
+    own = model.clone()
+    graph = own.ir.graph
+    for value in graph.inputs:
+        if value.dtype == ir.DataType.INT8:
+            for usage in list(value.uses()):
+                ir.convenience.replace_all_uses_with(usage.node.outputs[0], value)
+                graph.remove(usage.node, safe=True)
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    for index, value in enumerate(graph.outputs):
+        quantize = value.producer()
+        if value.dtype == ir.DataType.INT8 and quantize is not None and quantize.inputs[0] is not None:
+            real = graph.outputs[index] = quantize.inputs[0]
+            graph.remove(quantize)
+            real.name = value.name
+    own.ir.metadata_props.update(Stream.from_metadata(model.metadata, "graph").real().to_metadata())
+    return own
 
 
 def _with_allowed_names(model: Model) -> tuple[Model, dict[str, str]]:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
-from targets.base import Files, Runner
+from targets.base import Runner
 from targets.coreml import mil
 from targets.coreml.arithmetic import OPERATIONS, evaluate
 from targets.coreml.package import NAMES
 from targets.coreml.specification import program
+from targets.files import read_files
 
 _MAX_BYTES = 1 << 29  # of all values together; what declares more is no student
 # What numpy and the evaluator raise where arguments do not fit an operation.
@@ -32,7 +33,9 @@ def load(path: Path) -> Runner:
     Raises:
         UserError: it is no well-formed package, or its program has an operation that cannot be evaluated here.
     """
-    package = program(_files(path))
+    if not path.is_dir():
+        raise UserError("there is no such package", where=str(path), fix="give the .mlpackage folder")
+    package = program(read_files(path))
     if "main" not in package.functions:
         raise UserError("its ML program has no function 'main': not checked", where=package.model)
     function = package.functions["main"]
@@ -117,20 +120,6 @@ def _names(metadata: Mapping[str, str]) -> dict[str, str]:
     except (ValueError, RecursionError):
         return {}
     return {key: name for key, name in names.items() if isinstance(name, str)} if isinstance(names, dict) else {}
-
-
-def _files(path: Path) -> Files:
-    """Every file of a package, by its path from the package's parent folder."""
-    if not path.is_dir():
-        raise UserError("there is no such package", where=str(path), fix="give the .mlpackage folder")
-    found = {}
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and not file.is_symlink():
-            try:
-                found[file.relative_to(path.parent).as_posix()] = file.read_bytes()
-            except OSError as error:
-                raise UserError(f"cannot read: {error.strerror}", where=str(file)) from error
-    return found
 
 
 def _checked_size(operation: mil.Operation, where: str) -> int:

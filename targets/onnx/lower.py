@@ -27,6 +27,7 @@ from compile.model import Model, add_constant, constant, drop_unread_constants
 from targets.base import Artifact
 from targets.onnx.products import multiply_integers
 from targets.onnx.spelling import OLDER, UNITY, Spelling, respell
+from targets.stream import KEY, Stream
 
 _SHIFT = 128
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
@@ -66,6 +67,7 @@ def lower(model: Model, form: str = "") -> Artifact:
     own, chosen = model.clone(), FORMS[form]
     if chosen.unsigned:
         _shift_activations(own.ir.graph)
+        _shift_resets(own.ir)
     multiply_integers(own.ir.graph)
     _keep_float(own.ir.graph)
     if chosen.old:
@@ -108,7 +110,16 @@ def _shift_activations(graph: ir.Graph) -> None:
             node.replace_input_with(0, _shifted(graph, source, shifted))
         if node.op_type == "QuantizeLinear":
             node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+        elif source is not None and source.is_graph_input():  # the state of a stream
+            source.type = ir.TensorType(ir.DataType.UINT8)
     drop_unread_constants(graph)
+
+
+def _shift_resets(model: ir.Model) -> None:
+    """What a stream's integer states are filled with moves with them."""
+    if KEY in model.metadata_props:
+        stream = Stream.from_metadata(model.metadata_props, "graph")
+        model.metadata_props.update(stream.unsigned().to_metadata())
 
 
 def _shifted(graph: ir.Graph, value: ir.Value, done: dict[ir.Value, ir.Value]) -> ir.Value:

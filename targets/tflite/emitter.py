@@ -58,6 +58,13 @@ class Emitter:
         self.moved: dict[tuple[int, Layout, Layout], Place] = {}  # what was transposed before, from and to
         self.views: dict[tuple[int, tuple[int, ...]], int] = {}  # what was reshaped before
 
+    def enter(self, name: str, layout: Layout) -> int:
+        """A graph input, laid out as given."""
+        tensor = self.hub(name)
+        index = self.tensor(Spec(sizes(layout), tensor.dtype, tensor.quantization, name=name))
+        self.places[name] = Place(index, layout)
+        return index
+
     # What an operator reads.
 
     def hub(self, name: str) -> Tensor:
@@ -219,17 +226,15 @@ class Emitter:
             self.constants[key] = self.tensor(Spec(data.shape, data.dtype, parameters, data))
         return self.constants[key]
 
-    def output(self, name: str) -> int:
-        """The tensor of a graph output: in ONNX's order and under its name, and not an input or another output."""
+    def output(self, name: str, order: Sequence[int] | None = None) -> int:
+        """The tensor of a graph output under its name, neither an input nor another output; else in ONNX's order."""
         shape = self.hub(name).shape
-        if self.is_constant(name):
-            source = self.take(name, tuple(range(len(shape))))
-        else:
-            source = self.laid_out(name, row_major(shape))
+        order = range(len(shape)) if order is None else order
+        source = self.take(name, tuple(order))
         produced = any(source in operator.outputs for operator in self.operators)
         if not produced or self.tensors[source].name or source in self.constants.values():
-            copy = self.tensor(Spec(shape, self.hub(name).dtype))
-            self.emit("RESHAPE", 1, (source,), copy, "ReshapeOptions", NewShape=shape)
+            copy = self.tensor(self.like(source, self.tensors[source].shape))
+            self.emit("RESHAPE", 1, (source,), copy, "ReshapeOptions", NewShape=self.tensors[source].shape)
             source = copy
         self.tensors[source] = replace(self.tensors[source], name=name)
         return source

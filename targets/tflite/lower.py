@@ -14,10 +14,10 @@ from compile.model import Model
 from targets.base import Artifact
 from targets.capabilities import refusals
 from targets.kernels import Program, read
-from targets.tflite.emitter import Emitter, Place, refuse
-from targets.tflite.layout import row_major
+from targets.tflite.emitter import Emitter, refuse
+from targets.tflite.layout import ordered, row_major
 from targets.tflite.operators import LOWER
-from targets.tflite.writer import Graph, Spec, write
+from targets.tflite.writer import Graph, write
 
 DEFAULT_NAME = "student"
 
@@ -26,7 +26,8 @@ def lower(model: Model) -> Artifact:
     """Translate a hub graph into a ``.tflite`` file.
 
     Inputs and outputs keep ONNX's names, shapes and axis order, in float32, under the signature
-    ``serving_default``; ``phiz.*`` metadata become the metadata entry ``phiz``.
+    ``serving_default``; ``phiz.*`` metadata become the metadata entry ``phiz``. The states of a stream keep their names
+    only: they lie as the kernels around them want them.
 
     Raises:
         UnsupportedNode: TFLite has no form of a node; names it, its reason and the module it came from.
@@ -43,16 +44,27 @@ def translate(program: Program, metadata: dict[str, str]) -> Graph:
             refusal.operator, refusal.node, refusal.reason, source=sources[refusal.node], stage="the TFLite target"
         )
     emitter = Emitter(program)
-    inputs = {}
-    for name in program.inputs:
-        tensor = program.tensors[name]
-        inputs[name] = emitter.tensor(Spec(tensor.shape, tensor.dtype, name=name))
-        emitter.places[name] = Place(inputs[name], row_major(tensor.shape))
+    states = frozenset(program.states.values())
+    inputs = {
+        name: emitter.enter(name, row_major(program.tensors[name].shape))
+        for name in program.inputs
+        if name not in states
+    }
     for kernel in program.kernels:
+        for name in states.intersection(kernel.inputs) - emitter.places.keys():
+            # As what it is joined with lies, so that nothing has to be moved: its layout is nobody else's business.
+            like = next((other for other in kernel.inputs if other in emitter.places), None)
+            shape = program.tensors[name].shape
+            layout = row_major(shape) if like is None else ordered(shape, emitter.order(like))
+            inputs[name] = emitter.enter(name, layout)
         if kernel.operator != "DequantizeLinear" and all(emitter.is_constant(operand) for operand in kernel.inputs):
             raise refuse(kernel, "all its inputs are constant; fold it before lowering")
         LOWER[kernel.operator](emitter, kernel)
-    outputs = {name: emitter.output(name) for name in program.outputs}
+    outputs = {
+        name: emitter.output(name, emitter.order(program.states[name]) if name in program.states else None)
+        for name in program.outputs
+    }
+    inputs = {name: inputs[name] for name in program.inputs}
     return Graph(emitter.tensors, emitter.operators, inputs, outputs, metadata)
 
 

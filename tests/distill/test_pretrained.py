@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
-from compile.model import Face
 from distill import pretrained
 from distill.students import folder as students
+from targets.face import Face
 
 LARGEST = 700_000  # bytes of a tiny student's weights
 

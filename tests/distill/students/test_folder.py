@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from compile.errors import Bug, MissingExtra, UserError
-from compile.model import Face
 from distill.controls import ARKIT
 from distill.rigs import Rig
 from distill.students import folder as students
 from distill.training import losses
 from distill.training.batches import Span
+from targets.face import Face
 
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402 (needs torch)

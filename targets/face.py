@@ -1,0 +1,68 @@
+"""What a runtime must know to drive a face; it travels in every artefact as ``phiz.*`` metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compile.errors import UserError
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a runtime must know to drive a face with a student.
+
+    Attributes:
+        sample_rate: of the input waveform, Hz.
+        frame_rate: output frames a second at the student's natural stride.
+        window: input samples that one frame sees.
+        look_ahead_ms: how much of the window lies after the frame's time, in milliseconds.
+        controls: names of the outputs' last axis, in order.
+        bounded: the controls are in [0, 1]; whoever drives a face clips what leaves it. Metadata say so where not.
+    """
+
+    sample_rate: int
+    frame_rate: float
+    window: int
+    look_ahead_ms: float
+    controls: tuple[str, ...]
+    bounded: bool = True
+
+    def to_metadata(self) -> dict[str, str]:
+        """As the ``phiz.*`` strings that travel in every artefact."""
+        facts = {
+            "phiz.sample_rate": str(self.sample_rate),
+            "phiz.frame_rate": repr(float(self.frame_rate)),
+            "phiz.window": str(self.window),
+            "phiz.look_ahead_ms": repr(float(self.look_ahead_ms)),
+            "phiz.controls": json.dumps(self.controls, separators=(",", ":")),
+        }
+        return facts if self.bounded else facts | {"phiz.bounded": "false"}
+
+    @staticmethod
+    def from_metadata(metadata: Mapping[str, str], where: str) -> Face:
+        """Read back :meth:`to_metadata`.
+
+        Raises:
+            UserError: an entry is missing or malformed; ``where`` names the artefact.
+        """
+        try:
+            controls = json.loads(metadata["phiz.controls"])
+            if not (isinstance(controls, list) and all(isinstance(name, str) for name in controls)):
+                raise ValueError("controls is not a list of names")
+            bounded = {"true": True, "false": False}[metadata.get("phiz.bounded", "true")]
+            return Face(
+                sample_rate=int(metadata["phiz.sample_rate"]),
+                frame_rate=float(metadata["phiz.frame_rate"]),
+                window=int(metadata["phiz.window"]),
+                look_ahead_ms=float(metadata["phiz.look_ahead_ms"]),
+                controls=tuple(controls),
+                bounded=bounded,
+            )
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"not a speech-to-face model: its metadata lacks or garbles {error}",
+                where=where,
+                fix="compile it from a phiz student, or set the phiz.* metadata",
+            ) from error

@@ -1,0 +1,93 @@
+"""``phiz compile --stream`` from the outside: what stands beside the windows, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from targets.catalogue import TARGETS
+
+WINDOWED = {target.name for target in TARGETS}
+
+
+@pytest.fixture
+def arrays(tmp_path, noise):
+    np.savez(tmp_path / "calibration.npz", x=noise(60, 512))
+    return tmp_path / "calibration.npz"
+
+
+def test_a_stream_beside_every_window(phiz, tiny_path, arrays, tmp_path):
+    ran = phiz("compile", tiny_path, "--calibrate", arrays, "--cap", "3.4MB", "--stream", "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert set(manifest["artifacts"]) == WINDOWED | {f"{name}+stream" for name in WINDOWED}
+    for name in WINDOWED:
+        assert manifest["artifacts"][f"{name}+stream"]["path"].startswith("student.stream.")
+        ours, theirs = manifest["parity"][f"{name}+stream"], manifest["parity"][name]
+        assert ours["status"] == "run"
+        assert ours["sqnr_db"] == pytest.approx(theirs["sqnr_db"], abs=0.01)
+        # The same integers; what remains is the float arithmetic of the last layer.
+        assert ours["steps_from"][name] < 1e-3
+    assert phiz("audit", tmp_path / "out", "--cap", "3.4MB").code == 0
+
+
+def test_golden_hops(phiz, tiny_path, arrays, tmp_path):
+    """An engine team fills states with their resets, gives them back with each hop, and finds what is written."""
+    ran = phiz("compile", tiny_path, "-t", "onnx+stream", "--calibrate", arrays, "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    session = onnxruntime.InferenceSession(str(tmp_path / "out/student.stream.onnx"))
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["phiz.stream"])
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    names = [value.name for value in session.get_outputs()]
+    states = {s["input"]: np.full(shapes[s["input"]], s["reset"], s["dtype"]) for s in facts["states"]}
+    with np.load(tmp_path / "out/golden.npz", allow_pickle=False) as golden:
+        assert golden["stream.input.x"].shape[1:] == (1, facts["hop"]) == tuple(shapes["x"])
+        step = float(np.ptp(golden["float.y"])) / 100  # an order of magnitude above a quantisation step
+        for hop, expected in zip(golden["stream.input.x"], golden["stream.expected.y"], strict=True):
+            given = dict(zip(names, session.run(None, {"x": hop, **states}), strict=True))
+            states = {s["input"]: given[s["output"]] for s in facts["states"]}
+            np.testing.assert_allclose(given["y"], expected, atol=step)
+
+
+def test_in_the_configuration(phiz, tiny_path, arrays, tmp_path):
+    lines = f"""
+        [model]
+        path = "{tiny_path}"
+        [calibrate]
+        audio = "{arrays}"
+        [build.mobile]
+        targets = ["onnx"]
+        stream = true
+    """
+    (tmp_path / "phiz.toml").write_text(lines)
+    ran = phiz("compile", "--config", tmp_path / "phiz.toml")
+    assert ran.code == 0, ran.err
+    names = {path.name for path in (tmp_path / "build/mobile").iterdir()}
+    assert {"student.onnx", "student.stream.onnx"} <= names
+    assert phiz("compile", "--config", tmp_path / "phiz.toml", "--no-stream").code == 0
+    assert not (tmp_path / "build/mobile/student.stream.onnx").exists()
+
+
+def test_what_looks_across_the_window_is_refused(phiz, arrays, tmp_path):
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["shares"], axis=1, name="attention"),
+        helper.make_node("Mul", ["x", "shares"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 512]) for name in "xy"]
+    graph = helper.make_graph(nodes, "global", ports[:1], ports[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    ran = phiz("compile", tmp_path / "m.onnx", "-t", "onnx", "--calibrate", arrays, "--stream", "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "not supported by streaming: it looks across the whole window" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_target_names_the_streams(phiz, tiny_path, tmp_path):
+    ran = phiz("compile", tiny_path, "-t", "onnx+streams", "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "each also with +stream behind it" in ran.err

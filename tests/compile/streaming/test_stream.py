@@ -1,0 +1,83 @@
+"""A stream says after each hop what the window says that ends with it: float to rounding, integers bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compile.quantize.apply import apply
+from compile.quantize.calibrate import observe
+from compile.quantize.decide import decide
+from compile.quantize.recipe import PROFILES
+from compile.streaming.stream import stream
+from targets.catalogue import find, streaming
+from targets.onnx.run import AS_WRITTEN, Session
+from targets.stream import Stream
+
+# Sums of the same float32 numbers in another order, relative to the largest output; the issue's figure.
+FLOAT = 1e-5
+ENDS = ("flat", "mean", "frames")
+
+
+def newest(window, given):
+    """Of a sequence, the steps that one hop gives."""
+    return window[..., window.shape[-1] - given.shape[-1] :]
+
+
+def largest_difference(windowed, frames, window, audio):
+    """Over all hops that fill the window: the largest difference, relative to the largest output."""
+    worst = size = 0.0
+    compared = 0
+    for end, given in frames:
+        if end >= window:
+            (wanted,) = windowed.run({windowed_input(windowed): audio[:, end - window : end]}).values()
+            worst = max(worst, float(np.abs(newest(wanted, given) - given).max()))
+            size, compared = max(size, float(np.abs(wanted).max())), compared + 1
+    assert compared > 3
+    return worst / (size or 1.0)
+
+
+def windowed_input(runner):
+    (name,) = runner.inputs
+    return name
+
+
+def noise(samples):
+    return np.random.default_rng(7).normal(0, 1, (1, samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("seed", range(20))
+def test_float(drawn, hops, seed, end):
+    model = drawn(seed, end)
+    made = stream(model)
+    facts = Stream.from_metadata(made.metadata, "here")
+    window = model.inputs[0].shape[1]
+    audio = noise(window + 12 * facts.hop)
+    session = Session(made.to_bytes(), "the stream", AS_WRITTEN)
+    frames = hops(session, facts, audio)
+    assert largest_difference(Session(model.to_bytes(), "the window", AS_WRITTEN), frames, window, audio) < FLOAT
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("target", ["onnx", "onnx:arm", "tflite", "coreml:w8a8"])
+def test_integers(drawn, hops, tmp_path, seed, end, target):
+    """The same plan gives the same bits, in each runtime."""
+    model = drawn(seed, end)
+    chosen = find(target)
+    pytest.importorskip(chosen.writer or "onnxruntime")
+    window = model.inputs[0].shape[1]
+    samples = {"x": np.concatenate([noise(window) * gain for gain in np.linspace(0.5, 1.5, 8, dtype=np.float32)])}
+    hub = apply(model, decide(model, observe(model, samples), PROFILES["w8a8"].recipe))
+    runners = []
+    for which, graph in ((chosen, hub), (streaming(chosen), stream(hub))):
+        artifact = which.lower(graph)
+        for name, data in artifact.files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+        runners.append(which.load(tmp_path / artifact.name))
+        metadata = which.dissect(artifact.files).metadata
+    facts = Stream.from_metadata(metadata, artifact.name)
+    audio = noise(window + 5 * facts.hop)
+    assert largest_difference(runners[0], hops(runners[1], facts, audio), window, audio) == 0
