@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,15 +13,8 @@ from compile.cli.progress import Stages
 from compile.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from compile.cli.face import Opened
     from distill.corpus.sources import Source
-    from targets.face import Face
-
-    Arrays = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def bake(
@@ -44,18 +37,19 @@ def bake(
     ] = None,
 ) -> None:
     """Turn audio into a CSV of curves, Live Link Face's for ARKit's controls, and a plot of the main ones."""
+    from compile.cli.face import artefact_of, open_face
     from distill.corpus.sources import find
     from distill.pretrained import locate
 
     artefact = artefact_of(locate(model))
-    face, run_window = open_face(artefact)
+    opened = open_face(artefact)
     sources = find(audio)
     _require_different_names(sources)
     written = []
     with Stages() as stages:
         for done, source in enumerate(sources):
             stages("bake", done, len(sources))
-            written += bake_file(source, face, run_window, out, ensemble=ensemble, frame_rate=frame_rate)
+            written += bake_file(source, opened, out, ensemble=ensemble, frame_rate=frame_rate)
     screen().print(f"baked through {artefact}", markup=False)
     if not _can_draw():
         screen().print("no pictures without matplotlib; run: pip install 'phiz[teacher]'", markup=False)
@@ -74,14 +68,15 @@ def _require_different_names(sources: list[Source]) -> None:
 
 
 def bake_file(
-    source: Source, face: Face, run_window: Arrays, out: Path, *, ensemble: bool, frame_rate: float | None = None
+    source: Source, opened: Opened, out: Path, *, ensemble: bool, frame_rate: float | None = None
 ) -> list[Path]:
     """Write ``NAME.csv`` and, where matplotlib is, ``NAME.png`` for one audio file and return their paths."""
     from distill import audio, controls, curves
 
-    path, rate = source.path, frame_rate or face.frame_rate
+    path, face = source.path, opened.face
+    rate = frame_rate or face.frame_rate
     samples = audio.decode(path, face.sample_rate)
-    baked = frames_with(run_window, face, ensemble=ensemble, frame_rate=rate)(samples)
+    baked = opened.speak(samples, ensemble, rate)
     table, picture = out / f"{path.stem}.csv", out / f"{path.stem}.png"
     if set(face.controls) == set(controls.ARKIT):
         controls.write_csv(table, baked[:, [face.controls.index(name) for name in controls.ARKIT]], rate)
@@ -98,96 +93,3 @@ def bake_file(
 
 def _can_draw() -> bool:
     return find_spec("matplotlib") is not None
-
-
-def frames_with(run_window: Arrays, face: Face, *, ensemble: bool = False, frame_rate: float | None = None) -> Arrays:
-    """A predictor of windows as one of whole utterances: mono audio ``[time]`` to curves ``[frames, controls]``."""
-    from distill import curves
-
-    def predict(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        return curves.frames(
-            samples,
-            run_window,
-            face.window,
-            frame_rate or face.frame_rate,
-            round(face.look_ahead_ms * face.sample_rate / 1000),
-            ensemble=ensemble,
-            bounded=face.bounded,
-            sample_rate=face.sample_rate,
-        )
-
-    return predict
-
-
-def artefact_of(path: Path) -> Path:
-    """The artefact itself, or the one of a build folder that runs fastest to load: ONNX, then TFLite, then Core ML.
-
-    A folder that holds a student and no artefact is itself.
-
-    Raises:
-        UserError: neither an artefact, nor a build folder, nor a student's.
-    """
-    from distill.students.folder import FACTS
-    from targets.catalogue import TARGETS, by_suffix
-
-    if not path.is_dir() or path.suffix in {target.suffix for target in TARGETS}:
-        if not path.exists():
-            raise UserError("there is no such artefact or build folder", where=str(path))
-        by_suffix(path)
-        return path
-    for target in TARGETS:
-        found = sorted(path.glob(f"*{target.suffix}"), key=lambda found: (found.name.count("."), found.name))
-        if found:
-            return found[0]  # the usual form of a target before any other
-    if (path / FACTS).is_file():
-        return path
-    raise UserError("not a phiz build folder: it holds no artefact", where=str(path), fix="give what -o named")
-
-
-def open_face(path: Path) -> tuple[Face, Arrays]:
-    """An artefact, or a student, as a predictor of windows ``[count, window]`` to controls ``[count, controls]``.
-
-    Raises:
-        UserError: it is not a speech-to-face model, or cannot run here.
-    """
-    import numpy as np
-
-    from compile.audit.folder import Folder, names_of
-    from distill.students.folder import FACTS
-    from targets.catalogue import by_suffix
-    from targets.face import Face
-
-    if (path / FACTS).is_file():
-        return _open_student(path)
-    target = by_suffix(path)
-    place = path.resolve()
-    files = Folder(place.parent, names_of(place.parent, place.name))
-    if not files:
-        raise UserError("it is empty", where=str(path))
-    face = Face.from_metadata(target.dissect(files).metadata, str(path))
-    runner: Any = target.load(path)
-    (name,) = runner.inputs
-
-    def run_window(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        shape = runner.inputs[name]
-        frames = [next(iter(runner.run({name: window.reshape(shape)}).values())).reshape(-1) for window in windows]
-        return np.stack(frames).astype(np.float32)
-
-    return face, run_window
-
-
-def _open_student(folder: Path) -> tuple[Face, Arrays]:
-    """A student in float, as :func:`open_face` gives it."""
-    from distill.students.folder import load
-    from targets.face import Face
-
-    student, _, metadata = load(folder)
-
-    import torch
-
-    def run_window(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            curves: NDArray[np.float32] = student(torch.from_numpy(windows)).numpy()
-        return curves
-
-    return Face.from_metadata(metadata, str(folder)), run_window

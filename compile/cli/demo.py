@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from compile.cli.bake import artefact_of, bake_file, frames_with, open_face
+from compile.cli.bake import bake_file
 from compile.cli.build import Job, free_build_folder, run_builds
 from compile.cli.console import screen
 from compile.cli.distill import show_step
+from compile.cli.face import artefact_of, open_face
 from compile.cli.progress import Stages
 from compile.errors import GateFailed, MissingExtra
 from targets.catalogue import TARGETS
@@ -99,8 +100,7 @@ def demo(
         report = judge(out, spoken.evaluation, stages)
         stages("bake", 0, 1)
         sentence = max(spoken.evaluation, key=lambda source: sum(p.symbol in "pbm" for p in source.phones or ()))
-        face, run_window = open_face(artefact_of(out / "build"))
-        baked = bake_file(sentence, face, run_window, out / "curves", ensemble=True)
+        baked = bake_file(sentence, open_face(artefact_of(out / "build")), out / "curves", ensemble=True)
     console.print()
     console.print(closure_table(report))
     for path in baked:
@@ -152,10 +152,11 @@ def judge(out: Path, evaluation: list[Source], stages: Stages) -> Report:
         [Utterance(audio.decode(source.path), tuple(source.phones or ())) for source in evaluation],
     )
     student, _, _ = load(out / "student")
-    face, compiled = open_face(out / "build" / "student.tflite")
+    compiled = open_face(out / "build" / "student.tflite")
+    rate = compiled.face.frame_rate
     subjects = (
-        Subject("student, float", face.controls, partial(predict, student)),
-        Subject("student, int8 (TFLite)", face.controls, frames_with(compiled, face)),
+        Subject("student, float", compiled.face.controls, partial(predict, student)),
+        Subject("student, int8 (TFLite)", compiled.face.controls, lambda heard: compiled.speak(heard, False, rate)),
     )
     return evaluate(subjects, speech, progress=partial(stages, "evaluate"))
 

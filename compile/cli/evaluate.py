@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compile.cli.bake import artefact_of, frames_with, open_face
 from compile.cli.console import screen
+from compile.cli.face import artefact_of, open_face
 from compile.cli.progress import Stages
 from compile.errors import GateFailed, UserError
 
@@ -170,24 +170,15 @@ def _student(folder: Path) -> Opened:
 
 def _artefact(path: Path) -> Opened:
     """The same of an artefact, in its own runtime."""
-    import numpy as np
-
     from distill.audio import HOP, SAMPLE_RATE
 
-    face, run_window = open_face(path)
+    opened = open_face(path)
+    face = opened.face
     if face.sample_rate != SAMPLE_RATE:
         raise UserError(f"it hears {face.sample_rate} Hz; speech is judged at {SAMPLE_RATE} Hz", where=str(path))
-    try:
-        run_window(np.zeros((1, face.window), np.float32))
-    except ValueError as error:
-        raise UserError(
-            f"its metadata says that it hears {face.window} samples, but its input is another",
-            where=str(path),
-            fix="compile it again",
-        ) from error
 
     def curves(averaged: bool, audio: Array) -> Array:
-        return frames_with(run_window, face, ensemble=averaged, frame_rate=SAMPLE_RATE / HOP)(audio)
+        return opened.speak(audio, averaged, SAMPLE_RATE / HOP)
 
     return face.controls, curves
 

@@ -180,3 +180,18 @@ def test_a_folder_of_neither(phiz, speech: Path, tmp_path: Path) -> None:
     ran = phiz("bake", speech, "-m", tmp_path / "empty", "-o", tmp_path / "out")
     assert ran.code == 2
     assert "it holds no artefact" in ran.err
+
+
+def test_through_a_stream(phiz, home: Path, speech: Path, tmp_path: Path) -> None:
+    """The artefact that takes hops gives the curves of the one that takes windows, at the student's own rate."""
+    from compile.simplify.pipeline import simplify
+    from compile.streaming.stream import stream
+    from targets.catalogue import find
+
+    hub = simplify(read_model(str(home / "face"), {})).model
+    artefact = find("onnx").lower(stream(hub))
+    (tmp_path / artefact.name).write_bytes(artefact.files[artefact.name])
+    ran = phiz("bake", speech, "-m", tmp_path / artefact.name, "-o", tmp_path / "out", "--no-ensemble")
+    assert ran.code == 0, ran.err
+    _, values = table(tmp_path / "out" / "speech.csv")
+    np.testing.assert_allclose(values[:, :52], expected(home / "face", speech), atol=1e-4)  # as above
