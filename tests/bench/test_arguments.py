@@ -12,6 +12,8 @@ import pytest
     [
         ("latency", [], "usage: "),
         ("latency", ["nowhere"], "nowhere is no build folder"),
+        ("stream", [], "usage: "),
+        ("stream", ["nowhere"], "usage: "),
         ("audit", [], "usage: "),
         ("audit", ["nowhere"], "usage: "),
         ("audit", ["build", "--runs", "x"], "--runs takes a number"),
