@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("espeakng_loader")
-av = pytest.importorskip("av")
+pytest.importorskip("av")
+
+import av
 
 from distill import pretrained
 from distill.controls import ARKIT
