@@ -213,7 +213,7 @@ def label(
         with (
             workbench(folder / INDEX) as bench,
             gathered(
-                lines(), meeting, bench, ranks, lambda ready: tell(ready * len(sources) // ranks.count)
+                lines(), meeting, bench, ranks, lambda ready: tell(-(-ready * len(sources) // ranks.count))
             ) as all_found,
         ):
             if all_found is not None:
