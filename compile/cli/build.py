@@ -210,7 +210,8 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
             try:
                 results.append(make(captured, request, stages))
             except UnsupportedNode as refusal:
-                if module is None or not (job.fallback or "tflite" in config.targets):
+                streams = any(target.streams for target in targets)  # the other road makes none
+                if module is None or streams or not (job.fallback or "tflite" in config.targets):
                     raise
                 if not job.fallback:
                     fix = "--fallback litert-torch would convert it to TFLite by another road"

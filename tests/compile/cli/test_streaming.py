@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import numpy as np
 import onnx
@@ -91,3 +92,30 @@ def test_an_unknown_target_names_the_streams(phiz, tiny_path, tmp_path):
     ran = phiz("compile", tiny_path, "-t", "onnx+streams", "-o", tmp_path / "out")
     assert ran.code == 2
     assert "each also with +stream behind it" in ran.err
+
+
+def test_no_other_road_is_offered_to_a_stream(phiz, tmp_path, monkeypatch):
+    """litert-torch makes no streams, so a network that cannot be one is refused for that reason, whatever the flags."""
+    pytest.importorskip("torch")
+    lines = """
+        import torch
+
+        class Padded(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Conv1d(1, 4, 3, padding=1)
+
+            def forward(self, x):
+                return self.layer(x)
+
+        def make():
+            torch.manual_seed(0)
+            return Padded().eval(), (torch.zeros(1, 1, 64),)
+    """
+    (tmp_path / "padded.py").write_text(textwrap.dedent(lines))
+    monkeypatch.chdir(tmp_path)
+    for flags in ((), ("--fallback", "litert-torch")):
+        ran = phiz("compile", "padded:make", "-t", "tflite", "--stream", *flags, "-o", tmp_path / "out")
+        assert ran.code == 2
+        assert "padding=0" in ran.err
+        assert "litert-torch" not in ran.err
