@@ -44,7 +44,7 @@ class Subject:
 
 
 def subjects(builds: Sequence[Path]) -> list[Subject]:
-    """Every artefact of the builds that has a runtime worth timing."""
+    """Every artefact of the builds that takes windows and has a runtime worth timing; streams: ``bench.stream``."""
     found = []
     for build in builds:
         if not (build / "golden.npz").is_file():
@@ -54,7 +54,7 @@ def subjects(builds: Sequence[Path]) -> list[Subject]:
         found += [
             Subject(path, by_suffix(path).load(path), feed)
             for path in sorted(build.iterdir())
-            if path.suffix in SUFFIXES
+            if path.suffix in SUFFIXES and ".stream." not in path.name
         ]
     return found
 

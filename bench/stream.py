@@ -23,11 +23,7 @@ import onnxruntime as ort
 from rich.console import Console
 from rich.table import Table
 
-from targets.catalogue import by_suffix
-from targets.face import Face
-from targets.files import read_files
-from targets.player import open_artifact
-from targets.stream import KEY, Stream
+from targets.player import Player, open_artifact
 
 ROUNDS, CALLS = 60, 50
 TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
@@ -79,7 +75,7 @@ def pairs(build: Path) -> list[tuple[Path, Path]]:
 
 
 def row(window: Path, stream: Path) -> tuple[str, ...]:
-    """Both called in turn."""
+    """Both called in turn, then the share of a core that the player takes."""
     opened = {".onnx": onnxruntime, ".tflite": litert}[window.suffix]
     calls = [opened(path) for path in (window, stream)]
     for call in calls:
@@ -87,21 +83,20 @@ def row(window: Path, stream: Path) -> tuple[str, ...]:
     rounds = [[timed(call) for call in calls] for _ in range(ROUNDS)]
     whole, hop = (statistics.median(each[index] for each in rounds) for index in (0, 1))
     ratio = statistics.median(each[0] / each[1] for each in rounds)
-    metadata = by_suffix(stream).dissect(read_files(stream)).metadata
-    seconds = Stream.from_metadata(metadata, KEY).hop / Face.from_metadata(metadata, KEY).sample_rate
-    shares = (1e-6 * each / seconds for each in (whole, hop))
+    player = open_artifact(stream)
+    a_second = 1e-6 * player.face.sample_rate / player.hop
+    shares = (whole * a_second, hop * a_second, listened(player))
     return (window.name, f"{whole:.1f}", f"{hop:.1f}", f"1 / {ratio:.1f}", *(f"{share:.2%}" for share in shares))
 
 
-def listened(stream: Path) -> str:
-    """The share of a core that the player takes."""
-    face = open_artifact(stream)
+def listened(face: Player) -> float:
+    """The share of a core that a player takes."""
     chunk = face.sample_rate // 100
     noise = np.random.default_rng(0).normal(0, 0.1, (SECONDS * 100, chunk)).astype(np.float32)
     start = time.process_time()
     for samples in noise:
         face.push(samples)
-    return f"{(time.process_time() - start) / SECONDS:.2%}"
+    return (time.process_time() - start) / SECONDS
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -114,7 +109,7 @@ def main(arguments: Sequence[str]) -> None:
     for column in heads:
         table.add_column(column, justify="left" if column in heads[:2] else "right", no_wrap=True)
     for build, (window, stream) in found:
-        table.add_row(str(build), *row(window, stream), listened(stream))
+        table.add_row(str(build), *row(window, stream))
     Console(width=140).print(table)
 
 

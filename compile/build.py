@@ -38,9 +38,8 @@ from compile.simplify.pipeline import Simplified, simplify
 from compile.streaming.stream import stream
 from targets.base import Artifact
 from targets.capabilities import refusals
-from targets.catalogue import Target, find
+from targets.catalogue import Target
 from targets.kernels import Program, read
-from targets.stream import Stream
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
@@ -139,7 +138,8 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
 
     progress("simplify", 0, 1)
     simplified = simplify(captured)
-    if any(target.streams for target in request.targets):
+    streaming = [target.name for target in request.targets if target.streams]
+    if streaming:
         stream(simplified.model)  # which is refused now, or never
     planned = plan_for(simplified.model, request, progress)
     model, ranges, refined = planned.model, planned.ranges, planned.refined
@@ -149,9 +149,9 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     plan = made[0].plan
     hubs: dict[str, Model] = {}
     for variant in made:
-        names = {name: find(name).streams for name in variant.targets}
-        flowing = stream(variant.hub) if any(names.values()) else variant.hub
-        hubs |= {name: flowing if streams else variant.hub for name, streams in names.items()}
+        hubs |= dict.fromkeys(variant.targets, variant.hub)
+        if flowing := [name for name in variant.targets if name in streaming]:
+            hubs |= dict.fromkeys(flowing, stream(variant.hub))
 
     artifacts = lower(hubs, request.targets, progress)
     progress("references", 0, 1)
@@ -170,7 +170,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     }
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if errors else {}
-    streams = {target.name: hubs[target.name] for target in request.targets if target.streams}
+    streams = {name: hubs[name] for name in streaming}
     folder, report = land(captured, request, Product(artifacts, against, road, least, records, streams), progress)
     left: tuple[Step, ...] = ()
     reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]
@@ -238,7 +238,7 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
                 landing.folder / artifact.name,
                 against,
                 partial(progress, f"parity {artifact.target}"),
-                stream_of(targets[artifact.target], artifact),
+                parity.stream_of(targets[artifact.target], artifact),
             )
             for artifact in product.artifacts
         }
@@ -264,13 +264,6 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         if report.failures:
             landing.divert(rejected(final))
     return landing.final, report
-
-
-def stream_of(target: Target, artifact: Artifact) -> Stream | None:
-    """How an artefact is streamed, as its own bytes say; None for one that takes windows."""
-    if not target.streams:
-        return None
-    return Stream.from_metadata(target.dissect(artifact.files).metadata, artifact.name)
 
 
 def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:

@@ -24,7 +24,7 @@ from targets.base import Artifact
 from targets.catalogue import find
 from targets.onnx.run import Session
 from targets.stream import Stream
-from targets.streamed import Streamed
+from targets.streamed import Streamed, axis_of, cut
 
 FORMAT = 1
 GOLDEN_BATCHES = 8
@@ -154,12 +154,10 @@ def _hops(against: References, streams: Mapping[str, Model], picked: NDArray[np.
         stream = Stream.from_metadata(model.metadata, target)
         streamed = Streamed(Session(model.to_bytes(), "the streaming graph"), stream)
         ((name, shape),) = streamed.inputs.items()
-        axis = next((at for at, size in enumerate(shape) if size != against.samples[0][name].shape[at]), 0)
-        audio = np.concatenate([against.samples[index][name] for index in picked], axis)
-        whole = audio.shape[axis] // stream.hop
-        hops = np.stack(np.split(np.take(audio, range(whole * stream.hop), axis), whole, axis))
-        said = collect(streamed, [{name: hop} for hop in hops])
-        arrays[f"stream.input.{name}"] = hops
+        axis = axis_of(shape, against.samples[0][name].shape)
+        hops = cut(np.concatenate([against.samples[index][name] for index in picked], axis), shape, axis)
+        said = collect(streamed, [{name: np.asarray(hop, np.float32)} for hop in hops])
+        arrays[f"stream.input.{name}"] = np.stack(hops)
         arrays |= {f"stream.expected.{target + '.' if known else ''}{key}": array for key, array in said.items()}
         known.append(model)
     return arrays

@@ -126,6 +126,12 @@ def unused_name(graph: ir.Graph, hint: str) -> str:
     return name
 
 
+def typed(value: ir.Value, name: str, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
+    """``value`` with all that a value of the hub has: a name, a type and a shape."""
+    value.name, value.type, value.shape = name, ir.TensorType(dtype), ir.Shape(shape)
+    return value
+
+
 def drop_unread_constants(graph: ir.Graph) -> None:
     """Forget the initializers that no node reads."""
     for name in [name for name, value in graph.initializers.items() if not value.uses()]:

@@ -19,9 +19,10 @@ from compile.model import Model
 from compile.quantize.calibrate import Ranges, Samples, batches
 from compile.quantize.measure import Outputs, collect, sqnr
 from compile.quantize.variants import Variant
+from targets.base import Artifact
 from targets.catalogue import Target
 from targets.onnx.run import AS_WRITTEN, Session
-from targets.stream import STREAM, Stream
+from targets.stream import Stream, family
 from targets.streamed import AtTheEnd, Streamed
 
 HUB = "hub"
@@ -136,6 +137,13 @@ def run(
     return collect(AtTheEnd(Streamed(runner, stream)), against.samples, progress)
 
 
+def stream_of(target: Target, artifact: Artifact) -> Stream | None:
+    """How an artefact is streamed, as its own bytes say; None for one that takes windows."""
+    if not target.streams:
+        return None
+    return Stream.from_metadata(target.dissect(artifact.files).metadata, artifact.name)
+
+
 def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict[str, Parity]:
     """Figures of every artefact from its outputs, or its reason for having none; pure."""
     outputs = {name: given for name, given in artefacts.items() if not isinstance(given, str)}
@@ -205,7 +213,6 @@ def _failures(target: str, parity: Parity, min_sqnr: float | None, max_steps: fl
     if min_sqnr is not None and parity.sqnr_db < min_sqnr:
         yield f"SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for"
     for other, steps in parity.steps.items():
-        kinds = (name.removesuffix(STREAM).partition(":")[0] for name in (target, other))
-        limit = max(STEP_LIMITS[kind] for kind in kinds) if max_steps is None else max_steps
+        limit = max(STEP_LIMITS[family(name)] for name in (target, other)) if max_steps is None else max_steps
         if steps > limit + 1e-3:
             yield f"{steps:.2f} quantisation steps from {other}, {limit:g} allowed"

@@ -93,7 +93,7 @@ def packages(build: Path) -> list[Package]:
         found = [
             _package(build, target, artefact["path"], manifest["parity"][target], arrays)
             for target, artefact in sorted(manifest["artifacts"].items())
-            if target.partition(":")[0] == "coreml"
+            if target.partition(":")[0] == "coreml" and not target.endswith("+stream")  # which takes hops, not windows
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unverified(f"{build} is no folder that phiz compile wrote: {error!r}") from error

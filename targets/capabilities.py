@@ -12,7 +12,7 @@ import numpy as np
 
 from targets.base import Refusal
 from targets.kernels import Kernel, Program
-from targets.stream import STREAM
+from targets.stream import STREAM, family
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def refusals(target: str, program: Program) -> tuple[Refusal, ...]:
     """
     found = []
     name = target.removesuffix(STREAM)
-    table = CAPABILITIES[name] if name in CAPABILITIES else CAPABILITIES[name.partition(":")[0]]
+    table = CAPABILITIES[name] if name in CAPABILITIES else CAPABILITIES[family(target)]
     for kernel in program.kernels:
         reason = _reason(table, kernel, program)
         if reason:

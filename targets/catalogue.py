@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from compile.errors import MissingExtra, UserError
 from targets.base import Artifact, Dissection, Files, Runner
-from targets.stream import STREAM
+from targets.stream import STREAM, family
 
 if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor does without
     from compile.model import Model
@@ -49,7 +49,7 @@ class Target:
     @property
     def folder(self) -> str:
         """The folder of its code."""
-        return self.name.removesuffix(STREAM).partition(":")[0]
+        return family(self.name)
 
     @property
     def form(self) -> str:

@@ -41,7 +41,7 @@ class Pace:
     def reset(self) -> None:
         """Begin again at time 0."""
         self._frames: list[Array] = []
-        self._first = math.floor(self._taps[0] * self._native)  # place of the first frame that is kept
+        self._first = self.first  # place of the first frame that is kept
         self._given = 0
 
     @property

@@ -15,6 +15,11 @@ DTYPES = ("float32", "int8", "uint8")  # of states
 _MOST = 1 << 31  # samples of a hop, hops of a warm-up: what claims more is corrupt
 
 
+def family(target: str) -> str:
+    """The target without its form and without ``+stream``: ``coreml`` of ``coreml:ios18+stream``."""
+    return target.removesuffix(STREAM).partition(":")[0]
+
+
 @dataclass(frozen=True)
 class State:
     """What is kept from one hop to the next: an output of the artefact, given back as an input.

@@ -70,14 +70,26 @@ class AtTheEnd:
         self.inputs = streamed.inputs
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Arrays:
-        """The outputs of the last hop; the input is a window along the axis on which it differs from a hop."""
+        """The outputs of the last hop."""
         ((name, window),) = inputs.items()
         hop = self.inputs[name]
-        axis = next((at for at, size in enumerate(hop) if size != window.shape[at]), 0)
+        axis = axis_of(hop, window.shape)
         missing = -window.shape[axis] % hop[axis]
         padded = np.pad(window, [(missing, 0) if at == axis else (0, 0) for at in range(window.ndim)])
         self._streamed.reset()
         outputs: Arrays = {}
-        for part in np.split(padded, padded.shape[axis] // hop[axis], axis):
-            outputs = self._streamed.run({name: np.ascontiguousarray(part)})
+        for part in cut(padded, hop, axis):
+            outputs = self._streamed.run({name: part})
         return outputs
+
+
+def axis_of(hop: tuple[int, ...], window: tuple[int, ...]) -> int:
+    """The axis of time: the one on which the shape of a hop differs from that of a window."""
+    return next((at for at, size in enumerate(hop) if size != window[at]), 0)
+
+
+def cut(audio: NDArray[np.generic], hop: tuple[int, ...], axis: int) -> list[NDArray[np.generic]]:
+    """Audio in hops; a rest that fills none is left out."""
+    whole = audio.shape[axis] // hop[axis]
+    parts = np.split(np.take(audio, range(whole * hop[axis]), axis), whole, axis)
+    return [np.ascontiguousarray(part) for part in parts]

@@ -11,7 +11,7 @@ from typing import cast
 from compile.errors import UserError
 from targets.base import Dissection, Files
 from targets.catalogue import FORMS, TARGETS, streaming
-from targets.stream import STREAM
+from targets.stream import family
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ def by_suffix(path: Path) -> Format:
 
 def of_target(name: str) -> Format | None:
     """The format of what a target, or a form of it, writes."""
-    family = name.removesuffix(STREAM).partition(":")[0]
-    return next((known for known in FORMATS if known.name == family), None)
+    return next((known for known in FORMATS if known.name == family(name)), None)
 
 
 def names() -> tuple[str, ...]:

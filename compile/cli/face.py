@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,10 +87,14 @@ def _open_stream(path: Path, face: Face) -> Opened:
     """An artefact that streams, hop by hop."""
     import numpy as np
 
-    from targets.player import open_artifact
+    from targets.player import Player, open_artifact
+
+    @cache  # what has been flushed is as new
+    def opened(ensemble: bool, frame_rate: float) -> Player:
+        return open_artifact(path, frame_rate=frame_rate, ensemble=ensemble)
 
     def speak(audio: NDArray[np.float32], ensemble: bool, frame_rate: float) -> NDArray[np.float32]:
-        player = open_artifact(path, frame_rate=frame_rate, ensemble=ensemble)
+        player = opened(ensemble, frame_rate)
         return np.stack([frame.controls for frame in (*player.push(audio), *player.flush())])
 
     return Opened(face, speak)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from compile.errors import Bug
-from compile.model import Model, add_constant, constant, drop_unread_constants, operand, shape_of
+from compile.model import Model, add_constant, constant, drop_unread_constants, operand, shape_of, typed
 from compile.quantize.scheme import (
     ACTIVATION_MAX,
     ACTIVATION_MIN,
@@ -74,9 +74,9 @@ class _Writer:
         zero = self.constant("zero", np.int8(parameters.zero_point))
         shape = shape_of(value)
         quantize = ir.node("QuantizeLinear", [value, scale, zero], name=f"{value.name}.q")
-        integer = _typed(quantize.outputs[0], f"{value.name}.q", ir.DataType.INT8, shape)
+        integer = typed(quantize.outputs[0], f"{value.name}.q", ir.DataType.INT8, shape)
         dequantize = ir.node("DequantizeLinear", [integer, scale, zero], name=f"{value.name}.dq")
-        real = _typed(dequantize.outputs[0], f"{value.name}.dq", ir.DataType.FLOAT, shape)
+        real = typed(dequantize.outputs[0], f"{value.name}.dq", ir.DataType.FLOAT, shape)
         for user, index in list(value.uses()):
             if user is not quantize:
                 user.replace_input_with(index, real)
@@ -116,10 +116,10 @@ class _Writer:
                 (shape_of(value), (), ()),
                 strict=True,
             ):
-                _typed(output, f"{value.name}.dynamic.{part}", dtype, shape)
+                typed(output, f"{value.name}.dynamic.{part}", dtype, shape)
             dequantize = ir.node("DequantizeLinear", quantize.outputs, name=f"{value.name}.dynamic.dq")
             name = f"{value.name}.dynamic.dq"
-            self.dynamic[value] = _typed(dequantize.outputs[0], name, ir.DataType.FLOAT, shape_of(value))
+            self.dynamic[value] = typed(dequantize.outputs[0], name, ir.DataType.FLOAT, shape_of(value))
             self.graph.insert_before(node, [quantize, dequantize])
         node.replace_input_with(0, self.dynamic[value])
 
@@ -134,7 +134,7 @@ class _Writer:
             narrow = self.constant(f"{value.name}.half", data.astype(np.float16))
             cast = ir.node("Cast", [narrow], {"to": ir.DataType.FLOAT.value}, name=f"{value.name}.{node.name}.cast")
             name = f"{value.name}.{node.name}.float"
-            self.weights[key] = _typed(cast.outputs[0], name, ir.DataType.FLOAT, data.shape)
+            self.weights[key] = typed(cast.outputs[0], name, ir.DataType.FLOAT, data.shape)
             self.graph.insert_before(node, cast)
         node.replace_input_with(1, self.weights[key])
 
@@ -177,7 +177,7 @@ class _Writer:
         if zero is not None:
             inputs.append(zero)
         dequantize = ir.node("DequantizeLinear", inputs, attributes, name=f"{name}.{node.name}.dq")
-        real = _typed(dequantize.outputs[0], f"{name}.{node.name}.dq", ir.DataType.FLOAT, integers.shape)
+        real = typed(dequantize.outputs[0], f"{name}.{node.name}.dq", ir.DataType.FLOAT, integers.shape)
         self.graph.insert_before(node, dequantize)
         return real
 
@@ -191,8 +191,3 @@ class _Writer:
 
     def channels(self, node: ir.Node) -> int:
         return shape_of(node.outputs[0])[1]
-
-
-def _typed(value: ir.Value, name: str, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
-    value.name, value.type, value.shape = name, ir.TensorType(dtype), ir.Shape(shape)
-    return value

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from compile.errors import Bug
 from compile.model import constant, operand, shape_of
 
 PADDED = (
@@ -89,7 +90,7 @@ def _gathered(node: ir.Node, _index: int, axis: int) -> Passage | str:
 
 
 def _padded(node: ir.Node, _index: int, axis: int) -> Passage | str:
-    amounts = _numbers(node, 1)
+    amounts = numbers(node, 1)
     return PADDED if amounts[axis] or amounts[axis + len(amounts) // 2] else Passage(axis)
 
 
@@ -98,7 +99,7 @@ def _transposed(node: ir.Node, _index: int, axis: int) -> Passage | str:
 
 
 def _reduced(node: ir.Node, _index: int, axis: int) -> Passage | str:
-    return ALL if axis in _numbers(node, 1) else Passage(axis)
+    return ALL if axis in numbers(node, 1) else Passage(axis)
 
 
 def _pooled_globally(_node: ir.Node, _index: int, axis: int) -> Passage | str:
@@ -144,7 +145,7 @@ def _factor(node: ir.Node, index: int, axis: int) -> Passage | str:
 
 
 def _cut(node: ir.Node, _index: int, axis: int) -> Passage | str:
-    for start, at, step in zip(*(_numbers(node, parameter) for parameter in (1, 3, 4)), strict=True):
+    for start, at, step in zip(*(numbers(node, parameter) for parameter in (1, 3, 4)), strict=True):
         if at == axis:
             return Passage(axis, Reach(start, step))
     return Passage(axis)
@@ -159,9 +160,12 @@ def _reshaped(node: ir.Node, _index: int, axis: int) -> Passage | str:
     return ALL
 
 
-def _numbers(node: ir.Node, index: int) -> list[int]:
+def numbers(node: ir.Node, index: int) -> list[int]:
+    """An input of sizes or places, which the hub has as constants only."""
     data = constant(node.inputs[index])
-    return [] if data is None else [int(number) for number in data.reshape(-1)]
+    if data is None:
+        raise Bug(f"input {index} of '{node.name}' is not constant")
+    return [int(number) for number in data.reshape(-1)]
 
 
 _EACH = """

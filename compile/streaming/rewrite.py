@@ -14,7 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from compile.errors import Bug
-from compile.model import add_constant, constant, drop_unread_constants, operand, shape_of
+from compile.model import add_constant, constant, drop_unread_constants, operand, shape_of, typed
+from compile.streaming.passage import numbers
 from compile.streaming.plan import Span, StreamPlan
 from compile.streaming.timing import Timing
 from targets.stream import State
@@ -63,8 +64,8 @@ class _Rewriter:
                 for output in node.outputs:
                     self.resize(output)
                 if node.op_type in _SHAPED_BY:
-                    shape = np.array(shape_of(node.outputs[0]), np.int64)
-                    node.replace_input_with(_SHAPED_BY[node.op_type], add_constant(graph, f"{node.name}.shape", shape))
+                    shape = self.integers(f"{node.name}.shape", shape_of(node.outputs[0]))
+                    node.replace_input_with(_SHAPED_BY[node.op_type], shape)
                 self.keep(node.outputs[0])
         for index, output in enumerate(list(graph.outputs)):
             if output in self.times:
@@ -86,13 +87,12 @@ class _Rewriter:
     def feed(self, node: ir.Node, index: int, value: ir.Value) -> None:
         """Let a node read the steps that it needs, of all that there are."""
         axis, need, present = self.times[value].axis, self.plan.needs[node, index], self.plan.present[value]
-        axes = _numbers(node, 3) if node.op_type == "Slice" else []
+        axes = numbers(node, 3) if node.op_type == "Slice" else []
         if axis in axes:
-            ends = zip((1, 2), (need.first - present.first, need.end - present.first), strict=True)
-            for at, number in ends:
-                numbers = _numbers(node, at)
-                numbers[axes.index(axis)] = number
-                node.replace_input_with(at, self.integers(f"{node.name}.time", numbers))
+            for at, number in ((1, need.first - present.first), (2, need.end - present.first)):
+                bounds = numbers(node, at)
+                bounds[axes.index(axis)] = number
+                node.replace_input_with(at, self.integers(f"{node.name}.time", bounds))
             node.replace_input_with(index, self.full[value])
             return
         if _slides(node, axis) and need.first == present.first:
@@ -100,17 +100,14 @@ class _Rewriter:
             need = present if present.end - need.end < stride else need  # what does not fill a stride is not read
         node.replace_input_with(index, self.part(value, need, node))
 
-    def part(self, value: ir.Value, steps: Span, reader: ir.Node | None) -> ir.Value:
+    def part(self, value: ir.Value, steps: Span, reader: ir.Node) -> ir.Value:
         """Some steps of a value; cut out in front of the first node that reads them."""
         full, present = self.full[value], self.plan.present[value]
         if steps == present:
             return full
         if (value, steps) not in self.parts:
             nodes, self.parts[value, steps] = self.slice(value, full, steps)
-            if reader is None:
-                self.graph.extend(nodes)
-            else:
-                self.graph.insert_before(reader, nodes)
+            self.graph.insert_before(reader, nodes)
         return self.parts[value, steps]
 
     def slice(self, value: ir.Value, full: ir.Value, steps: Span) -> tuple[list[ir.Node], ir.Value]:
@@ -138,7 +135,7 @@ class _Rewriter:
         """Q and DQ behind a value, with the parameters of the Q or DQ ``like``."""
         parameters = like.inputs[1:]
         quantize = ir.node("QuantizeLinear", [value, *parameters], name=f"{value.name}.q")
-        integers = _typed(quantize.outputs[0], f"{value.name}.q", ir.DataType.INT8, value.shape)
+        integers = typed(quantize.outputs[0], f"{value.name}.q", ir.DataType.INT8, shape_of(value))
         dequantize = ir.node("DequantizeLinear", [integers, *parameters], name=f"{value.name}.dq")
         return [quantize, dequantize], _like(dequantize.outputs[0], value, f"{value.name}.dq", value.shape)
 
@@ -163,7 +160,7 @@ class _Rewriter:
                 for part, word in zip(parts, ("old", "new"), strict=True)
             ]
             parts = [
-                _typed(node.outputs[0], node.name or "", ir.DataType.FLOAT, part.shape)
+                typed(node.outputs[0], node.name or "", ir.DataType.FLOAT, shape_of(part))
                 for node, part in zip(nodes, parts, strict=True)
             ]
         join = ir.node("Concat", parts, {"axis": self.times[value].axis}, name=f"{name}.join")
@@ -210,19 +207,7 @@ def _zero(quantizer: ir.Node | None) -> int:
     return 0 if zero is None else int(zero)
 
 
-def _numbers(node: ir.Node, index: int) -> list[int]:
-    data = constant(node.inputs[index])
-    if data is None:
-        raise Bug(f"input {index} of '{node.name}' is not constant")
-    return [int(number) for number in data.reshape(-1)]
-
-
 def _like(value: ir.Value, other: ir.Value, name: str, shape: ir.Shape | None) -> ir.Value:
     value.name, value.type, value.shape = name, other.type, shape
     value.meta.update(other.meta)
-    return value
-
-
-def _typed(value: ir.Value, name: str, dtype: ir.DataType, shape: ir.Shape | None) -> ir.Value:
-    value.name, value.type, value.shape = name, ir.TensorType(dtype), shape
     return value

@@ -45,23 +45,25 @@ def translate(program: Program, metadata: dict[str, str]) -> Graph:
         )
     emitter = Emitter(program)
     states = frozenset(program.states.values())
+    orders: dict[str, tuple[int, ...]] = {}  # of the axes of each state, which leaves as it entered
     inputs = {
         name: emitter.enter(name, row_major(program.tensors[name].shape))
         for name in program.inputs
         if name not in states
     }
     for kernel in program.kernels:
-        for name in states.intersection(kernel.inputs) - emitter.places.keys():
-            # As what it is joined with lies, so that nothing has to be moved: its layout is nobody else's business.
-            like = next((other for other in kernel.inputs if other in emitter.places), None)
-            shape = program.tensors[name].shape
-            layout = row_major(shape) if like is None else ordered(shape, emitter.order(like))
-            inputs[name] = emitter.enter(name, layout)
+        for name in kernel.inputs:
+            if name in states and name not in inputs:
+                # As what it is joined with lies, so that nothing has to be moved: its layout is nobody else's business.
+                like = next((other for other in kernel.inputs if other in emitter.places), None)
+                shape = program.tensors[name].shape
+                orders[name] = tuple(range(len(shape))) if like is None else emitter.order(like)
+                inputs[name] = emitter.enter(name, ordered(shape, orders[name]))
         if kernel.operator != "DequantizeLinear" and all(emitter.is_constant(operand) for operand in kernel.inputs):
             raise refuse(kernel, "all its inputs are constant; fold it before lowering")
         LOWER[kernel.operator](emitter, kernel)
     outputs = {
-        name: emitter.output(name, emitter.order(program.states[name]) if name in program.states else None)
+        name: emitter.output(name, orders[program.states[name]] if name in program.states else None)
         for name in program.outputs
     }
     inputs = {name: inputs[name] for name in program.inputs}

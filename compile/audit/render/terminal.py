@@ -20,7 +20,7 @@ from compile.audit.render.words import brief, share
 from compile.audit.report import Report, Row
 from compile.units import format_size, short_size
 from targets.catalogue import TARGETS
-from targets.stream import STREAM
+from targets.stream import family
 
 TOP = 10  # rows of a table of bytes
 FINDINGS = 8
@@ -72,7 +72,7 @@ def _notes(report: Report) -> Iterator[str]:
             yield f"{name}: parity {brief(row.parity.status)}"
         elif row.parity.evaluated_with:
             titles = {target.name: target.title for target in TARGETS}
-            own = titles.get(row.target.removesuffix(STREAM).partition(":")[0], "its runtime")
+            own = titles.get(family(row.target), "its runtime")
             yield f"{name}: evaluated with {brief(row.parity.evaluated_with)}; {own} itself {brief(row.parity.runtime)}"
         for note in row.notes:
             yield f"{name}: {brief(note, 1_000)}"

@@ -9,13 +9,13 @@ import struct
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from distill.audio import write_wav
 from distill.controls import ARKIT
 from distill.listening import in_real_time
 
@@ -26,12 +26,7 @@ PLAIN = ("--frame-rate", 50, "--no-gain", "--no-ensemble")  # as the student com
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
     path = tmp_path / "speech.wav"
-    noise = np.random.default_rng(0).normal(0, 3000, round(SECONDS * 16_000)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(noise.tobytes())
+    write_wav(path, np.random.default_rng(0).normal(0, 3000, round(SECONDS * 16_000)).astype(np.int16))
     return path
 
 
@@ -140,11 +135,7 @@ def test_no_such_file_and_no_microphone(phiz, tmp_path: Path) -> None:
 def test_interrupted(tmp_path: Path, receiver: socket.socket) -> None:
     """A long file, interrupted: it says what was sent, and leaves nothing behind."""
     path = tmp_path / "long.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(np.zeros(16_000 * 60, "<i2").tobytes())
+    write_wav(path, np.zeros(16_000 * 60, np.int16))
     before = sorted(tmp_path.rglob("*"))
     words = [sys.executable, "-m", "compile.cli", "live", str(path), "--to", address(receiver)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
