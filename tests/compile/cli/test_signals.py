@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -19,15 +21,15 @@ def heeding() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def stopped(number: int, started: str, *arguments: object) -> tuple[int, str]:
-    """Run phiz, send a signal once standard error says ``started``; the exit code and the rest of standard error."""
+def stopped(number: int, started: str, *arguments: object, wait: float = 0.3) -> tuple[int, str]:
+    """Run phiz, send a signal ``wait`` s after standard error says ``started``; the exit code, the rest of standard error."""
     command = [*PHIZ, *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if line.startswith(f"phiz: {started}"):
                 break
-        time.sleep(0.3)
+        time.sleep(wait)
         run.send_signal(number)
         rest = run.stderr.read()
     return run.returncode, rest
@@ -45,18 +47,31 @@ def test_speaking_is_stopped_and_goes_on(phiz, tmp_path: Path, number: int) -> N
     assert phiz("label", "--synthetic", 2, "-o", tmp_path / "labels").out.startswith("0 labelled, 2 already there")
 
 
-def test_a_stopped_build_leaves_the_last_good_one(phiz, tiny_path: Path, tmp_path: Path) -> None:
+def whole(out: Path) -> bytes:
+    """The manifest of a build, every file of which is there with the digest that the manifest gives."""
+    manifest = (out / "manifest.json").read_bytes()
+    for artifact in json.loads(manifest)["artifacts"].values():
+        for name, file in artifact["files"].items():
+            assert hashlib.sha256((out / name).read_bytes()).hexdigest() == file["sha256"]
+    return manifest
+
+
+def test_a_stopped_build_leaves_one_whole_build(phiz, tiny_path: Path, tmp_path: Path) -> None:
+    """The last good one; or the new one, where the signal came between its rename and the end of the process."""
     out = tmp_path / "out"
     assert phiz("compile", tiny_path, "-t", "onnx", "-o", out).code == 0
-    before = (out / "manifest.json").read_bytes()
-    code, complaint = stopped(
-        signal.SIGINT, "capture", "compile", tiny_path, "-t", "onnx", "--scheme", "float", "-o", out
-    )
-    if code not in (0, -signal.SIGINT):  # a fast machine may be done before the signal comes, Python about to exit
-        assert code == 130
-        assert complaint.endswith("phiz: interrupted; what was finished is kept, run the same command to go on\n")
-        assert (out / "manifest.json").read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["out", "tiny.onnx"]
+    before = whole(out)
+    for wait in (0.0, 0.1, 0.2, 0.4):
+        code, complaint = stopped(
+            signal.SIGINT, "capture", "compile", tiny_path, "-t", "onnx", "--scheme", "float", "-o", out, wait=wait
+        )
+        if code == 130:
+            assert complaint.endswith("phiz: interrupted; what was finished is kept, run the same command to go on\n")
+        else:  # a fast machine may be done before the signal comes, Python about to exit
+            assert code in (0, -signal.SIGINT)
+        assert sorted(os.listdir(tmp_path)) == ["out", "tiny.onnx"]
+        if whole(out) != before:  # the signal came after the rename, and a later one would again
+            break
 
 
 def test_stopped_while_still_importing() -> None:
