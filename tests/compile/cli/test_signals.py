@@ -22,7 +22,7 @@ def heeding() -> None:
 
 
 def stopped(number: int, started: str, *arguments: object, wait: float = 0.3) -> tuple[int, str]:
-    """Run phiz, send a signal ``wait`` s after standard error says ``started``; the exit code, the rest of standard error."""
+    """Run phiz, send a signal ``wait`` s after standard error says ``started``; what it returns, what it says after."""
     command = [*PHIZ, *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as run:
         assert run.stderr is not None
