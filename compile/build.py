@@ -230,6 +230,8 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
     """Write what a road made, run it, judge it; the folder appears whole, under its final name or as rejected."""
     final, against = request.out, product.against
     targets = {target.name: target for target in request.targets}
+    flows = {each.target: parity.stream_of(targets[each.target], each) for each in product.artifacts}
+    streams = {target: stream for target, stream in flows.items() if stream is not None}
     with landing_folder(final) as landing:
         write(product.artifacts, landing.folder)
         outputs = {
@@ -238,7 +240,7 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
                 landing.folder / artifact.name,
                 against,
                 partial(progress, f"parity {artifact.target}"),
-                parity.stream_of(targets[artifact.target], artifact),
+                streams.get(artifact.target),
             )
             for artifact in product.artifacts
         }
@@ -254,11 +256,12 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
             product.least,
             _calibration(request),
             product.records,
+            streams,
         )
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
         for name, data in product.records.items():
             (landing.folder / name).write_bytes(data)
-        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams))
+        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams, streams))
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if report.failures:

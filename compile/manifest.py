@@ -10,18 +10,21 @@ import io
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.errors import UserError
 from compile.model import Model
 from compile.parity import Parity, References
 from compile.quantize.measure import Outputs, collect
 from compile.quantize.scheme import QuantPlan
 from targets.base import Artifact
 from targets.catalogue import find
+from targets.face import Face
 from targets.onnx.run import Session
 from targets.stream import Stream
 from targets.streamed import Streamed, axis_of, cut
@@ -53,11 +56,13 @@ def describe(
     minimum: Mapping[str, int],
     calibration: Mapping[str, Any],
     records: Mapping[str, bytes],
+    streams: Mapping[str, Stream],
 ) -> dict[str, Any]:
     """The manifest as plain data, ready for JSON.
 
     The outputs' shapes are those of ``against``, for a captured model need not know them. ``road`` says how the
-    artefacts were made, ``minimum`` is by target, ``records`` are further reports in the folder.
+    artefacts were made, ``minimum`` is by target, ``records`` are further reports in the folder, ``streams`` say how
+    the artefacts that stream do so.
     """
     return {
         "format": FORMAT,
@@ -71,6 +76,7 @@ def describe(
         **road,
         "calibration": dict(calibration),
         "artifacts": {artifact.target: _artifact(artifact, minimum.get(artifact.target)) for artifact in artifacts},
+        "streams": {target: _stream(stream, captured.metadata) for target, stream in streams.items()},
         "parity": {
             target: {
                 "status": result.status,
@@ -89,6 +95,17 @@ def describe(
         "versions": installed_versions(),
         "platform": {"machine": platform.machine(), "python": platform.python_version()},
     }
+
+
+def _stream(stream: Stream, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """How to stream, and of a face how long that takes: a frame waits for its look-ahead, however fast the machine."""
+    try:
+        face = Face.from_metadata(metadata, "the model")
+    except UserError:  # of another network nobody says how long a step of its input is
+        return asdict(stream)
+    a_hop = 1000 * stream.hop / face.sample_rate
+    times = {"hop_ms": a_hop, "latency_ms": face.look_ahead_ms, "warm_up_ms": stream.warm_up * a_hop}
+    return asdict(stream) | times
 
 
 def _executed(target: str, status: str) -> dict[str, str]:
@@ -113,7 +130,10 @@ def to_json(data: Mapping[str, Any]) -> bytes:
 
 
 def golden(
-    against: References, answers: Mapping[str, Outputs | str], streams: Mapping[str, Model] | None = None
+    against: References,
+    answers: Mapping[str, Outputs | str],
+    flowing: Mapping[str, Model],
+    streams: Mapping[str, Stream],
 ) -> bytes:
     """A few judging inputs with the outputs to expect, for an engine team to check its integration.
 
@@ -123,7 +143,14 @@ def golden(
     ``answers`` are what to expect of it.
 
     For a stream: ``stream.input.NAME`` and ``stream.expected.NAME``, hop after hop from its reset on, each with one
-    leading axis that counts the hops; ``stream.expected.TARGET.NAME`` as above.
+    leading axis that counts the hops; ``stream.expected.TARGET.NAME`` as above. ``stream.hop`` and ``stream.warm_up``
+    are numbers, ``stream.reset.TARGET`` has one for each state, in the order of the artefact's inputs.
+
+    Args:
+        against: what was judged by.
+        answers: of every artefact.
+        flowing: the hub graphs of the artefacts that stream, by target.
+        streams: how each of these does so.
     """
     count = min(GOLDEN_BATCHES, len(against.samples))
     picked = np.linspace(0, len(against.samples) - 1, count).round().astype(int)
@@ -138,17 +165,26 @@ def golden(
     for target, outputs in expected.items():
         if outputs is not first:
             arrays |= {f"expected.{target}.{name}": array[picked] for name, array in outputs.items()}
-    arrays |= _hops(against, streams or {}, picked)
+    arrays |= _hops(against, flowing, picked) | _facts(streams)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def _hops(against: References, streams: Mapping[str, Model], picked: NDArray[np.int_]) -> dict[str, NDArray[Any]]:
+def _facts(streams: Mapping[str, Stream]) -> dict[str, NDArray[Any]]:
+    """What an engine must know to push the hops, as numbers."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for target, stream in streams.items():
+        arrays |= {"stream.hop": np.array(stream.hop), "stream.warm_up": np.array(stream.warm_up)}
+        arrays[f"stream.reset.{target}"] = np.array([state.reset for state in stream.states], np.int32)
+    return arrays
+
+
+def _hops(against: References, flowing: Mapping[str, Model], picked: NDArray[np.int_]) -> dict[str, NDArray[Any]]:
     """What streams hear and say when the picked samples are pushed one after the other."""
     arrays: dict[str, NDArray[Any]] = {}
     known: list[Model] = []
-    for target, model in streams.items():
+    for target, model in flowing.items():
         if any(model is other for other in known):
             continue
         stream = Stream.from_metadata(model.metadata, target)

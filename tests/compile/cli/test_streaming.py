@@ -46,13 +46,34 @@ def test_golden_hops(phiz, tiny_path, arrays, tmp_path):
     shapes = {value.name: value.shape for value in session.get_inputs()}
     names = [value.name for value in session.get_outputs()]
     states = {s["input"]: np.full(shapes[s["input"]], s["reset"], s["dtype"]) for s in facts["states"]}
+    described = json.loads((tmp_path / "out/manifest.json").read_text())["streams"]
+    assert described == {"onnx+stream": facts}  # no face: nobody says what a step lasts
     with np.load(tmp_path / "out/golden.npz", allow_pickle=False) as golden:
+        assert golden["stream.hop"] == facts["hop"]
+        assert golden["stream.warm_up"] == facts["warm_up"]
+        assert golden["stream.reset.onnx+stream"].tolist() == [s["reset"] for s in facts["states"]]
         assert golden["stream.input.x"].shape[1:] == (1, facts["hop"]) == tuple(shapes["x"])
         step = float(np.ptp(golden["float.y"])) / 100  # an order of magnitude above a quantisation step
         for hop, expected in zip(golden["stream.input.x"], golden["stream.expected.y"], strict=True):
             given = dict(zip(names, session.run(None, {"x": hop, **states}), strict=True))
             states = {s["input"]: given[s["output"]] for s in facts["states"]}
             np.testing.assert_allclose(given["y"], expected, atol=step)
+
+
+def test_what_a_hop_of_a_face_lasts(phiz, tiny_path, arrays, tmp_path):
+    """512 samples at 8 kHz, 10 ms of them ahead: by hand."""
+    model = onnx.load(tiny_path)
+    rate, ahead = 8000, 10
+    facts = {"sample_rate": rate, "frame_rate": 50.0, "window": 512, "look_ahead_ms": ahead, "controls": '["a"]'}
+    for key, value in facts.items():
+        model.metadata_props.add(key=f"phiz.{key}", value=str(value))
+    onnx.save(model, tmp_path / "face.onnx")
+    ran = phiz("compile", tmp_path / "face.onnx", "-t", "onnx+stream", "--calibrate", arrays, "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    stream = json.loads((tmp_path / "out/manifest.json").read_text())["streams"]["onnx+stream"]
+    assert stream["latency_ms"] == ahead
+    assert stream["hop_ms"] == stream["hop"] / 8
+    assert stream["warm_up_ms"] == -(-512 // stream["hop"]) * stream["hop"] / 8
 
 
 def test_in_the_configuration(phiz, tiny_path, arrays, tmp_path):
