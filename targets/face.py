@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from compile.errors import UserError
 
+LONGEST = 600  # seconds of a window: what claims more is corrupt
+
 
 @dataclass(frozen=True)
 class Face:
@@ -40,6 +42,15 @@ class Face:
         }
         return facts if self.bounded else facts | {"phiz.bounded": "false"}
 
+    def _check(self) -> None:
+        """Raise ValueError where it is none that could be driven."""
+        if not 0 < self.frame_rate <= self.sample_rate:
+            raise ValueError(f"{self.frame_rate:g} frames of {self.sample_rate} samples a second")
+        if not 0 < self.window <= LONGEST * self.sample_rate:
+            raise ValueError(f"a window of {self.window} samples")
+        if not 0 <= self.look_ahead_ms * self.sample_rate <= 1000 * self.window:
+            raise ValueError(f"a look-ahead of {self.look_ahead_ms:g} ms in a window of {self.window} samples")
+
     @staticmethod
     def from_metadata(metadata: Mapping[str, str], where: str) -> Face:
         """Read back :meth:`to_metadata`.
@@ -52,7 +63,7 @@ class Face:
             if not (isinstance(controls, list) and all(isinstance(name, str) for name in controls)):
                 raise ValueError("controls is not a list of names")
             bounded = {"true": True, "false": False}[metadata.get("phiz.bounded", "true")]
-            return Face(
+            face = Face(
                 sample_rate=int(metadata["phiz.sample_rate"]),
                 frame_rate=float(metadata["phiz.frame_rate"]),
                 window=int(metadata["phiz.window"]),
@@ -60,9 +71,11 @@ class Face:
                 controls=tuple(controls),
                 bounded=bounded,
             )
+            face._check()
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"not a speech-to-face model: its metadata lacks or garbles {error}",
                 where=where,
                 fix="compile it from a phiz student, or set the phiz.* metadata",
             ) from error
+        return face

@@ -10,10 +10,10 @@ that takes windows plays too, at the price of a whole window for each hop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,8 +92,8 @@ class Player:
         self.face, self._runner = face, runner
         self.hop = runner.hop
         native = Fraction(face.sample_rate, self.hop)
-        rate = native if frame_rate is None else Fraction(frame_rate).limit_denominator(1001)
-        self.sample_rate, self.frame_rate = sample_rate or face.sample_rate, rate
+        rate = native if frame_rate is None else _fraction(frame_rate)
+        self.sample_rate, self.frame_rate = face.sample_rate if sample_rate is None else _whole(sample_rate), rate
         self._ahead = round(face.look_ahead_ms * face.sample_rate / 1000)
         # Frames are wanted at whole hops, and a hop ends with the look-ahead of its frame: the first begins in silence.
         self._lead = -self._ahead % self.hop
@@ -200,6 +200,9 @@ class StreamedFace:
         self.hop, self._streamed, self._where = streamed.stream.hop, streamed, where
         self._name, self._shape = _only_input(streamed.inputs, self.hop, where)
         self._controls = len(face.controls)
+        if self.hop * streamed.stream.warm_up >= face.window + self.hop:
+            what = f"its metadata say {streamed.stream.warm_up} hops of {self.hop} to fill {face.window} samples"
+            raise UserError(what, where=where, fix="compile it again")
         for _ in range(streamed.stream.warm_up):
             self.push(np.zeros(self.hop, np.float32))
         streamed.start_here()
@@ -241,9 +244,10 @@ class WindowedFace:
 
 def _only_input(inputs: Mapping[str, tuple[int, ...]], samples: int, where: str) -> tuple[str, tuple[int, ...]]:
     if len(inputs) != 1:
-        raise UserError(f"it has {len(inputs)} inputs; a face hears one", where=where)
+        what = f"it takes {', '.join(inputs)}: a face hears one, and its metadata call no other a state"
+        raise UserError(what, where=where, fix="compile it again")
     ((name, shape),) = inputs.items()
-    if prod(shape) != samples:
+    if math.prod(shape) != samples:
         raise UserError(f"its input '{name}' is {list(shape)}, its metadata say {samples} samples", where=where)
     return name, shape
 
@@ -253,6 +257,20 @@ def _only_output(outputs: Mapping[str, NDArray[Any]], controls: int, where: str)
     if len(outputs) != 1 or len(found) != controls:
         raise UserError(f"it gives {len(found)} numbers, its metadata name {controls} controls", where=where)
     return found
+
+
+def _whole(rate: int) -> int:
+    """A rate as others give it, who do not check types."""
+    if not (math.isfinite(rate) and rate == int(rate)):
+        raise UserError(f"{rate} Hz is no sample rate of audio", fix="give a whole number, such as 48000")
+    return int(rate)
+
+
+def _fraction(rate: float) -> Fraction:
+    """29.97 is meant as 30000/1001."""
+    if not math.isfinite(rate):
+        raise UserError(f"{rate} is no frame rate", fix="give a number of frames a second, usually 24 to 120")
+    return Fraction(rate).limit_denominator(1001)
 
 
 def _mono(samples: NDArray[Any]) -> Array:
@@ -267,7 +285,8 @@ def _mono(samples: NDArray[Any]) -> Array:
     else:
         scale = float(np.iinfo(given.dtype).max) + 1 if given.dtype.kind == "i" else 1.0
     mono = given.mean(axis=1) if given.ndim == 2 and given.shape[1] else given.reshape(-1)
-    heard = np.asarray(mono / scale if scale != 1 else mono, np.float32)
+    with np.errstate(over="ignore"):  # float64 that float32 cannot hold becomes infinite, and is refused as such
+        heard = np.asarray(mono / scale if scale != 1 else mono, np.float32)
     if not np.isfinite(heard).all():
         raise UserError("the audio holds NaN or Inf", fix="look at what records it")
     return heard

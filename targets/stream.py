@@ -11,7 +11,7 @@ from compile.errors import UserError
 
 STREAM = "+stream"  # behind a target's name: its artefacts compute hop by hop
 KEY = "phiz.stream"
-DTYPES = ("float32", "int8", "uint8")  # of states
+DTYPES = {"float32": (0, 0), "int8": (-128, 127), "uint8": (0, 255)}  # of states, and what they may be reset to
 _MOST = 1 << 31  # samples of a hop, hops of a warm-up: what claims more is corrupt
 
 
@@ -86,8 +86,10 @@ class Stream:
                 State(str(each["input"]), str(each["output"]), str(each["dtype"]), int(each["reset"]))
                 for each in facts["states"]
             )
-            if any(state.dtype not in DTYPES for state in states):
-                raise ValueError(f"a state is none of {', '.join(DTYPES)}")
+            for state in states:
+                least, most = DTYPES[state.dtype]
+                if not least <= state.reset <= most:
+                    raise ValueError(f"{state.dtype} has no {state.reset}")
             stream = Stream(int(facts["hop"]), int(facts["warm_up"]), states)
             if not (0 < stream.hop < _MOST and 0 <= stream.warm_up < _MOST):
                 raise ValueError("hop or warm_up is out of range")

@@ -55,7 +55,11 @@ class Streamed:
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Arrays:
         """Push one hop; the outputs without the states."""
         outputs = self._runner.run({**inputs, **self._states})
-        self._states = {state.input: outputs.pop(state.output) for state in self._stream.states}
+        try:
+            self._states = {state.input: outputs.pop(state.output) for state in self._stream.states}
+        except KeyError as error:
+            what = f"it has no output {error} of its own for each state, as its metadata say"
+            raise UserError(what, fix="compile it again") from error
         return outputs
 
 

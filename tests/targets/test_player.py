@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -194,13 +196,13 @@ def test_integers_and_channels(streaming: Path) -> None:
         open_artifact(streaming).push(np.array(["a"]))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])  # the last: in float64 only
 def test_what_is_not_finite_is_not_heard(streaming: Path, bad: float) -> None:
     """The error says so, and the face goes on as if nothing had been pushed."""
     audio = voice(0.5)
     face = open_artifact(streaming)
     frames = face.push(audio[:3000])
-    broken = audio[3000:4000].copy()
+    broken = audio[3000:4000].astype(np.float64)
     broken[17] = bad
     with pytest.raises(UserError, match="NaN or Inf"):
         face.push(broken)
@@ -219,8 +221,13 @@ def test_nothing(streaming: Path) -> None:
     ("options", "words"),
     [
         ({"sample_rate": 100}, "no sample rate"),
+        ({"sample_rate": 0}, "no sample rate"),
+        ({"sample_rate": 44100.5}, "no sample rate"),
+        ({"sample_rate": float("nan")}, "no sample rate"),
         ({"frame_rate": 0.0}, "no frame rate"),
         ({"frame_rate": 1e6}, "no frame rate"),
+        ({"frame_rate": float("nan")}, "no frame rate"),
+        ({"frame_rate": float("inf")}, "no frame rate"),
     ],
 )
 def test_rates_that_are_none(streaming: Path, options: dict[str, float], words: str) -> None:
@@ -244,3 +251,42 @@ def test_no_face(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "plain.onnx")
     with pytest.raises(UserError, match="not a speech-to-face model"):
         open_artifact(tmp_path / "plain.onnx")
+
+
+def renamed(facts: dict[str, Any]) -> None:
+    facts["states"][0]["output"] = "other"
+
+
+def shared(facts: dict[str, Any]) -> None:
+    facts["states"][1]["output"] = facts["states"][0]["output"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda facts: facts["states"].pop(), "its metadata call no other a state"),
+        (renamed, "no output 'other'"),
+        (shared, "no output 'state_0_next' of its own"),
+        (lambda facts: facts.update(hop=2 * facts["hop"]), r"its metadata say \d+ samples"),
+        (lambda facts: facts.update(warm_up=1 << 30), r"\d+ hops of \d+ to fill"),
+    ],
+)
+def test_states_of_another_build(streaming: Path, tmp_path: Path, change: Any, words: str) -> None:
+    """No frozen mouth: whatever of the metadata does not fit the artefact is said when it is opened."""
+    model = onnx.load(streaming)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "phiz.stream")
+    facts = json.loads(entry.value)
+    change(facts)
+    entry.value = json.dumps(facts)
+    onnx.save(model, tmp_path / "changed.onnx")
+    with pytest.raises(UserError, match=words):
+        open_artifact(tmp_path / "changed.onnx")
+
+
+def test_metadata_without_stream(streaming: Path, tmp_path: Path) -> None:
+    model = onnx.load(streaming)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "phiz.stream")
+    model.metadata_props.remove(entry)
+    onnx.save(model, tmp_path / "changed.onnx")
+    with pytest.raises(UserError, match="its metadata call no other a state"):
+        open_artifact(tmp_path / "changed.onnx")

@@ -38,6 +38,7 @@ def test_a_window_is_no_stream():
         {"states": 3},
         {"states": [{"input": "a"}]},
         {"states": [{"input": "a", "output": "b", "dtype": "object", "reset": 0}]},
+        {"states": [{"input": "a", "output": "b", "dtype": "int8", "reset": 128}]},
     ],
     ids=str,
 )
