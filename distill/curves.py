@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +51,95 @@ def frames(
     Raises:
         UserError: there is no audio, or ``frame_rate`` is none.
     """
+    taken = stream(
+        [audio],
+        run_window,
+        window,
+        frame_rate,
+        look_ahead,
+        ensemble=ensemble,
+        bounded=bounded,
+        batch=batch,
+        sample_rate=sample_rate,
+    )
+    return np.concatenate(list(taken))
+
+
+def stream(
+    blocks: Iterable[NDArray[np.float32]],
+    run_window: RunWindow,
+    window: int,
+    frame_rate: float = SAMPLE_RATE / HOP,
+    look_ahead: int = 4096,
+    *,
+    ensemble: bool = False,
+    bounded: bool = True,
+    batch: int = 64,
+    sample_rate: int = SAMPLE_RATE,
+) -> Iterator[NDArray[np.float32]]:
+    """As :func:`frames`, of audio in blocks of any size ``[time]``, and in memory that does not grow with it.
+
+    Yields:
+        ``[at most batch, controls]``, the same bits however the audio was divided: a batch always begins at a
+        multiple of ``batch`` frames, so the predictor is called with the same windows at once.
+    """
+    require_rate(frame_rate, sample_rate)
+    step = sample_rate / frame_rate
+    shift = shift_of(sample_rate) if ensemble else 0
+    taps = sorted({0, shift, 2 * shift})
+    kept, first = np.zeros(window - look_ahead + shift, np.float32), 0  # the padded audio from sample ``first`` on
+    heard = made = 0
+
+    def batches(ready: int) -> Iterator[NDArray[np.float32]]:
+        """The frames up to ``ready``, which lie in what is kept."""
+        nonlocal made
+        while made < ready:
+            count = min(batch, ready - made)
+            starts = np.round(np.arange(made, made + count) * step).astype(np.int64) - first
+            windows = np.lib.stride_tricks.sliding_window_view(kept, window)
+            curves = np.asarray(np.mean([run_window(windows[starts + tap]) for tap in taps], axis=0), np.float32)
+            made += count
+            yield curves.clip(0, 1) if bounded else curves
+
+    for block in _gathered(blocks, math.ceil(batch * step)):
+        kept, heard = np.concatenate([kept, block]), heard + len(block)
+        whole = min(math.floor((first + len(kept) - window - 2 * shift) / step), _count(heard, frame_rate, sample_rate))
+        yield from batches(max(made, whole // batch * batch))
+        unneeded = min(max(round(made * step) - first, 0), len(kept))
+        kept, first = kept[unneeded:], first + unneeded
+    if not heard:
+        raise UserError("there is no audio: 0 samples")
+    kept = np.concatenate([kept, np.zeros(window + 2 * shift, np.float32)])
+    yield from batches(_count(heard, frame_rate, sample_rate))
+
+
+def require_rate(frame_rate: float, sample_rate: int = SAMPLE_RATE) -> None:
+    """Make sure that there can be so many frames a second.
+
+    Raises:
+        UserError: there cannot.
+    """
     if not 0 < frame_rate <= sample_rate:
         raise UserError(f"{frame_rate} is no frame rate", fix=f"choose 1 to {sample_rate}, usually 24 to 120")
-    if len(audio) == 0:
-        raise UserError("there is no audio: 0 samples")
-    count = math.ceil(len(audio) * frame_rate / sample_rate)
-    starts = np.round(np.arange(count) * (sample_rate / frame_rate)).astype(np.int64)
-    shift = shift_of(sample_rate) if ensemble else 0
-    past = window - look_ahead
-    padded = np.zeros(max(int(starts[-1]) + window, past + len(audio)) + 2 * shift, np.float32)
-    padded[past + shift : past + shift + len(audio)] = audio
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window)
-    taps = [
-        np.concatenate([run_window(windows[starts[at : at + batch] + tap]) for at in range(0, count, batch)])
-        for tap in sorted({0, shift, 2 * shift})
-    ]
-    curves = np.asarray(np.mean(taps, axis=0), np.float32)
-    return curves.clip(0, 1) if bounded else curves
+
+
+def _count(samples: int, frame_rate: float, sample_rate: int) -> int:
+    """Frames that begin before the end."""
+    return math.ceil(samples * frame_rate / sample_rate)
+
+
+def _gathered(blocks: Iterable[NDArray[np.float32]], least: int) -> Iterator[NDArray[np.float32]]:
+    """The same audio in blocks of at least ``least`` samples, but for the last."""
+    waiting: list[NDArray[np.float32]] = []
+    count = 0
+    for block in blocks:
+        waiting.append(block)
+        count += len(block)
+        if count >= least:
+            yield np.concatenate(waiting)
+            waiting, count = [], 0
+    if count:
+        yield np.concatenate(waiting)
 
 
 def shift_of(sample_rate: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from targets.face import Face
 
-    Arrays = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    Speak = Callable[[NDArray[np.float32], bool, float], NDArray[np.float32]]
+    Array = NDArray[np.float32]
+    RunWindow = Callable[[Array], Array]
+    Drive = Callable[[Iterable[Array], bool, float], Iterator[Array]]
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,18 @@ class Opened:
 
     Attributes:
         face: what it is.
-        speak: mono audio ``[time]`` at the face's sample rate, whether to average three taps, and frames a second, to
-            curves ``[frames, controls]``.
+        drive: mono audio at the face's sample rate in blocks ``[time]``, whether to average three taps, and frames a
+            second, to curves in blocks ``[frames, controls]``; the memory it takes does not grow with the audio.
     """
 
     face: Face
-    speak: Speak
+    drive: Drive
+
+    def speak(self, audio: Array, ensemble: bool, frame_rate: float) -> Array:
+        """All of an utterance ``[time]`` at once: ``[frames, controls]``."""
+        import numpy as np
+
+        return np.concatenate(list(self.drive([audio], ensemble, frame_rate)))
 
 
 def artefact_of(path: Path) -> Path:
@@ -89,18 +96,23 @@ def _open_stream(path: Path, face: Face) -> Opened:
 
     from targets.player import Player, open_artifact
 
-    @cache  # what has been flushed is as new
+    @cache
     def opened(ensemble: bool, frame_rate: float) -> Player:
         return open_artifact(path, frame_rate=frame_rate, ensemble=ensemble)
 
-    def speak(audio: NDArray[np.float32], ensemble: bool, frame_rate: float) -> NDArray[np.float32]:
+    def drive(audio: Iterable[Array], ensemble: bool, frame_rate: float) -> Iterator[Array]:
         player = opened(ensemble, frame_rate)
-        return np.stack([frame.controls for frame in (*player.push(audio), *player.flush())])
+        player.reset()  # whoever was driven before may have been left halfway
+        for block in audio:
+            if frames := player.push(block):
+                yield np.stack([frame.controls for frame in frames])
+        if frames := player.flush():
+            yield np.stack([frame.controls for frame in frames])
 
-    return Opened(face, speak)
+    return Opened(face, drive)
 
 
-def _windows(runner: Any, face: Face, path: Path) -> Arrays:
+def _windows(runner: Any, face: Face, path: Path) -> RunWindow:
     """A predictor of windows ``[count, window]`` to controls ``[count, controls]``."""
     import numpy as np
 
@@ -110,7 +122,7 @@ def _windows(runner: Any, face: Face, path: Path) -> Arrays:
         what = f"its metadata says that it hears {face.window} samples, but its input is another"
         raise UserError(what, where=str(path), fix="compile it again")
 
-    def run_window(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run_window(windows: Array) -> Array:
         frames = [next(iter(runner.run({name: window.reshape(shape)}).values())).reshape(-1) for window in windows]
         return np.stack(frames).astype(np.float32)
 
@@ -126,20 +138,20 @@ def _open_student(folder: Path) -> Opened:
 
     import torch
 
-    def run_window(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run_window(windows: Array) -> Array:
         with torch.inference_mode():
-            curves: NDArray[np.float32] = student(torch.from_numpy(windows)).numpy()
+            curves: Array = student(torch.from_numpy(windows)).numpy()
         return curves
 
     return _by_windows(Face.from_metadata(metadata, str(folder)), run_window)
 
 
-def _by_windows(face: Face, run_window: Arrays) -> Opened:
+def _by_windows(face: Face, run_window: RunWindow) -> Opened:
     """A predictor of windows as one of whole utterances."""
     from distill import curves
 
-    def speak(audio: NDArray[np.float32], ensemble: bool, frame_rate: float) -> NDArray[np.float32]:
-        return curves.frames(
+    def drive(audio: Iterable[Array], ensemble: bool, frame_rate: float) -> Iterator[Array]:
+        return curves.stream(
             audio,
             run_window,
             face.window,
@@ -150,4 +162,4 @@ def _by_windows(face: Face, run_window: Arrays) -> Opened:
             sample_rate=face.sample_rate,
         )
 
-    return Opened(face, speak)
+    return Opened(face, drive)

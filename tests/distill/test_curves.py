@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,62 @@ def test_batches_change_nothing() -> None:
     seven = curves.frames(audio, predictor, 8192, batch=7)
     np.testing.assert_array_equal(one, seven)
     assert sizes == [1] * 20 + [7, 7, 6]
+
+
+def whole(audio: np.ndarray, predict, window: int, rate: float, look_ahead: int, shift: int, batch: int) -> np.ndarray:
+    """The curves by the book: all audio padded at once, each tap by itself, in batches as they are promised."""
+    count = int(np.ceil(len(audio) * rate / 16_000))
+    starts = np.round(np.arange(count) * (16_000 / rate)).astype(np.int64)
+    silence = np.zeros(2 * window + 2 * shift, np.float32)
+    padded = np.concatenate([np.zeros(window - look_ahead + shift, np.float32), audio, silence])
+    taps = [
+        np.concatenate(
+            [predict(np.stack([padded[s + tap : s + tap + window] for s in group])) for group in _groups(starts, batch)]
+        )
+        for tap in sorted({0, shift, 2 * shift})
+    ]
+    return np.asarray(np.mean(taps, axis=0), np.float32).clip(0, 1)
+
+
+def _groups(starts: np.ndarray, batch: int) -> list[np.ndarray]:
+    return [starts[at : at + batch] for at in range(0, len(starts), batch)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_in_blocks_of_any_size_to_the_last_bit(seed: int) -> None:
+    """A predictor whose bits depend on what else is in its batch, as those of a matrix product may."""
+    rng = np.random.default_rng(seed)
+    window = int(rng.integers(1, 900))
+    look_ahead, batch = int(rng.integers(0, window + 1)), int(rng.integers(1, 20))
+    rate = float(rng.choice([1, 23.976, 24, 29.97, 30, 50, 59.94, 60, 90, 333.3, 16_000]))
+    audio = rng.random(int(rng.integers(1, 40_000 if rate < 1_000 else 300))).astype(np.float32)
+    ensemble = bool(rng.integers(2))
+    matrix = rng.random((window, 3)).astype(np.float32) / window
+
+    def predict(windows: np.ndarray) -> np.ndarray:
+        return np.asarray(windows @ matrix + len(windows) * 1e-3, np.float32)
+
+    options = {"frame_rate": rate, "look_ahead": look_ahead, "ensemble": ensemble, "batch": batch}
+    wanted = whole(audio, predict, window, rate, look_ahead, 267 if ensemble else 0, batch)
+    assert curves.frames(audio, predict, window, **options).tobytes() == wanted.tobytes()
+    cuts = np.sort(rng.integers(0, len(audio) + 1, int(rng.integers(0, 40))))  # some blocks are empty
+    made = list(curves.stream(iter(np.split(audio, cuts)), predict, window, **options))
+    assert np.concatenate(made).tobytes() == wanted.tobytes()
+    assert {len(block) for block in made[:-1]} <= {batch}
+
+
+def test_an_hour_in_blocks_takes_the_memory_of_a_minute() -> None:
+    def peak(seconds: int) -> int:
+        blocks = (np.zeros(16_000, np.float32) for _ in range(seconds))
+        tracemalloc.start()
+        try:
+            count = sum(map(len, curves.stream(blocks, at(0), 8192, 5.0, ensemble=True)))
+            assert count == 5 * seconds
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(3600) < peak(60) + 100_000  # its samples are 230 MB
 
 
 def test_no_audio() -> None:
