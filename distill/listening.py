@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,11 @@ from compile.errors import MissingExtra, UserError
 from distill.audio import blocks
 
 Array = NDArray[np.float32]
+Heard = tuple[int, float, Array]
+"""A sample rate, when it was heard by ``time.monotonic``, and mono samples."""
+T = TypeVar("T")
 CHUNK = 0.01  # seconds that are heard at once
+PATIENCE = 3.0  # seconds: microphones give something every few milliseconds, and open within one or two
 # FFmpeg's ways to a microphone: platform -> (format, the device where none is named).
 MICROPHONES = {
     "linux": ("alsa", "default"),
@@ -49,16 +56,50 @@ def in_real_time(
         yield clock(), held
 
 
-def microphone(device: str = "") -> Iterator[tuple[int, float, Array]]:
-    """What a microphone hears: (its sample rate, when it was heard by ``time.monotonic``, mono samples).
+def microphone(device: str = "") -> Iterator[Heard]:
+    """What a microphone hears, whoever reads it how slowly.
 
     Args:
         device: as FFmpeg names it; empty for the usual one.
 
     Raises:
         MissingExtra: PyAV is not installed.
-        UserError: there is no such device, or it vanished.
+        UserError: there is no such device, or it vanished, or hangs.
     """
+    silent = UserError("it has given nothing for some time", where="the microphone", fix="plug it in again")
+    return within(_recorded(device), PATIENCE, silent)
+
+
+def within(pieces: Iterable[T], seconds: float, else_: Exception) -> Iterator[T]:
+    """``pieces`` as they come, read by a thread of its own; raises ``else_`` when none comes for ``seconds``.
+
+    A driver that hangs cannot be interrupted: its thread is left behind, and ends with the process.
+    """
+    arrived: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for piece in pieces:
+                arrived.put((piece,))
+            arrived.put(None)
+        except BaseException as error:  # it is raised where the pieces are wanted
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True, name="listening").start()
+    while True:
+        try:
+            found = arrived.get(timeout=seconds)
+        except queue.Empty:
+            raise else_ from None
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        yield found[0]
+
+
+def _recorded(device: str) -> Iterator[Heard]:
+    """A microphone as FFmpeg reads it; raises as :func:`microphone` does."""
     try:
         import av
     except ModuleNotFoundError as error:

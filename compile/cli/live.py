@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compile.cli.console import screen
+from compile.cli.console import complain, screen
 from compile.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Protocol(str, Enum):
 
 
 MICROPHONE = "microphone"
+TOO_LATE = 0.5  # seconds by which computing may be behind before it is said
 
 
 def live(
@@ -103,6 +104,7 @@ class _Sender:
     sent: int = 0
     lost: int = 0
     late: list[float] = field(default_factory=list)
+    told: bool = False
 
     def hear(self, due: float, samples: NDArray[np.float32]) -> None:
         """Push what was heard by ``due``, and send what it says."""
@@ -110,6 +112,11 @@ class _Sender:
         self.send(frames)
         if frames:
             self.late.append(time.monotonic() - due)
+            if self.late[-1] > TOO_LATE and not self.told:
+                self.told = True
+                complain(
+                    f"computing is {self.late[-1]:.1f} s behind the voice; take a streaming artefact, or a smaller one"
+                )
 
     def send(self, frames: list[Frame]) -> None:
         """Each as one datagram; that nobody listens is no reason to stop."""
@@ -122,7 +129,9 @@ class _Sender:
                 data = osc(self.face.face.controls, frame.time, frame.controls)
             try:
                 self.out.send(data)
-            except ConnectionError:
+            except OSError as error:  # engines come and go, and so do networks
+                if not self.lost:
+                    complain(f"nobody gets the frames: {error.strerror or error}; they are sent all the same")
                 self.lost += 1
             self.sent += 1
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compile.errors import UserError
 from distill.audio import write_wav
 from distill.controls import ARKIT
-from distill.listening import in_real_time
+from distill.listening import in_real_time, within
 
 SECONDS = 0.6
 PLAIN = ("--frame-rate", 50, "--no-gain", "--no-ensemble")  # as the student computes them
@@ -104,6 +106,7 @@ def test_nobody_listens(phiz, speech: Path) -> None:
         free = taken.getsockname()[1]
     ran = phiz("live", speech, "--to", f"127.0.0.1:{free}", "--frame-rate", 30)
     assert ran.code == 0, ran.err
+    assert ran.err.count("nobody gets the frames") == 1  # said when it begins, not at every frame
     assert "nobody listened" in ran.out
 
 
@@ -132,22 +135,61 @@ def test_no_such_file_and_no_microphone(phiz, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_interrupted(tmp_path: Path, receiver: socket.socket) -> None:
-    """A long file, interrupted: it says what was sent, and leaves nothing behind."""
+def test_stopped_and_killed(tmp_path: Path, receiver: socket.socket) -> None:
+    """A long file, killed, begun again, interrupted: it says what was sent, and nothing is left behind."""
     path = tmp_path / "long.wav"
     write_wav(path, np.zeros(16_000 * 60, np.int16))
     before = sorted(tmp_path.rglob("*"))
-    words = [sys.executable, "-m", "compile.cli", "live", str(path), "--to", address(receiver)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-    deadline = time.monotonic() + 60
-    while not (packets := received(receiver)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert packets
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert "frames sent" in out
-    assert sorted(tmp_path.rglob("*")) == before
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        words = [sys.executable, "-m", "compile.cli", "live", str(path), "--to", address(receiver)]
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        deadline = time.monotonic() + 60
+        while not (packets := received(receiver)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert packets
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == code, err
+        assert ("frames sent" in out) == (number == signal.SIGINT)
+        assert sorted(tmp_path.rglob("*")) == before
+        received(receiver)  # what was still on its way
+
+
+def test_a_machine_that_is_too_slow(phiz, speech: Path, receiver: socket.socket, monkeypatch) -> None:
+    """Said once, while it happens: the mouth that lags has a reason."""
+    monkeypatch.setattr("compile.cli.live.TOO_LATE", -1.0)
+    ran = phiz("live", speech, "--to", address(receiver))
+    assert ran.code == 0, ran.err
+    assert ran.err.count("behind the voice; take a streaming artefact") == 1
+
+
+def test_a_device_that_hangs() -> None:
+    """Its thread is left waiting for ever; whoever listens is told."""
+    hanging = threading.Event()
+
+    def device() -> Iterator[int]:
+        yield from range(5)
+        hanging.wait()
+
+    pieces = within(device(), 0.2, UserError("gone"))
+    assert [next(pieces) for _ in range(5)] == list(range(5))
+    with pytest.raises(UserError, match="gone"):
+        next(pieces)
+    hanging.set()
+
+
+def test_a_device_that_vanishes() -> None:
+    def device() -> Iterator[int]:
+        yield 1
+        raise UserError("it cannot be heard")
+
+    pieces = within(device(), 10, UserError("gone"))
+    assert next(pieces) == 1
+    with pytest.raises(UserError, match="cannot be heard"):
+        next(pieces)
+    assert list(within(iter((1, 2)), 10, UserError("gone"))) == [1, 2]
 
 
 def test_a_file_at_its_own_speed(speech: Path) -> None:
