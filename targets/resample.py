@@ -18,6 +18,7 @@ Array = NDArray[np.float32]
 LOWEST, HIGHEST = 4_000, 768_000  # Hz
 ZEROS = 16  # crossings of the sinc on either side
 PASSED = 0.92  # of half the lower rate: where the filter begins to fall
+KEPT = 1 << 20  # coefficients on one side; at rates with more, such as 88,201 Hz, they are computed when needed
 BETA = 9.0  # of the Kaiser window: what folds back is 90 dB down
 
 
@@ -40,8 +41,13 @@ class Resampler:
         common = math.gcd(rate, wanted)
         self._up, self._down = wanted // common, rate // common
         self._block, self._first = block, first
-        self._filters = _filters(self._up, self._down)
-        self._half = self._filters.shape[1] // 2 if self._up != self._down else 0
+        self._cut = PASSED * min(1.0, self._up / self._down)  # of half the input's rate
+        self._half = math.ceil(ZEROS / self._cut) if self._up != self._down else 0
+        count = self._up if self._up * self._half <= KEPT else 0
+        slabs = [
+            np.arange(at, min(at + 512, count)) for at in range(0, max(count, 1), 512)
+        ]  # what it takes stays small
+        self._filters = np.concatenate([_filters(self._cut, self._half, slab / self._up) for slab in slabs])
         self.reset()
 
     def reset(self) -> None:
@@ -76,18 +82,18 @@ class Resampler:
         if first[-1] + 2 * self._half > len(self._kept):
             return None
         heard = np.lib.stride_tricks.sliding_window_view(self._kept, 2 * self._half)[first]
-        block = np.asarray(np.einsum("ij,ij->i", heard, self._filters[places % self._up]), np.float32)
+        phases = places % self._up
+        filters = self._filters[phases] if len(self._filters) else _filters(self._cut, self._half, phases / self._up)
+        block = np.asarray(np.einsum("ij,ij->i", heard, filters), np.float32)
         self._made += self._size
         rest = self._made * self._down // self._up - self._half + 1 - self._origin
         self._kept, self._origin = self._kept[rest:], self._origin + rest
         return block
 
 
-def _filters(up: int, down: int) -> Array:
-    """``[up, taps]``: the filter for each place of an output sample between two input samples."""
-    cut = PASSED * min(1.0, up / down)  # of half the input's rate
-    half = math.ceil(ZEROS / cut)
-    distance = np.arange(-half + 1, half + 1) - np.arange(up)[:, None] / up
+def _filters(cut: float, half: int, phases: NDArray[np.float64]) -> Array:
+    """``[phases, 2 * half]``: the filter for each place of an output sample between two input samples, in [0, 1)."""
+    distance = np.arange(-half + 1, half + 1) - phases[:, None]
     window = np.i0(BETA * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, None))) / np.i0(BETA)
     filters = cut * np.sinc(cut * distance) * window
     return np.asarray(filters / filters.sum(axis=1, keepdims=True), np.float32)  # equal gain everywhere

@@ -21,6 +21,7 @@ from distill import curves
 from targets.catalogue import find
 from targets.face import Face
 from targets.player import open_artifact
+from targets.resample import Resampler
 
 WINDOW, HOP, RATE = 1170, 320, 16_000
 # A stream sums in another order than a window does (tests/compile/streaming).
@@ -151,6 +152,16 @@ def test_any_rate_shows_the_same_face(streaming: Path, rate: int) -> None:
     others, found = played(streaming, voice(1.5, rate), sample_rate=rate)
     assert others == times
     assert np.abs(found - wanted).max() < RESAMPLED
+
+
+def test_odd_rates_need_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filters that are computed when they are needed are those of the table, to the last bit."""
+    audio = voice(0.3, 44_100)
+    wanted = Resampler(44_100, RATE, 320, 320).push(audio)
+    monkeypatch.setattr("targets.resample.KEPT", 0)
+    found = Resampler(44_100, RATE, 320, 320).push(audio)
+    assert len(found) == 14
+    assert all(np.array_equal(*blocks) for blocks in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize("frames", [24, 30, 60, 90, 59.94, 29.97])
