@@ -176,9 +176,10 @@ def _compiled(trial: Trial, tell: Tell) -> Path:
         GateFailed: it does not pass.
     """
     from compile.audit.budget import Budget
-    from compile.build import Request, build
+    from compile.build import build
     from compile.cli.tune import CLIPS, WINDOWS, capture, sound
     from compile.quantize.recipe import PROFILES
+    from compile.request import Request
     from compile.samples import from_clips
     from targets.catalogue import find
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from compile import manifest, parity
-from compile.audit.auditor import audit
-from compile.audit.budget import Budget
-from compile.audit.render import as_json
 from compile.audit.report import Report
 from compile.errors import UnsupportedNode
-from compile.files import landing_folder
+from compile.landing import Product, land
 from compile.model import Model, constant, shape_of
 from compile.quantize.calibrate import Ranges, Samples, observe
 from compile.quantize.decide import decide
@@ -26,51 +19,20 @@ from compile.quantize.equalize import equalize
 from compile.quantize.fit import fit_ranges
 from compile.quantize.layers import LayerErrors, layer_errors, to_json
 from compile.quantize.lifting import Step
-from compile.quantize.ranges import OUTPUT, Method
-from compile.quantize.recipe import Profile
+from compile.quantize.ranges import OUTPUT
 from compile.quantize.refine import Refined, prices, refine
 from compile.quantize.relative import unfit_for_steps
 from compile.quantize.rounding import roundings
 from compile.quantize.scheme import WEIGHTED, QuantPlan, Scheme
 from compile.quantize.variants import variants
-from compile.samples import Split, apart
+from compile.request import Progress, Request
+from compile.samples import apart
 from compile.simplify.pipeline import Simplified, simplify
 from compile.streaming.stream import stream
 from targets.base import Artifact
 from targets.capabilities import refusals
 from targets.catalogue import Target
 from targets.kernels import Program, read
-
-Progress = Callable[[str, int, int], None]  # (stage, done, total)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to build.
-
-    Attributes:
-        targets: in order.
-        profile: recipe of quantisation, and how far it may be refined.
-        samples: to calibrate and to judge.
-        budget: of the auditor; its limits are in bytes.
-        min_sqnr: dB that every target must reach; None for no gate.
-        max_steps: overrides the built-in limits between targets.
-        out: the build folder.
-        ranges: how much of each activation is worth covering.
-        bias_correction: whether biases take back what rounding shifts.
-        errors: whether to measure every layer's error, and write ``errors.json``.
-    """
-
-    targets: tuple[Target, ...]
-    profile: Profile
-    samples: Split
-    budget: Budget
-    min_sqnr: float | None
-    max_steps: float | None
-    out: Path
-    ranges: Method = OUTPUT
-    bias_correction: bool = True
-    errors: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,27 +61,6 @@ class Built:
     def failures(self) -> tuple[str, ...]:
         """Why the build is rejected, one line each; empty when it is accepted."""
         return self.report.failures
-
-
-@dataclass(frozen=True)
-class Product:
-    """What a road made of a model, before it is judged.
-
-    Attributes:
-        artifacts: their targets are the request's.
-        against: what they are held against.
-        road: what the manifest says of the road: its name, and how it went.
-        least: the least bytes of each artefact's weights, by target, where that is known.
-        records: further reports by file name.
-        streams: the hub graphs of the artefacts that stream, by target.
-    """
-
-    artifacts: tuple[Artifact, ...]
-    against: parity.References
-    road: Mapping[str, Any]
-    least: Mapping[str, int]
-    records: Mapping[str, bytes] = field(default_factory=dict)
-    streams: Mapping[str, Model] = field(default_factory=dict)
 
 
 def build(captured: Model, request: Request, progress: Progress) -> Built:
@@ -226,63 +167,6 @@ def lower(hubs: Mapping[str, Model], targets: tuple[Target, ...], progress: Prog
     return tuple(artifacts)
 
 
-def land(captured: Model, request: Request, product: Product, progress: Progress) -> tuple[Path, Report]:
-    """Write what a road made, run it, judge it; the folder appears whole, under its final name or as rejected."""
-    final, against = request.out, product.against
-    targets = {target.name: target for target in request.targets}
-    flows = {each.target: parity.stream_of(targets[each.target], each) for each in product.artifacts}
-    streams = {target: stream for target, stream in flows.items() if stream is not None}
-    with landing_folder(final) as landing:
-        write(product.artifacts, landing.folder)
-        outputs = {
-            artifact.target: parity.run(
-                targets[artifact.target],
-                landing.folder / artifact.name,
-                against,
-                partial(progress, f"parity {artifact.target}"),
-                streams.get(artifact.target),
-            )
-            for artifact in product.artifacts
-        }
-        results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
-        progress("audit", 0, 1)
-        description = manifest.describe(
-            captured,
-            against,
-            product.road,
-            product.artifacts,
-            results,
-            {limit.subject: limit.most.bytes for limit in request.budget.limits},
-            product.least,
-            _calibration(request),
-            product.records,
-            streams,
-        )
-        (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
-        for name, data in product.records.items():
-            (landing.folder / name).write_bytes(data)
-        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams, streams))
-        report = audit(landing.folder, (request.budget,))
-        (landing.folder / "audit.json").write_bytes(as_json.render(report))
-        if report.failures:
-            landing.divert(rejected(final))
-    return landing.final, report
-
-
-def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:
-    """Put every file of every artefact under ``folder``."""
-    for artifact in artifacts:
-        for name, data in artifact.files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-
-
-def rejected(out: Path) -> Path:
-    """Where a build goes that fails a gate: beside its final name, never under it."""
-    return out.with_name(f"{out.name}.rejected")
-
-
 def minimum(model: Model, plan: QuantPlan) -> int:
     """The least bytes for a model whose weights are all as narrow as the narrowest of the plan.
 
@@ -307,20 +191,3 @@ def _require_all_kernels(target: Target, program: Program) -> None:
         raise UnsupportedNode(
             refusal.operator, refusal.node, refusal.reason, source=source, stage=f"the {target.title} target"
         )
-
-
-def _calibration(request: Request) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for name, array in sorted(request.samples.calibrate.items()):
-        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    first = next(iter(request.samples.calibrate.values()))
-    judged = next(iter(request.samples.judge.values()))
-    return {
-        "origin": request.samples.origin,
-        "trusted": request.samples.trusted,
-        "ranges": request.ranges.name,
-        "bias_correction": request.bias_correction,
-        "samples": len(first),
-        "judged": len(judged),
-        "sha256": digest.hexdigest(),
-    }

@@ -20,13 +20,14 @@ import numpy as np
 
 from compile import manifest, parity
 from compile.audit.report import Report
-from compile.build import Product, Progress, Request, land
 from compile.errors import MissingExtra, UnsupportedNode, UserError
+from compile.landing import Product, land
 from compile.model import Model
 from compile.quantize.calibrate import batches
 from compile.quantize.measure import sqnr
 from compile.quantize.scheme import Scheme
 from compile.quiet import silent
+from compile.request import Progress, Request
 from targets.base import Artifact
 from targets.catalogue import find
 from targets.tflite.adopt import adopt

@@ -17,10 +17,11 @@ import pytest
 from compile import capture
 from compile.audit.budget import Budget
 from compile.audit.folder import Folder, names_of
-from compile.build import Built, Request, build
+from compile.build import Built, build
 from compile.model import Model
 from compile.quantize.recipe import PROFILES
 from compile.quiet import quiet
+from compile.request import Request
 from compile.samples import Split
 from targets.base import Kind
 from targets.catalogue import TARGETS

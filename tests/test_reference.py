@@ -13,8 +13,9 @@ import pytest
 
 from compile import capture, samples
 from compile.audit.budget import caps
-from compile.build import Built, Request, build
+from compile.build import Built, build
 from compile.quantize.recipe import PROFILES
+from compile.request import Request
 from targets.catalogue import TARGETS
 
 pytest.importorskip("torch")

@@ -18,11 +18,13 @@ from bench.fuzz.mutate import Files
 from bench.fuzz.subject import Subject
 from compile import capture
 from compile.audit.budget import Budget
-from compile.build import Request, build, lower, write
+from compile.build import build, lower
 from compile.capture import from_onnx
 from compile.errors import UserError
+from compile.landing import write
 from compile.quantize.recipe import PROFILES
 from compile.quiet import quiet
+from compile.request import Request
 from compile.samples import random_input
 from compile.simplify.pipeline import simplify
 from targets.catalogue import TARGETS

@@ -180,11 +180,12 @@ class Job:
 def run_builds(job: Job) -> list[Built | Borrowed]:
     """Capture once, then make every build; prints each, and raises GateFailed at the end if any failed."""
     from compile.audit.budget import caps
-    from compile.build import Built, Request
+    from compile.build import Built
     from compile.build import build as make
     from compile.cli.describe import describe
     from compile.cli.source import parse_shapes, read_network, read_samples
     from compile.quantize.ranges import OUTPUT
+    from compile.request import Request
     from targets.catalogue import find
 
     builds = [
@@ -299,8 +300,8 @@ def free_build_folder(out: Path) -> Path:
     Raises:
         UserError: it, or the folder for rejected builds beside it, holds what phiz did not write.
     """
-    from compile.build import rejected
     from compile.files import plain_folder, require_replaceable
+    from compile.landing import rejected
     from targets.catalogue import TARGETS
 
     def ours(name: str) -> bool:

@@ -113,8 +113,9 @@ def capture(folder: Path) -> Model:
 def quantise(captured: Model, profile: Profile, samples: Split, stages: Stages) -> Quantised:
     """What ``phiz compile`` would make of a student with this speech: the plan, and the graph with biases corrected."""
     from compile.audit.budget import Budget
-    from compile.build import Request, plan_for
+    from compile.build import plan_for
     from compile.quantize.variants import variants
+    from compile.request import Request
     from compile.simplify.pipeline import simplify
     from targets.catalogue import find
 
