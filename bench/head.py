@@ -39,10 +39,7 @@ NECK = (
 LIPS = 7  # rings of quads around the inside of the mouth
 REST = {"mouthClose": 0.08}  # the source's lips stand open by a hair
 BITE = np.array([0.84, 1, 1]), np.array([0, 0, -0.06])  # teeth times and plus this, or they show through the corners
-LASH_ROWS = {
-    "1": 1,
-    "2": 3,
-}  # of quads, from the lid outwards: lower and upper, of 4 each; all of them are cards for textures
+LASHES = (1, 2)  # rows of vertices of the upper lashes' cards that are kept, of 0 at the eyeball to 4
 
 # Rings of an eyeball, in degrees from where it looks, and the part that ends at each.
 RINGS = np.array([0, 5, 9, 13.5, 18, 23, 30, 38, 46, 56, 68, 80, 95, 110, 130, 150, 180.0])
@@ -101,7 +98,7 @@ def main(wheel: Path) -> None:
             **skin(mesh, inside),
             "teeth": triangles(mesh.quads["helper-upper-teeth"], mesh.quads["helper-lower-teeth"]),
             "tongue": triangles(mesh.quads["helper-tongue"]),
-            "lashes": triangles(*(trimmed(mesh, side, lid) for side in "lr" for lid in LASH_ROWS)),
+            "lashes": triangles(*(trimmed(mesh, side) for side in "lr")),
         },
         np.stack(list(mesh.shapes.values())),
     )
@@ -213,19 +210,19 @@ def neighbours(quads: Ints) -> dict[int, set[int]]:
     return near
 
 
-def trimmed(mesh: Mesh, side: str, lid: str) -> Ints:
-    """The rows of a card of lashes that are next to the lid.
+def trimmed(mesh: Mesh, side: str) -> Ints:
+    """The upper lashes: the rows of their card that are next to the lid, for it is made for a texture of hairs.
 
     A card is a grid. Two of its corners lie at the eyeball, and the steps along edges to both of them tell the row.
     """
-    quads = mesh.quads[f"helper-{side}-eyelashes-{lid}"]
+    quads = mesh.quads[f"helper-{side}-eyelashes-2"]
     centre = mesh.vertices[mesh.quads[f"helper-{side}-eye"]].mean(axis=(0, 1))
     near = neighbours(quads)
     corners = sorted(v for v in near if len(near[v]) == 2)
     first, second = sorted(corners, key=lambda v: float(np.linalg.norm(mesh.vertices[v] - centre)))[:2]
     steps = [walked(near, corner) for corner in (first, second)]
     row = {vertex: (steps[0][vertex] + steps[1][vertex] - steps[0][second]) // 2 for vertex in near}
-    return quads[[max(row[v] for v in quad) <= LASH_ROWS[lid] for quad in quads.tolist()]]
+    return quads[[{row[v] for v in quad} <= set(range(LASHES[0], LASHES[1] + 1)) for quad in quads.tolist()]]
 
 
 def walked(near: dict[int, set[int]], start: int) -> dict[int, int]:
