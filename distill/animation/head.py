@@ -1,7 +1,7 @@
 """The head that ships: a mesh in parts and the 52 ARKit shapes, public domain (``HEAD.md`` says whence).
 
 Metres; Y is up, the head looks towards +Z, and its left is +X: right-handed, as in glTF. The origin is where the skull
-turns on the neck. ``bench/head.py`` writes ``head.npz``, and is the place to change what the head looks like.
+turns on the neck. ``bench/head`` writes ``head.npz``, and is the place to change what the head looks like.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Makes the head that ships; ``__main__`` says how."""
