@@ -100,7 +100,7 @@ def demo(
         report = judge(out, spoken.evaluation, stages)
         stages("bake", 0, 1)
         sentence = max(spoken.evaluation, key=lambda source: sum(p.symbol in "pbm" for p in source.phones or ()))
-        baked = bake_file(sentence, open_face(artefact_of(out / "build")), out / "curves", ensemble=True)
+        baked = bake_file(sentence, open_face(artefact_of(out / "build")), out / "curves")
     console.print()
     console.print(closure_table(report))
     for path in baked:

@@ -40,6 +40,10 @@ class Opened:
 
         return np.concatenate(list(self.drive([audio], ensemble, frame_rate)))
 
+    def driven(self, ensemble: bool, frame_rate: float) -> Callable[[Iterable[Array]], Iterator[Array]]:
+        """:attr:`drive` in one way."""
+        return lambda audio: self.drive(audio, ensemble, frame_rate)
+
 
 def artefact_of(path: Path) -> Path:
     """The artefact itself, or the one of a build folder that runs fastest to load: ONNX, then TFLite, then Core ML.
@@ -88,6 +92,15 @@ def open_face(path: Path) -> Opened:
     metadata = target.dissect(files).metadata
     face = Face.from_metadata(metadata, str(path))
     return _open_stream(path, face) if KEY in metadata else _by_windows(face, _windows(target.load(path), face, path))
+
+
+def drive_of(path: Path, ensemble: bool, frame_rate: float) -> Callable[[Iterable[Array]], Iterator[Array]]:
+    """What :func:`open_face` opens, ready to be driven in one way; for another process, to which no face can be sent.
+
+    Raises:
+        UserError: as :func:`open_face`.
+    """
+    return open_face(path).driven(ensemble, frame_rate)
 
 
 def _open_stream(path: Path, face: Face) -> Opened:

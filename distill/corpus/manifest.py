@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from compile.errors import UserError
+from distill.animation.json import is_ours
 from distill.corpus.espeak import Phone
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held-out")
@@ -84,14 +85,14 @@ def read(path: Path) -> Iterator[tuple[Path, Facts]]:
 
 
 def beside(audio: Path) -> Facts | None:
-    """What ``audio``'s notes say, if phiz wrote such (see ``corpus.synthesize``).
+    """What ``audio``'s notes say, if phiz wrote such (see ``corpus.synthesize``) and not curves (``phiz bake``).
 
     Raises:
         UserError: they are phiz's, and damaged.
     """
     notes = audio.with_suffix(".json")
     try:
-        item = json.loads(notes.read_bytes()) if notes.is_file() else None
+        item = json.loads(notes.read_bytes()) if notes.is_file() and not is_ours(notes) else None
     except (OSError, ValueError, RecursionError):
         return None  # somebody else's file
     if not isinstance(item, dict) or "phones" not in item:

@@ -1,7 +1,8 @@
 """The teacher ``curves``: labels that are there already, captured by a camera or made by another tool.
 
-The curves of ``take.wav`` are ``take.csv`` (Live Link Face) or ``take.npz``, beside the audio or anywhere in a folder
-of their own. Both begin at the same moment; ``--offset`` puts right what does not.
+The curves of ``take.wav`` are ``take.csv`` (Live Link Face), ``take.npz`` or ``take.json`` (as `phiz bake` writes it),
+beside the audio or anywhere in a folder of their own. Both begin at the same moment; ``--offset`` puts right what does
+not.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from compile.errors import UserError
 from distill import recordings
+from distill.animation import json
 from distill.audio import HOP, SAMPLE_RATE, frame_count
 from distill.controls import ARKIT
 from distill.digests import digest
 from distill.recordings import Recording
 from distill.teachers.base import Utterance
 
-KINDS = (".csv", ".npz")
+KINDS = (".csv", ".npz", ".json")
 SLACK = 0.5  # seconds by which curves may begin late or end early; the nearest frame is held
 
 
@@ -47,7 +49,9 @@ class RecordedTeacher:
             for path in _curves_in(folder):
                 self._files.setdefault(path.stem, []).append(path)
             if not self._files:
-                raise UserError("it holds no curves", where=str(folder), fix="give a folder of .csv or .npz files")
+                raise UserError(
+                    "it holds no curves", where=str(folder), fix="give a folder of .csv, .npz or .json files"
+                )
             self.controls = self._recording(next(iter(self._files.values()))[0]).controls
 
     def curves(self, utterance: Utterance) -> NDArray[np.float32]:
@@ -83,10 +87,10 @@ class RecordedTeacher:
         """The curves of an audio file: of several with its name, the one whose folders are called alike."""
         found = self._files.get(audio.stem, [])
         if self._folder is None:
-            found = [path for kind in KINDS if (path := audio.with_suffix(kind)).is_file()]
+            found = [path for kind in KINDS if _has_curves(path := audio.with_suffix(kind))]
         if not found:
             where = f"in {self._folder}" if self._folder else "beside it"
-            raise UserError(f"there is no {audio.stem}.csv or .npz {where}", where=str(audio))
+            raise UserError(f"there is no {audio.stem}.csv, .npz or .json {where}", where=str(audio))
         alike = [_common_parents(path, audio) for path in found]
         best = [path for path, depth in zip(found, alike, strict=True) if depth == max(alike)]
         if len(best) > 1:
@@ -109,7 +113,13 @@ class RecordedTeacher:
 def _curves_in(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise UserError("there is no such folder", where=str(folder), fix="check --teacher-path")
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in KINDS and path.is_file())
+    return filter(_has_curves, sorted(folder.rglob("*")))
+
+
+def _has_curves(path: Path) -> bool:
+    """Whether a file is taken for curves; much other JSON lies about, notes with phone times for one."""
+    kind = path.suffix.lower()
+    return kind in KINDS and path.is_file() and (kind != ".json" or json.is_ours(path))
 
 
 def _common_parents(one: Path, other: Path) -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from compile.errors import UserError
 from distill import recordings
-from distill.controls import ARKIT, LIVE_LINK_FACE, write_csv
+from distill.animation.formats import write
+from distill.controls import ARKIT, LIVE_LINK_FACE
 
 
 def shapes(frames: int, rate: float) -> np.ndarray:
@@ -61,7 +62,7 @@ def test_fractions_of_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate", [30.0, 33.0, 50.0, 60.0])
 def test_what_phiz_writes_it_reads(rate: float, tmp_path: Path) -> None:
     curves = shapes(130, rate)
-    write_csv(tmp_path / "take.csv", curves, rate)
+    write(tmp_path / "take.csv", curves, ARKIT, rate)
     recording = recordings.read(tmp_path / "take.csv")
     np.testing.assert_allclose(recording.times, np.arange(130) / rate, atol=1e-9)
     np.testing.assert_allclose(recording.curves, curves, atol=5e-7)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.controls import write_csv
+from distill.animation.formats import write
+from distill.controls import ARKIT
 from distill.labels import cache as labels
 
 pytest.importorskip("av")
@@ -66,14 +67,14 @@ def test_a_teacher_of_ones_own(phiz, speech: Path) -> None:  # type: ignore[no-u
 
 def test_ready_made_curves_and_their_offset(phiz, speech: Path) -> None:  # type: ignore[no-untyped-def]
     curves = np.repeat(np.arange(121, dtype=np.float32)[:, None] / 240, 52, axis=1)  # at time t: t / 4
-    write_csv(speech / "take.csv", curves, 60)
+    write(speech / "take.csv", curves, ARKIT, 60)
     assert phiz("label", speech, "--teacher", "curves", "-o", "labels").code == 0
     expected = np.arange(50) / 50 / 4
     np.testing.assert_allclose(only(Path("labels"))[:, 7], expected, atol=2e-4)  # kept as float16
     ran = phiz("label", speech, "--teacher", "curves", "--offset", "0.2", "-o", "moved")
     assert ran.code == 0, ran.err
     np.testing.assert_allclose(only(Path("moved"))[:, 7], expected + 0.05, atol=2e-4)
-    write_csv(speech / "take.csv", curves / 2, 60)  # other curves, the same audio: labelled anew
+    write(speech / "take.csv", curves / 2, ARKIT, 60)  # other curves, the same audio: labelled anew
     assert "1 labelled, 0 already there" in phiz("label", speech, "--teacher", "curves", "-o", "labels").out
     np.testing.assert_allclose(only(Path("labels"))[:, 7], expected / 2, atol=2e-4)
 
@@ -88,7 +89,7 @@ def test_ready_made_curves_and_their_offset(phiz, speech: Path) -> None:  # type
         (("half_teachers:none",), "half_teachers:none: the factory returned None, no teacher"),
         (("half_teachers:other",), "module 'half_teachers' has no 'other'"),
         (("half_teachers",), "unknown teacher 'half_teachers'"),
-        (("curves",), "take.wav: there is no take.csv or .npz beside it"),
+        (("curves",), "take.wav: there is no take.csv, .npz or .json beside it"),
         (("curves", "--teacher-path", "absent"), "absent: there is no such folder"),
         (("audio2face",), "needs its folder; name it with --teacher-path"),
         (("audio2face", "--teacher-path", "speech"), "speech/network.onnx: there is no such file"),

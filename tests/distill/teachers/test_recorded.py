@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from compile.errors import UserError
+from distill.animation.formats import write
 from distill.audio import write_wav
-from distill.controls import ARKIT, write_csv
+from distill.controls import ARKIT
 from distill.corpus import sources as corpus
 from distill.labels import cache as labels
 from distill.teachers.base import Utterance, evidence
@@ -36,7 +37,7 @@ def expected(start: float, frames: int, controls: int = 52) -> np.ndarray:
 def test_curves_beside_the_audio_at_any_rate(rate: int, kind: str, tmp_path: Path) -> None:
     curves = ramp(4 * rate + 1, rate)
     if kind == "csv":
-        write_csv(tmp_path / "take.csv", curves, rate)
+        write(tmp_path / "take.csv", curves, ARKIT, rate)
     else:
         np.savez(tmp_path / "take.npz", curves=curves, frame_rate=rate, controls=ARKIT)
     teacher = open_teacher("curves")
@@ -51,7 +52,7 @@ def test_curves_beside_the_audio_at_any_rate(rate: int, kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize("offset", [0.1, -0.1, 0.0333])
 def test_late_curves_are_put_right(offset: float, tmp_path: Path) -> None:
-    write_csv(tmp_path / "take.csv", ramp(241, 60), 60)
+    write(tmp_path / "take.csv", ramp(241, 60), ARKIT, 60)
     read = open_teacher("curves", None, offset).curves(utterance(tmp_path / "take.wav", 2.0, start=1.0))
     np.testing.assert_allclose(read, expected(1 + offset, 100), atol=1e-5)  # to half a sample
 
@@ -71,7 +72,7 @@ def test_a_folder_of_their_own_with_controls_of_their_own(tmp_path: Path) -> Non
         np.testing.assert_allclose(read, expected(0, 100, 3) + lift, atol=1e-6)
     with pytest.raises(UserError, match=r"d/one\.wav: it could be .*b/one\.npz or .*c/one\.npz"):
         teacher.curves(utterance(tmp_path / "d/one.wav", 2.0))
-    with pytest.raises(UserError, match=r"there is no three\.csv or \.npz in "):
+    with pytest.raises(UserError, match=r"there is no three\.csv, \.npz or \.json in "):
         teacher.curves(utterance(tmp_path / "b/three.wav", 2.0))
 
 
@@ -79,7 +80,7 @@ def test_a_folder_of_their_own_with_controls_of_their_own(tmp_path: Path) -> Non
 def test_two_recordings_do_not_get_the_curves_of_one(offset: float, tmp_path: Path) -> None:
     for name in ("curves/one.csv", "curves/b/two.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        write_csv(tmp_path / name, ramp(61, 30), 30)
+        write(tmp_path / name, ramp(61, 30), ARKIT, 30)
     for name in ("a/one", "b/one", "b/two"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_wav(tmp_path / f"{name}.wav", np.full(RATE, 0.1 * len(name), np.float32))
@@ -96,10 +97,10 @@ def test_two_recordings_do_not_get_the_curves_of_one(offset: float, tmp_path: Pa
 def test_labels_are_kept_by_the_curves_that_they_come_from(tmp_path: Path) -> None:
     teacher = open_teacher("curves")
     for name in ("one", "two"):
-        write_csv(tmp_path / f"{name}.csv", ramp(60, 30), 30)
+        write(tmp_path / f"{name}.csv", ramp(60, 30), ARKIT, 30)
     one, two = (evidence(teacher, tmp_path / f"{name}.wav") for name in ("one", "two"))
     assert one != two  # names count, too
-    write_csv(tmp_path / "one.csv", ramp(61, 30), 30)
+    write(tmp_path / "one.csv", ramp(61, 30), ARKIT, 30)
     assert evidence(teacher, tmp_path / "one.wav") != one
     assert evidence(open_teacher("curves", None, 0.1), tmp_path / "two.wav") == two
     assert open_teacher("curves", None, 0.1).version != teacher.version
@@ -109,7 +110,7 @@ def test_labels_are_kept_by_the_curves_that_they_come_from(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("seconds", "start"), [(3.0, 0.0), (1.0, 2.0)])
 def test_curves_that_do_not_cover_the_audio(seconds: float, start: float, tmp_path: Path) -> None:
-    write_csv(tmp_path / "take.csv", ramp(61, 30), 30)
+    write(tmp_path / "take.csv", ramp(61, 30), ARKIT, 30)
     teacher = open_teacher("curves")
     with pytest.raises(UserError, match=r"take\.csv: it has curves for 2\.00 s; the audio goes"):
         teacher.curves(utterance(tmp_path / "take.wav", seconds, start))
@@ -121,7 +122,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "take.npz", curves=ramp(61, 30, 2), frame_rate=30, controls=["x", "y"])
     with pytest.raises(UserError, match=r"take\.npz: it has no control 'eyeBlinkLeft'; .*--teacher-path"):
         open_teacher("curves").curves(utterance(tmp_path / "take.wav", 1.0))
-    write_csv(tmp_path / "take.csv", ramp(61, 30), 30)
+    write(tmp_path / "take.csv", ramp(61, 30), ARKIT, 30)
     with pytest.raises(UserError, match="it could be"):
         open_teacher("curves").curves(utterance(tmp_path / "take.wav", 1.0))
     with pytest.raises(UserError, match="this speech has none"):
