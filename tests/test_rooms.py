@@ -32,6 +32,7 @@ ALLOWED = {
         *("distill", "compile.units", "compile.audit.render.words"),
         *("compile.audit.render.page.markup", "compile.audit.render.page.switch"),
     ),
+    "distill.animation.view": ("distill", "compile.audit.render.words", "compile.audit.render.page.markup"),
     "distill": (),
 }
 

@@ -33,6 +33,7 @@ COMMANDS = (
     ("diff", "diff", "What grew between two artefacts."),
     ("init", "init", "Write a first phiz.toml with budgets."),
     ("bake", "bake", "Audio becomes curves."),
+    ("view", "view", "A page on which heads speak, side by side."),
     ("live", "live", "What is heard now drives a face in an engine."),
     ("doctor", "doctor", "What this machine has, and what it lacks."),
 )

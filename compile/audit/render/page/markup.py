@@ -55,7 +55,7 @@ def glossary(heading: str, terms: Iterable[tuple[str, str]]) -> Markup:
     return tag("footer", tag("h2", heading), tag("dl", entries))
 
 
-def page(title: str, styles: Iterable[str], body: Markup, script_source: str = "") -> bytes:
+def page(title: str, styles: Iterable[str], body: Markup, script_source: str = "", *, media_source: str = "") -> bytes:
     """A whole document, UTF-8, in light and dark.
 
     Args:
@@ -63,9 +63,11 @@ def page(title: str, styles: Iterable[str], body: Markup, script_source: str = "
         styles: CSS, one after the other.
         body: the element.
         script_source: which scripts its policy admits, as Content-Security-Policy writes it; empty: none.
+        media_source: which sounds, likewise.
     """
     scripts = f"script-src {script_source}; " if script_source else ""
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; {scripts}base-uri 'none'; form-action 'none'"
+    media = f"media-src {media_source}; " if media_source else ""
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; {scripts}{media}base-uri 'none'; form-action 'none'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
