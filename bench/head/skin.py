@@ -10,31 +10,38 @@ from numpy.typing import NDArray
 
 from bench.head.source import Floats, Ints, Mesh, Piece, triangles
 
-NECK = (
-    858,
-    1496,
-)  # vertices of the base mesh at the nape: the loop through the first is the cut, the second lies below
+# Vertices of the base mesh at the nape: the loop through the first is the cut, the second lies below it.
+NECK = (858, 1496)
 LIPS = 7  # rings of quads around the inside of the mouth
 REST = {"mouthClose": 0.08}  # the source's lips stand open by a hair
-BITE = np.array([0.84, 1, 1]), np.array([0, 0, -0.06])  # teeth times and plus this, or they show through the corners
-TEETH = ("helper-upper-teeth", "helper-lower-teeth")
+# Times and plus, in decimetres. The source's teeth show through the corners of the mouth, and hide behind its tongue.
+INSIDE = {
+    "helper-upper-teeth": ((0.84, 1, 1), (0, -0.025, -0.06)),
+    "helper-lower-teeth": ((0.76, 0.6, 1), (0, 2.59, -0.07)),
+    "helper-tongue": ((0.80, 1, 1), (0, -0.05, -0.10)),
+}
 LASHES = {1, 2}  # rows of vertices of the upper lashes' cards that are kept, of 0 at the eyeball to 4
 
 
 def parts(mesh: Mesh, inside: NDArray[np.bool_]) -> Piece:
     """All of them; ``inside`` is the mask of the inside of the mouth."""
-    teeth = [mesh.quads[name] for name in TEETH]
+    teeth = [mesh.quads[name] for name in ("helper-upper-teeth", "helper-lower-teeth")]
     lashes = [trimmed(mesh, side) for side in "lr"]
     tongue = mesh.quads["helper-tongue"]
     faces = {"teeth": triangles(*teeth), "tongue": triangles(tongue), "lashes": triangles(*lashes)}
-    return Piece(rest(mesh), skin(mesh, inside) | faces, np.stack(list(mesh.shapes.values())))
+    vertices, shapes = rest(mesh), dict(mesh.shapes)
+    out = np.zeros_like(vertices)
+    out[tongue] = (mesh.vertices - vertices)[tongue]
+    shapes["tongueOut"] = shapes["tongueOut"] + out  # the tongue comes out over the lip, not through it
+    return Piece(vertices, skin(mesh, inside) | faces, np.stack(list(shapes.values())))
 
 
 def rest(mesh: Mesh) -> Floats:
     """The vertices of a face that does nothing."""
     vertices = mesh.vertices + sum(weight * mesh.shapes[name] for name, weight in REST.items())
-    teeth = np.unique(np.concatenate([mesh.quads[name] for name in TEETH]))
-    vertices[teeth] = vertices[teeth] * BITE[0] + BITE[1]
+    for name, (times, plus) in INSIDE.items():
+        moved = np.unique(mesh.quads[name])
+        vertices[moved] = vertices[moved] * times + plus
     return vertices
 
 
