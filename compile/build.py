@@ -99,7 +99,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     against = parity.references(captured, made, ranges, request.samples.judge)
 
     errors: tuple[LayerErrors, ...] = ()
-    if request.errors:
+    if request.errors or request.page:
         measured = partial(progress, "measure layers")
         errors = tuple(layer_errors(model, ranges, variant, request.samples.judge, measured) for variant in made)
 
@@ -110,14 +110,15 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
         "bias_corrected": [name for variant in made for name in variant.targets if variant.plan.corrections],
     }
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
-    records = {"errors.json": to_json(errors)} if errors else {}
+    records = {"errors.json": to_json(errors)} if request.errors else {}
     streams = {name: hubs[name] for name in streaming}
-    folder, report = land(captured, request, Product(artifacts, against, road, least, records, streams), progress)
+    product = Product(artifacts, against, road, least, records, streams, errors)
+    folder, report = land(captured, request, product, progress)
     left: tuple[Step, ...] = ()
     reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]
     if request.min_sqnr is not None and min(reached, default=math.inf) < request.min_sqnr:
         left = prices(model, ranges, refined.plan, planned.speech[1])
-    return Built(folder, simplified, plan, refined.lifts, report, errors, left)
+    return Built(folder, simplified, plan, refined.lifts, report, errors if request.errors else (), left)
 
 
 @dataclass(frozen=True)

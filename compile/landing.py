@@ -17,8 +17,13 @@ from compile.audit.render import as_json
 from compile.audit.report import Report
 from compile.files import landing_folder
 from compile.model import Model
+from compile.quantize.layers import LayerErrors
+from compile.report.page import Facts, render
+from compile.report.spoken import speak
 from compile.request import Progress, Request
 from targets.base import Artifact
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Product:
         least: the least bytes of each artefact's weights, by target, where that is known.
         records: further reports by file name.
         streams: the hub graphs of the artefacts that stream, by target.
+        errors: layer by layer, one report a plan, where they were measured.
     """
 
     artifacts: tuple[Artifact, ...]
@@ -40,6 +46,7 @@ class Product:
     least: Mapping[str, int]
     records: Mapping[str, bytes] = field(default_factory=dict)
     streams: Mapping[str, Model] = field(default_factory=dict)
+    errors: tuple[LayerErrors, ...] = ()
 
 
 def land(captured: Model, request: Request, product: Product, progress: Progress) -> tuple[Path, Report]:
@@ -80,6 +87,11 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams, streams))
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
+        if request.page:
+            artifacts = {artifact.target: artifact for artifact in product.artifacts}
+            spoken = speak(captured, request.samples, request.targets, artifacts, landing.folder, progress)
+            page = render(Facts(report, description, results, product.errors, spoken))
+            (landing.folder / PAGE).write_bytes(page)
         if report.failures:
             landing.divert(rejected(final))
     return landing.final, report

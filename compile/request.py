@@ -30,6 +30,7 @@ class Request:
         ranges: how much of each activation is worth covering.
         bias_correction: whether biases take back what rounding shifts.
         errors: whether to measure every layer's error, and write ``errors.json``.
+        page: whether to write ``report.html``, which tells these errors, too.
     """
 
     targets: tuple[Target, ...]
@@ -42,3 +43,4 @@ class Request:
     ranges: Method = OUTPUT
     bias_correction: bool = True
     errors: bool = False
+    page: bool = False

@@ -14,10 +14,29 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from compile.model import Model
 from compile.quantize.calibrate import Samples, batches, check_samples, pick
+from targets.face import Face
 
 RANDOM_SAMPLES = 128
 LEAST_APART = 16
+PASSAGE = 5  # seconds
 _LIMIT = 4 * 10**9  # bytes an .npz may unpack to
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of speech, frame by frame, to look at.
+
+    Attributes:
+        windows: one for each frame, in order.
+        audio: what they were cut from, mono float32 ``[time]``.
+        rate: of ``audio``, Hz.
+        frame_rate: frames a second; the first is at its beginning.
+    """
+
+    windows: Samples
+    audio: NDArray[np.float32]
+    rate: int
+    frame_rate: float
 
 
 @dataclass(frozen=True)
@@ -29,12 +48,14 @@ class Split:
         judge: what parity is measured on.
         origin: ``speech``, ``arrays`` or ``random``.
         trusted: False when the samples are noise, so that no quality figure means anything.
+        passage: of what judges, the loudest seconds on end; None where it is no speech, or the model no face.
     """
 
     calibrate: Samples
     judge: Samples
     origin: str
     trusted: bool = True
+    passage: Passage | None = None
 
 
 def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -> Split:
@@ -78,7 +99,7 @@ def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -
         _windows(half, window, number - number % batch).reshape(-1, *port.shape[1:])
         for half, number in zip(halves, wanted, strict=True)
     )
-    return Split({port.name: calibrate}, {port.name: judge}, "speech")
+    return Split({port.name: calibrate}, {port.name: judge}, "speech", passage=_passage(model, halves[1]))
 
 
 def apart(model: Model, samples: Samples) -> tuple[Samples, Samples]:
@@ -134,6 +155,26 @@ def random_input(model: Model) -> Split:
         }
 
     return Split(draw(RANDOM_SAMPLES), draw(RANDOM_SAMPLES // 2), "random", trusted=False)
+
+
+def _passage(model: Model, clips: Sequence[NDArray[np.float32]]) -> Passage | None:
+    """The loudest :data:`PASSAGE` seconds of any clip, in silence; a clip that is shorter is taken whole."""
+    try:
+        face = Face.from_metadata(model.metadata, "the model")
+    except UserError:
+        return None
+    port, length = model.inputs[0], PASSAGE * face.sample_rate
+    if face.window != port.shape[-1]:
+        return None
+    stretches = [clip[at : at + length] for clip in clips for at in range(0, max(len(clip) - length, 0) + 1, length)]
+    audio = max(stretches, key=lambda stretch: float(np.sum(np.square(stretch, dtype=np.float64))))
+    ahead = round(face.look_ahead_ms * face.sample_rate / 1000)
+    heard = np.pad(audio, (face.window - ahead, ahead))
+    count = int(len(audio) * face.frame_rate / face.sample_rate)
+    count -= count % port.shape[0]
+    starts = np.round(np.arange(count) * face.sample_rate / face.frame_rate).astype(int)
+    windows = np.lib.stride_tricks.sliding_window_view(heard, face.window)[starts].reshape(-1, *port.shape[1:])
+    return Passage({port.name: windows}, audio, face.sample_rate, face.frame_rate) if count else None
 
 
 def _windows(clips: Sequence[NDArray[np.float32]], window: int, count: int) -> NDArray[np.float32]:

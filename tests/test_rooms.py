@@ -30,7 +30,7 @@ ALLOWED = {
     # Reports of speech look like reports of bytes.
     "distill.evaluate.render": (
         *("distill", "compile.units", "compile.audit.render.words"),
-        *("compile.audit.render.page.markup", "compile.audit.render.page.switch"),
+        *(f"compile.audit.render.page.{part}" for part in ("charts", "markup", "switch")),
     ),
     "distill.animation.view": ("distill", "compile.audit.render.words", "compile.audit.render.page.markup"),
     "distill": (),

@@ -15,12 +15,12 @@ from compile.errors import GateFailed, UnsupportedNode, UserError
 
 if TYPE_CHECKING:
     from compile.build import Built
-    from compile.config import BuildConfig, Config
+    from compile.config import BuildConfig
     from compile.fallback import Borrowed
     from compile.quantize.ranges import Method
     from compile.quantize.recipe import Profile
 
-_RECORDS = frozenset({"manifest.json", "audit.json", "golden.npz", "errors.json"})
+_RECORDS = frozenset({"manifest.json", "audit.json", "golden.npz", "errors.json", "report.html"})
 
 
 def build(
@@ -81,6 +81,9 @@ def build(
     errors: Annotated[
         bool, typer.Option("--errors", help="Say which layers cause the error; also as errors.json.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write report.html: sizes, curves, parity and errors on one page.")
+    ] = False,
     min_sqnr: Annotated[
         str | None,
         typer.Option(metavar="DECIBEL", help="Lift layers until all targets have this, such as '30 dB'; fail below."),
@@ -109,15 +112,16 @@ def build(
 ) -> None:
     """Compile a network: simplify, quantise once, write every target, check parity, audit."""
     from compile import config as configuration
+    from compile.cli.settings import configured_model, merge, named_profile, require_builds
     from compile.quantize.ranges import find
 
     asked = bool(config or only or not model)
     place = config or (configuration.discover(Path()) if asked else None) or Path(configuration.NAME)
     settings = configuration.load(place) if asked else None
     if settings is not None and only is not None:
-        _require_builds(settings, only)
-    reference = model or _configured_model(settings)
-    builds = _merge(settings, cap, target, out, only, reference)
+        require_builds(settings, only)
+    reference = model or configured_model(settings)
+    builds = merge(settings, cap, target, out, only, reference)
     if stream is not None:
         builds = [(replace(build, stream=stream), folder) for build, folder in builds]
     base = settings or configuration.Config(folder=Path())
@@ -136,7 +140,21 @@ def build(
         raise UserError(f"unknown road '{fallback}'", where="--fallback", fix="there is one: litert-torch")
     run_builds(
         Job(
-            *(reference, builds, profile, audio, count, shapes, sqnr, steps, budget, method, correcting, errors),
+            *(
+                reference,
+                builds,
+                profile,
+                audio,
+                count,
+                shapes,
+                sqnr,
+                steps,
+                budget,
+                method,
+                correcting,
+                errors,
+                report,
+            ),
             fallback=fallback is not None,
         )
     )
@@ -159,6 +177,7 @@ class Job:
         ranges: how much of each activation is worth covering; None for the usual method.
         bias_correction: whether biases take back what rounding shifts.
         errors: whether to report every layer's error.
+        page: whether to write ``report.html``.
         fallback: whether litert-torch may convert what the direct road refuses.
     """
 
@@ -174,6 +193,7 @@ class Job:
     ranges: Method | None = None
     bias_correction: bool = True
     errors: bool = False
+    page: bool = False
     fallback: bool = False
 
 
@@ -206,7 +226,7 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
             gates = (job.min_sqnr, job.max_steps)
             request = Request(
                 *(targets, job.profile, samples, budget, *gates, out),
-                *(job.ranges or OUTPUT, job.bias_correction, job.errors),
+                *(job.ranges or OUTPUT, job.bias_correction, job.errors, job.page),
             )
             try:
                 results.append(make(captured, request, stages))
@@ -233,65 +253,6 @@ def run_builds(job: Job) -> list[Built | Borrowed]:
     if failed:
         raise GateFailed("rejected\n  " + "\n  ".join(failed))
     return results
-
-
-def _merge(
-    settings: Config | None,
-    cap: str | None,
-    target: list[str] | None,
-    out: Path | None,
-    only: list[str] | None,
-    model: str,
-) -> list[tuple[BuildConfig, Path]]:
-    """Flags override the file; without a file, flags suffice."""
-    from compile.config import BuildConfig
-    from compile.units import parse_size
-    from targets.catalogue import TARGETS
-
-    limit = parse_size(cap, "--cap") if cap is not None else None
-    builds = list(settings.builds) if settings else []
-    if only:
-        builds = [build for build in builds if build.name in only]
-    if not builds:
-        name = Path(model.rpartition(":")[2]).stem or "student"
-        builds = [BuildConfig(name, tuple(entry.name for entry in TARGETS))]
-    if target:
-        builds = [replace(build, targets=tuple(dict.fromkeys(target))) for build in builds]
-    if limit is not None:
-        builds = [replace(build, footprint=limit, file=limit) for build in builds]
-    if out is not None and len(builds) > 1:
-        raise UserError("-o names one folder, but there are several builds", fix="choose one with --build NAME")
-    root = settings.folder if settings else Path()
-    return [(build, out or root / "build" / build.name) for build in builds]
-
-
-def named_profile(where: str, name: str, rules: tuple[str, ...], min_sqnr: float | None) -> Profile:
-    """The named profile with the user's rules behind its own; the goal is what the user asked for, if anything."""
-    from compile.quantize.recipe import PROFILES, parse
-
-    if name not in PROFILES:
-        raise UserError(f"unknown scheme '{name}'", where=where, fix=f"choose from: {', '.join(PROFILES)}")
-    chosen = PROFILES[name]
-    recipe = (*chosen.recipe, *(parse(rule) for rule in rules))
-    if chosen.goal is None or min_sqnr is None:
-        return replace(chosen, recipe=recipe)
-    return replace(chosen, recipe=recipe, goal=min_sqnr, worth=0.0)
-
-
-def _configured_model(settings: Config | None) -> str:
-    if settings is None or not settings.model:
-        raise UserError("no model is given", fix="name one on the command line, or in phiz.toml: [model] path = …")
-    inside = settings.folder / settings.model
-    return str(inside) if inside.exists() or ":" not in settings.model else settings.model
-
-
-def _require_builds(settings: Config, only: list[str]) -> None:
-    known = [build.name for build in settings.builds]
-    for name in only:
-        if name not in known:
-            raise UserError(
-                f"there is no [build.{name}]", where="--build", fix=f"there are: {', '.join(known) or 'none'}"
-            )
 
 
 def free_build_folder(out: Path) -> Path:

@@ -20,6 +20,7 @@ def describe(built: Built | Borrowed, console: Console) -> None:
     """Print what a build did: which road it took, and the auditor's table."""
     from compile.audit.render.terminal import show
     from compile.build import Built
+    from compile.landing import PAGE
 
     if isinstance(built, Built):
         _describe_direct(built, console)
@@ -31,6 +32,8 @@ def describe(built: Built | Borrowed, console: Console) -> None:
         console.print()
     show(built.report, console)
     console.print(f"{'rejected' if built.failures else 'wrote'} {built.folder}/", markup=False)
+    if (page := built.folder / PAGE).exists():
+        console.print(f"the page: {page}", markup=False)
 
 
 def _describe_direct(built: Built, console: Console) -> None:

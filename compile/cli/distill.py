@@ -157,7 +157,7 @@ def _fine_tune(
     """``--qat``; ``plan`` is the scheme and the rules."""
     from dataclasses import replace
 
-    from compile.cli.build import named_profile
+    from compile.cli.settings import named_profile
     from compile.cli.tune import tune
     from compile.files import plain_folder
     from distill.labels import cache

@@ -84,15 +84,12 @@ def read_samples(model: Model, references: Sequence[str], windows: int) -> Split
         if len(references) > 1:
             raise UserError("an .npz stands alone", where="--calibrate", fix="give one .npz, or audio")
         return samples.from_npz(model, Path(archives[0]))
-    from distill.audio import SAMPLE_RATE, decode
+    from distill.audio import RATES, SAMPLE_RATE, decode
     from distill.corpus.sources import find
 
-    rate = int(model.metadata.get("phiz.sample_rate", SAMPLE_RATE))
-    if rate != SAMPLE_RATE:
-        raise UserError(
-            f"the model takes audio at {rate} Hz, phiz decodes to {SAMPLE_RATE} Hz",
-            where="--calibrate",
-            fix="give an .npz of windows instead",
-        )
-    clips = [decode(source.path) for source in find(list(references))]
+    claimed = model.metadata.get("phiz.sample_rate", str(SAMPLE_RATE))
+    if not claimed.isdecimal() or not RATES[0] <= int(claimed) <= RATES[1]:
+        what = f"the model's metadata claim a sample rate of {claimed} Hz"
+        raise UserError(what, where="--calibrate", fix="mend phiz.sample_rate, or give an .npz of windows")
+    clips = [decode(source.path, int(claimed)) for source in find(list(references))]
     return samples.from_clips(model, clips, windows)

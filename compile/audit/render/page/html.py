@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from importlib.resources import files
 
 from compile.audit.render.page.artefact import artefact
@@ -12,28 +13,51 @@ from compile.audit.render.page.overview import overview
 from compile.audit.render.words import brief
 from compile.audit.report import Report
 
+_STYLE, _SCRIPT = (("compile.audit.render.page", name) for name in ("page.css", "page.js"))
 
-def render(report: Report) -> bytes:
+
+def render(
+    report: Report,
+    *,
+    brand: str = "phiz audit",
+    before: Iterable[Markup] = (),
+    after: Iterable[Markup] = (),
+    styles: Iterable[tuple[str, str]] = (),
+    terms: Iterable[tuple[str, str]] = (),
+) -> bytes:
     """UTF-8; the same report, the same bytes.
 
     What the page may do is in itself: its policy admits no request, and no script but the one that it was made with.
+
+    Args:
+        report: of the auditor.
+        brand: the command that made it.
+        before: sections between the overview and the artefacts.
+        after: sections behind them.
+        styles: of these sections: package and file.
+        terms: that they use, and what they mean.
     """
-    style, script = _own("page.css"), _own("page.js")
+    script = _own(*_SCRIPT)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     body = tag(
         "body",
-        overview(report),
-        tag("main", *(artefact(row, f"a{number}", len(report.rows) == 1) for number, row in enumerate(report.rows, 1))),
-        glossary("What the numbers mean", _TERMS),
+        overview(report, brand),
+        tag(
+            "main",
+            *before,
+            *(artefact(row, f"a{number}", len(report.rows) == 1) for number, row in enumerate(report.rows, 1)),
+            *after,
+        ),
+        glossary("What the numbers mean", (*_TERMS, *terms)),
         tag("div", id="tip", role="status", hidden=True),
         tag("script", Markup(script)),
     )
-    title = f"{brief(report.name, 96)}: {_word(report)}, phiz audit"
-    return page(title, [style], body, f"'sha256-{digest}'")
+    title = f"{brief(report.name, 96)}: {_word(report)}, {brand}"
+    return page(title, (_own(*style) for style in (_STYLE, *styles)), body, f"'sha256-{digest}'")
 
 
-def _own(name: str) -> str:
-    return files("compile.audit.render.page").joinpath(name).read_text(encoding="utf-8")
+def _own(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def _word(report: Report) -> str:

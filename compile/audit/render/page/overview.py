@@ -11,12 +11,12 @@ from compile.audit.report import Report, Row
 from compile.units import counted, format_size
 
 
-def overview(report: Report) -> Markup:
-    """What everybody wants to know first."""
+def overview(report: Report, brand: str) -> Markup:
+    """What everybody wants to know first; ``brand`` is the command that tells it."""
     status = verdict(report.rows)
     return tag(
         "header",
-        tag("p", "phiz audit", class_="brand"),
+        tag("p", brand, class_="brand"),
         tag("h1", brief(report.name, 96)),
         tag("p", pill(status), " ", tag("span", _sentence(report)), class_="verdict"),
         _sizes(report),

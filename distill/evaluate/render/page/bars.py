@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compile.audit.render.page.charts import key
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.page.switch import switch
 from compile.audit.render.words import UNKNOWN, brief
 from compile.units import counted
 from distill.evaluate.figures import shown
-from distill.evaluate.render.page.palette import colours, key
+from distill.evaluate.render.page.palette import colours
 from distill.evaluate.report import STUDENT, Report, Row
 
 # What is drawn, the best of it as long as the lane.

@@ -17,7 +17,11 @@ from distill.evaluate.render.terminal import summary
 from distill.evaluate.report import Report, Verdict
 
 # The house's style, and what plots of speech need beside it.
-_STYLES = (("compile.audit.render.page", "page.css"), ("distill.evaluate.render.page", "evaluation.css"))
+_STYLES = (
+    ("compile.audit.render.page", "page.css"),
+    ("compile.audit.render.page", "charts.css"),
+    ("distill.evaluate.render.page", "evaluation.css"),
+)
 
 
 def render(report: Report) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from compile.audit.render.page.charts import key
 from compile.audit.render.page.markup import Markup, join, tag
 from compile.audit.render.words import brief
 from distill.evaluate.figures import shown
-from distill.evaluate.render.page.palette import colours, key
+from distill.evaluate.render.page.palette import colours
 from distill.evaluate.render.tables import level
 from distill.evaluate.report import STUDENT, Report
 
