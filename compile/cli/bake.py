@@ -71,7 +71,7 @@ def bake(
     order = _order(opened, out, wanted, frame_rate)
     unshown = _unshown(order)
     sources = find(audio)
-    _require_different_names(sources)
+    _require_different_names(sources, order)
     reopen = partial(drive_of, artefact, ensemble, order.frame_rate)
     drive = opened.driven(ensemble, order.frame_rate)
     with Stages() as stages:
@@ -137,13 +137,13 @@ def _unshown(order: Order) -> str:
     return ", ".join((*missing[:SHOWN], *(["…"] if len(missing) > SHOWN else [])))
 
 
-def _require_different_names(sources: list[Source]) -> None:
+def _require_different_names(sources: list[Source], order: Order) -> None:
     """What is called alike would overwrite each other's curves."""
     seen: dict[str, Path] = {}
     for source in sources:
         other = seen.setdefault(source.path.stem, source.path)
         if other != source.path:
-            what = f"it and {other} would both become {other.stem}.csv"
+            what = f"it and {other} would both become {other.stem}.{order.formats[0]}"
             raise UserError(what, where=str(source.path), fix="bake them into different folders: --out")
 
 

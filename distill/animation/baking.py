@@ -58,7 +58,7 @@ class Baked:
 
 
 def attempt(source: Source, drive: Drive, order: Order, bench: Path, heard: Heard) -> Baked:
-    """Bake one file into ``order.out``, where all that is written of it appears at once, and whole.
+    """Bake one file into ``order.out``, where what is written of it appears when all of it is whole.
 
     Args:
         source: what to hear.
