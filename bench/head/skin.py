@@ -17,23 +17,24 @@ REST = {"mouthClose": 0.08}  # the source's lips stand open by a hair
 # Times and plus, in decimetres. The source's teeth show through the corners of the mouth, and hide behind its tongue.
 INSIDE = {
     "helper-upper-teeth": ((0.84, 1, 1), (0, -0.025, -0.06)),
-    "helper-lower-teeth": ((0.76, 0.6, 1), (0, 2.59, -0.07)),
-    "helper-tongue": ((0.80, 1, 1), (0, -0.05, -0.10)),
+    "helper-lower-teeth": ((0.82, 0.45, 1), (0, 3.51, -0.07)),
+    "helper-tongue": ((0.92, 1, 1), (0, -0.07, -0.10)),
 }
 LASHES = {1, 2}  # rows of vertices of the upper lashes' cards that are kept, of 0 at the eyeball to 4
 
 
-def parts(mesh: Mesh, inside: NDArray[np.bool_]) -> Piece:
-    """All of them; ``inside`` is the mask of the inside of the mouth."""
-    teeth = [mesh.quads[name] for name in ("helper-upper-teeth", "helper-lower-teeth")]
-    lashes = [trimmed(mesh, side) for side in "lr"]
+def parts(mesh: Mesh, inside: NDArray[np.bool_]) -> list[Piece]:
+    """All of them; ``inside`` is the mask of the inside of the mouth. Skin and lips are in the first piece."""
     tongue = mesh.quads["helper-tongue"]
-    faces = {"teeth": triangles(*teeth), "tongue": triangles(tongue), "lashes": triangles(*lashes)}
-    vertices, shapes = rest(mesh), dict(mesh.shapes)
-    out = np.zeros_like(vertices)
-    out[tongue] = (mesh.vertices - vertices)[tongue]
-    shapes["tongueOut"] = shapes["tongueOut"] + out  # the tongue comes out over the lip, not through it
-    return Piece(vertices, skin(mesh, inside) | faces, np.stack(list(shapes.values())))
+    lashes = [trimmed(mesh, side) for side in "lr"]
+    vertices, offsets = rest(mesh), np.stack(list(mesh.shapes.values()))
+    # The tongue comes out over the lip, where the source has it, not through the lip.
+    offsets[list(mesh.shapes).index("tongueOut"), tongue] += (mesh.vertices - vertices)[tongue]
+    body = Piece(vertices, skin(mesh, inside) | {"tongue": triangles(tongue), "lashes": triangles(*lashes)}, offsets)
+    # A tooth is flat and has edges: each quad gets vertices of its own, and so a normal.
+    teeth = np.concatenate([mesh.quads[name] for name in ("helper-upper-teeth", "helper-lower-teeth")]).ravel()
+    own = np.arange(len(teeth)).reshape(-1, 4)
+    return [body, Piece(vertices[teeth], {"teeth": triangles(own)}, offsets[:, teeth])]
 
 
 def rest(mesh: Mesh) -> Floats:
