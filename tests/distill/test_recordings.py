@@ -79,6 +79,35 @@ def test_other_orders_prefixes_and_plain_seconds(tmp_path: Path) -> None:
     np.testing.assert_allclose(recording.curves, curves, atol=1e-6)
 
 
+def test_a_table_of_any_rig(tmp_path: Path) -> None:
+    (tmp_path / "take.csv").write_text('Seconds,"jaw, left", brow\n0,0.5,-3\n0.04,1e9,0\n\n0.1,0,0\n')
+    recording = recordings.read(tmp_path / "take.csv")
+    assert recording.controls == ("jaw, left", "brow")
+    np.testing.assert_array_equal(recording.times, [0, 0.04, 0.1])
+    np.testing.assert_array_equal(recording.curves, np.array([[0.5, -3], [1e9, 0], [0, 0]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("seconds\n0\n", "not a Live Link Face recording: no column Timecode; .*call the first column seconds"),
+        ("a,seconds\n0,0\n", "no column Timecode"),
+        ("seconds,a,a\n0,1,2\n", "different names"),
+        ("seconds,a,\n0,1,2\n", "different names"),
+        ("seconds,a\n0,nan\n", "line 2 has a value that is no number"),
+        ("seconds,a\n0,1e39\n", "line 2 has a value that is no number"),
+        ("seconds,a\n0,x\n", "line 2 has a value that is no number"),
+        ("seconds,a,b\n0,1\n", "line 2 has fewer columns"),
+        ("seconds,a\nx,1\n", "line 2 has no timecode but 'x'"),
+        ("seconds,jawOpen\n0,50\n", "line 2 has a shape outside of 0 to 1"),
+    ],
+)
+def test_tables_of_rigs_that_are_wrong(text: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "take.csv").write_text(text)
+    with pytest.raises(UserError, match=complaint):
+        recordings.read(tmp_path / "take.csv")
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float16])
 def test_npz(dtype: type, tmp_path: Path) -> None:
     curves = shapes(77, 30)[:, :3].astype(dtype)

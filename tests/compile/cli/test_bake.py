@@ -13,9 +13,11 @@ import pytest
 
 pytest.importorskip("torch")
 
+from compile.cli.face import open_face
 from compile.cli.source import read_model
 from compile.errors import UserError
 from distill import pretrained
+from distill.audio import decode
 from distill.controls import ARKIT
 from distill.rigs import Rig
 from distill.students import folder as students
@@ -77,8 +79,6 @@ def table(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def expected(folder: Path, speech: Path, **options: object) -> np.ndarray:
-    from distill.audio import decode
-
     return students.predict(students.load(folder)[0], decode(speech), **options)  # type: ignore[arg-type]
 
 
@@ -195,3 +195,8 @@ def test_through_a_stream(phiz, home: Path, speech: Path, tmp_path: Path) -> Non
     assert ran.code == 0, ran.err
     _, values = table(tmp_path / "out" / "speech.csv")
     np.testing.assert_allclose(values[:, :52], expected(home / "face", speech), atol=1e-4)  # as above
+    opened = open_face(tmp_path / artefact.name)
+    heard = decode(speech)
+    before = opened.speak(heard, True, 50.0)
+    assert len(next(opened.drive([heard, heard], True, 50.0))) > 0  # and whoever was heard is left halfway
+    np.testing.assert_array_equal(opened.speak(heard, True, 50.0), before)

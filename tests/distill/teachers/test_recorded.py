@@ -108,6 +108,18 @@ def test_labels_are_kept_by_the_curves_that_they_come_from(tmp_path: Path) -> No
         evidence(teacher, tmp_path / "three.wav")
 
 
+def test_json_that_phiz_baked_and_no_other(tmp_path: Path) -> None:
+    for name in ("one", "b/one"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    write(tmp_path / "one.json", ramp(61, 30), ARKIT, 30)
+    (tmp_path / "b/one.json").write_text('{"phones": [["p", 0, 0.1]]}')
+    heard = utterance(tmp_path / "one.wav", 2.0)
+    for folder in (None, tmp_path):
+        np.testing.assert_allclose(open_teacher("curves", folder).curves(heard), expected(0, 100), atol=1e-6)
+    with pytest.raises(UserError, match=r"there is no one\.csv, \.npz or \.json beside it"):
+        open_teacher("curves").curves(utterance(tmp_path / "b/one.wav", 2.0))
+
+
 @pytest.mark.parametrize(("seconds", "start"), [(3.0, 0.0), (1.0, 2.0)])
 def test_curves_that_do_not_cover_the_audio(seconds: float, start: float, tmp_path: Path) -> None:
     write(tmp_path / "take.csv", ramp(61, 30), ARKIT, 30)
