@@ -190,7 +190,7 @@ def _check(frames: int, frame_rate: float) -> None:
     if frames > LONGEST:
         raise UserError(
             f"the animation has {frames:,} frames, and glTF tells only {LONGEST:,} apart",
-            fix=f"cut the audio into parts of less than {LONGEST / frame_rate / 3600:.0f} hours",
+            fix=f"cut the audio into parts of at most {LONGEST / frame_rate // 3600:.0f} hours",
         )
 
 

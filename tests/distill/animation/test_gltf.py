@@ -214,7 +214,7 @@ def test_a_block_that_is_no_curves(block: NDArray[np.float32]) -> None:
         (10, ARKIT, 0.0, "frame rate"),
         (10, ARKIT, float("nan"), "frame rate"),
         (10, ARKIT, float("inf"), "frame rate"),
-        (LONGEST + 1, ARKIT, 60.0, "less than 39 hours"),
+        (LONGEST + 1, ARKIT, 60.0, "at most 38 hours"),
     ],
 )
 def test_what_cannot_be_written_is_refused_at_once(
