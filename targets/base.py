@@ -107,8 +107,9 @@ class Lifetime:
     """An activation tensor: its bytes, and the first and last step (inclusive) at which it must exist.
 
     A step is the execution of one kernel, counted from 0. A graph input lives throughout, for no runtime overwrites
-    what its caller gave; a graph output lives to the last step. Values that share memory in the target (a reshape that
-    copies nothing, an operator in place) are one lifetime, under the name of the first.
+    what its caller gave, and so does a state that the runtime keeps; a graph output lives to the last step. Values that
+    share memory in the target (a reshape that copies nothing, an operator in place) are one lifetime, under the name of
+    the first.
     """
 
     tensor: str

@@ -11,7 +11,8 @@ from compile.errors import UserError
 
 STREAM = "+stream"  # behind a target's name: its artefacts compute hop by hop
 KEY = "phiz.stream"
-DTYPES = {"float32": (0, 0), "int8": (-128, 127), "uint8": (0, 255)}  # of states, and what they may be reset to
+# Of states, and what they may be reset to.
+DTYPES = {"float16": (0, 0), "float32": (0, 0), "int8": (-128, 127), "uint8": (0, 255)}
 _MOST = 1 << 31  # samples of a hop, hops of a warm-up: what claims more is corrupt
 
 
@@ -24,7 +25,8 @@ def family(target: str) -> str:
 class State:
     """What is kept from one hop to the next: an output of the artefact, given back as an input.
 
-    Its layout is the artefact's own business; both ends have the same shape and type.
+    Its layout is the artefact's own business; both ends have the same shape and type. Where the runtime keeps it, both
+    ends are the name of the state there.
 
     Attributes:
         input: name.
@@ -37,6 +39,11 @@ class State:
     output: str
     dtype: str = "float32"
     reset: int = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the runtime keeps it, under the one name that it has: it is neither given nor taken back."""
+        return self.input == self.output
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class Stream:
     def real(self) -> Stream:
         """The same where int8 states are stored as the numbers that they mean."""
         return self._stored(lambda state: replace(state, dtype="float32", reset=0))
+
+    def kept(self) -> Stream:
+        """The same where the runtime keeps the states, as Core ML does from iOS 18 on: in float16, made of zeros."""
+        return replace(self, states=tuple(State(state.input, state.input, "float16") for state in self.states))
 
     def _stored(self, otherwise: Callable[[State], State]) -> Stream:
         states = (otherwise(state) if state.dtype == "int8" else state for state in self.states)

@@ -186,6 +186,7 @@ OPERATIONS: Mapping[str, Callable[[Arguments], Array]] = {
     "slice_by_index": slice_by_index,
     "slice_by_size": slice_by_size,
     "identity": lambda given: given["x"],
+    "read_state": lambda given: given["input"],
     "cast": elementwise.cast,
     "select": elementwise.select,
     "sigmoid": elementwise.sigmoid,

@@ -175,6 +175,10 @@ def _notes(functions: Mapping[str, mil.Function]) -> Iterator[str]:
         "activations: Core ML does not say how it plans memory; counted as if no operation worked in place and no "
         "reshape shared what it reads"
     )
+    states = [value for function in functions.values() for value in function.inputs if value.state]
+    if states:
+        kept = sum(value.type.size or 0 for value in states)
+        yield f"states: Core ML keeps {kept:,} bytes from one prediction to the next, counted with the activations"
     expanded = 0
     for function in functions.values():
         constexpr = [operation for operation in function.operations if operation.type.startswith("constexpr_")]

@@ -29,7 +29,8 @@ def timeline(functions: Mapping[str, mil.Function]) -> Timeline:
     included; so that a runtime which does needs less. A value that is only dequantised for an operation whose result
     is quantised again exists as int8 alone, and so does that result, also with a ``relu`` or ``relu6`` between; what
     only moves dequantised elements moves int8 there. A ``dequantize`` that feeds anything else, and a ``quantize`` of
-    anything else, is a step of its own with a float tensor on its other side.
+    anything else, is a step of its own with a float tensor on its other side. A state lives throughout; ``read_state``
+    makes a copy of it.
     """
     lifetimes: list[Lifetime] = []
     steps: list[str] = []
@@ -86,7 +87,7 @@ class _Steps:
             self.touch(name)
         steps = self.steps or ["nothing"]  # what a function returns as it came lives, too
         last = len(steps) - 1
-        for name in (*self.inputs, *self.outputs):
+        for name in (*self.inputs, *self.outputs):  # states are inputs, too
             self.alive[name].last = last  # nothing overwrites what the caller gave or is to get
         known = [
             Lifetime(name, a.size, min(a.first, last), min(a.last, last))

@@ -51,12 +51,13 @@ import onnx_ir as ir
 from compile.errors import Bug, UserError
 from compile.model import Model, constant, shape_of
 from targets.base import Artifact
-from targets.coreml import toolbox, weights
+from targets.coreml import states, toolbox, weights
 from targets.coreml.operands import Operands
 from targets.coreml.operators import emit
 from targets.coreml.package import NAME, NAMES, Ports, pack
 from targets.coreml.precision import float32_nodes
-from targets.stream import KEY, Stream
+from targets.coreml.states import Buffer
+from targets.stream import Stream
 
 FLOAT32 = "phiz.float32"  # metadata: JSON, node of a float16 program that computes in float32 -> why
 
@@ -71,18 +72,18 @@ class Form:
     Attributes:
         needs: the least iOS, as coremltools calls it.
         computes: ``float16`` or ``float32``.
-        blockwise: whether weights are stored as iOS 18 stores them.
+        modern: whether weights are stored, and states kept, as iOS 18 does it.
     """
 
     needs: str
     computes: str
-    blockwise: bool = False
+    modern: bool = False
 
 
 FORMS: Mapping[str, Form] = {
     "": Form("iOS16", "float16"),
     "fp32": Form("iOS16", "float32"),
-    "ios18": Form("iOS18", "float16", blockwise=True),
+    "ios18": Form("iOS18", "float16", modern=True),
     "w8a8": Form("iOS17", "float32"),
 }
 
@@ -111,7 +112,7 @@ def lower(model: Model, form: str = "") -> Artifact:
     coremltools = toolbox.load()
     for both in {port.name for port in model.inputs} & {port.name for port in model.outputs}:
         raise UserError("it is both an input and an output", where=f"tensor '{both}'", fix="drop that output")
-    model = _with_real_states(model)
+    model, scales = states.real(model)
     for port in (*model.inputs, *model.outputs):
         if port.dtype != "float32":
             what = f"Core ML's inputs and outputs are float32 here, it is {port.dtype}"
@@ -123,36 +124,59 @@ def lower(model: Model, form: str = "") -> Artifact:
     target = getattr(coremltools.target, chosen.needs)
     target = max(target, coremltools.target.iOS17) if quantized else target
     wide: dict[ir.Node, str] = {}
+    ends = states.ends(model)
     if chosen.computes == "float16":
-        wide = dict.fromkeys(graph, "") if quantized else float32_nodes(graph)
-    function = _build(graph, target, chosen, wide)
+        wide = dict.fromkeys(graph, "") if quantized else float32_nodes(graph, ends)
+    kept: dict[ir.Value, Buffer] = {}
+    for state, output in ends.items() if chosen.modern else ():
+        precision = "float32" if output.producer() in wide else chosen.computes
+        kept[state] = kept[output] = states.buffer(state, output, precision, scales.get(state.name or ""))
+    function = _build(graph, target, chosen, wide, kept)
     name = f"{graph.name or 'student'}{form and '.'}{form}.mlpackage"
     if not NAME.fullmatch(name.removesuffix(".mlpackage").replace("-", "_").replace(".", "_")):
         name = f"student{form and '.'}{form}.mlpackage"
     ports = Ports(
-        inputs=tuple((port.name, port.shape) for port in model.inputs),
-        outputs=tuple((port.name, port.shape) for port in model.outputs),
+        inputs=tuple((value.name or "", shape_of(value)) for value in graph.inputs if value not in kept),
+        outputs=tuple((value.name or "", shape_of(value)) for value in graph.outputs if value not in kept),
+        states=tuple((kept[value].name, kept[value].shape) for value in graph.inputs if value in kept),
     )
     reasons = {node.name or "": reason for node, reason in wide.items() if reason}
     notes = {key: json.dumps(value, sort_keys=True) for key, value in ((NAMES, meant), (FLOAT32, reasons)) if value}
-    return Artifact(
-        f"coreml{form and ':'}{form}", name, pack(function, ports, int(target), {**model.metadata, **notes}, name)
-    )
+    facts = {**model.metadata, **notes}
+    if kept:
+        facts |= Stream.from_metadata(model.metadata, "graph").kept().to_metadata()
+    return Artifact(f"coreml{form and ':'}{form}", name, pack(function, ports, int(target), facts, name))
 
 
-def _build(graph: ir.Graph, target: Any, form: Form, wide: Mapping[ir.Node, str]) -> Any:
-    """The MIL function of ``graph``."""
+def _build(
+    graph: ir.Graph, target: Any, form: Form, wide: Mapping[ir.Node, str], kept: Mapping[ir.Value, Buffer]
+) -> Any:
+    """The MIL function of ``graph``; ``kept`` are the inputs that are states, and the outputs that are their next."""
     from coremltools.converters.mil import mil
 
-    placeholders = {value.name: mil.Builder.placeholder(shape_of(value)) for value in graph.inputs}
-    with mil.Function(placeholders, opset_version=target) as function:
-        inputs = {value: function.inputs[value.name] for value in graph.inputs}
+    def placeholder(value: ir.Value) -> Any:
+        if value not in kept:
+            return mil.Builder.placeholder(shape_of(value))
+        return mil.Builder.state_tensor_placeholder(kept[value].shape, mil.types.fp16)
+
+    with mil.Function({value.name: placeholder(value) for value in graph.inputs}, opset_version=target) as function:
+        inputs = {value: function.inputs[value.name] for value in graph.inputs if value not in kept}
         translation = _Translation(mil.Builder, form, wide, inputs)
-        for node in graph:
+        for node in graph:  # a state is read and written where that is needed, so that no copy of it lives for long
+            for value in node.inputs:
+                if value is not None and value in kept and value not in translation.values:
+                    found = kept[value].read(mil.Builder, function.inputs[value.name])
+                    translation.values[value] = found, kept[value].precision
             translation.visit(node)
+            for value in node.outputs:
+                if value in kept:
+                    left = translation.operand(value, kept[value].precision)
+                    kept[value].write(mil.Builder, function.inputs[kept[value].name], left)
         # An output needs an operation of its own to carry its name.
         outputs: list[Any] = []
         for value in graph.outputs:
+            if value in kept:
+                continue
             result = translation.operand(value, "float32")
             if isinstance(result, np.ndarray) or any(
                 result is other for other in (*function.inputs.values(), *outputs)
@@ -214,7 +238,7 @@ class _Translation:
                 {name: attribute.value for name, attribute in producer.attributes.items()},
                 precision,
             )
-            return weights.stored(self.builder, operands, blockwise=self.form.blockwise)
+            return weights.stored(self.builder, operands, blockwise=self.form.modern)
         if data is None:
             raise Bug(f"value '{value.name}' is neither computed nor constant")
         return data.astype(precision) if data.dtype == np.float32 else data
@@ -251,31 +275,6 @@ def _only_consumer(node: ir.Node, operator: str) -> ir.Node | None:
     consumers = [usage.node for usage in value.uses()]
     alone = len(consumers) == 1 and not value.is_graph_output()
     return consumers[0] if alone and consumers[0].op_type == operator else None
-
-
-def _with_real_states(model: Model) -> Model:
-    """The model with the states of a stream as the numbers that they mean: Core ML takes and gives no int8.
-
-    Nothing is lost: what leaves comes from a DQ and only moved since, and its Q would find it on its own grid.
-    """
-    if KEY not in model.metadata:
-        return model
-    own = model.clone()
-    graph = own.ir.graph
-    for value in graph.inputs:
-        if value.dtype == ir.DataType.INT8:
-            for usage in list(value.uses()):
-                ir.convenience.replace_all_uses_with(usage.node.outputs[0], value)
-                graph.remove(usage.node, safe=True)
-            value.type = ir.TensorType(ir.DataType.FLOAT)
-    for index, value in enumerate(graph.outputs):
-        quantize = value.producer()
-        if value.dtype == ir.DataType.INT8 and quantize is not None and quantize.inputs[0] is not None:
-            real = graph.outputs[index] = quantize.inputs[0]
-            graph.remove(quantize)
-            real.name = value.name
-    own.ir.metadata_props.update(Stream.from_metadata(model.metadata, "graph").real().to_metadata())
-    return own
 
 
 def _with_allowed_names(model: Model) -> tuple[Model, dict[str, str]]:

@@ -42,10 +42,11 @@ class Type:
 
 @dataclass(frozen=True)
 class Value:
-    """A named value of the program."""
+    """A named value of the program; of a state, the type is that of what it keeps."""
 
     name: str
     type: Type
+    state: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Function:
-    """Inputs, operations in order and the names of the outputs."""
+    """Inputs, states among them, operations in order and the names of the outputs."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[str, ...]
@@ -169,7 +170,8 @@ class _Reader:
         )
 
     def named(self, message: Message) -> Value:
-        return Value(message.text(1), self.type(message.message(2)))
+        kind = message.message(2)
+        return Value(message.text(1), self.type(kind), kind is not None and kind.message(5) is not None)
 
     def type(self, message: Message | None) -> Type:
         state = message.message(5) if message else None

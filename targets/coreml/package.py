@@ -40,7 +40,7 @@ NAMES = "phiz.names"  # metadata: JSON, Core ML's name of an input or output -> 
 _DATA = "Data/com.apple.CoreML"
 _BLOB = "@model_path/weights/weight.bin"
 _IN_FILE = 10  # elements from which on a constant lies in weight.bin: coremltools' own limit
-_FLOAT32 = 65568  # FeatureTypes.proto: ArrayFeatureType.ArrayDataType.FLOAT32
+_FLOAT32, _FLOAT16 = 65568, 65552  # FeatureTypes.proto: ArrayFeatureType.ArrayDataType
 _IOS17 = 8
 _OPSETS = {7: "CoreML6", 8: "CoreML7", 9: "CoreML8"}
 # numpy name -> (MIL.proto DataType, field of TensorValue, element type in weight.bin)
@@ -53,24 +53,27 @@ _TYPES = {
     "int32": (23, "ints", None),
     "uint8": (31, "bytes", 3),
 }
+# coremltools' builder has an operation that writes a state and reads it again; programs have two, of these parameters.
+_WRITES = {"coreml_update_state": ("write_state", {"state": "input", "value": "data"})}
 # Parameters that are bound to names even where they are constants; others are settings, which may stand in place.
 _OPERANDS = ("weight", "bias", "x", "y", "a", "b", "values", "indices")
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Names and shapes of a model's inputs and outputs, in order."""
+    """Names and shapes of a model's inputs and outputs, which are float32, and its states, float16; in order."""
 
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    states: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def pack(function: Any, ports: Ports, version: int, metadata: Mapping[str, str], name: str) -> dict[str, bytes]:
     """The files of the package ``name`` for a MIL function, by path.
 
     Args:
-        function: a coremltools MIL ``Function``, its inputs named like ``ports.inputs``.
-        ports: how the model's inputs and outputs are described.
+        function: a coremltools MIL ``Function``, its inputs named like ``ports.inputs`` and ``ports.states``.
+        ports: how the model's inputs, outputs and states are described.
         version: the Core ML specification version: 7 for iOS 16, 8 for iOS 17, 9 for iOS 18.
         metadata: user-defined metadata.
         name: the package's folder name.
@@ -84,6 +87,10 @@ def pack(function: Any, ports: Ports, version: int, metadata: Mapping[str, str],
             feature = described.add(name=title)
             feature.type.multiArrayType.shape.extend(shape)
             feature.type.multiArrayType.dataType = _FLOAT32
+    for title, shape in ports.states:
+        feature = model.description.state.add(name=title)
+        feature.type.stateType.arrayType.shape.extend(shape)
+        feature.type.stateType.arrayType.dataType = _FLOAT16
     model.description.metadata.userDefined.update(metadata)
     _Writer(model.mlProgram, blobs, ports).write(function, _OPSETS[version])
     files = {f"{_DATA}/model.mlmodel": bytes(model.SerializeToString(deterministic=True))}
@@ -143,7 +150,7 @@ class _Writer:
         self.ports = ports
         self.names: dict[Any, str] = {}  # MIL variable -> its name in the program
         self.shared: dict[bytes, str] = {}  # constant -> the name of its const operation
-        self.fresh = _short_names({name for name, _ in (*ports.inputs, *ports.outputs)})
+        self.fresh = _short_names({name for name, _ in (*ports.inputs, *ports.outputs, *ports.states)})
 
     def write(self, function: Any, opset: str) -> None:
         self.program.version = 1
@@ -153,6 +160,10 @@ class _Writer:
         for name, shape in self.ports.inputs:
             self.names[function.inputs[name]] = name
             self.named(main.inputs.add(), name, "float32", shape)
+        for name, shape in self.ports.states:
+            self.names[function.inputs[name]] = name
+            state = main.inputs.add(name=name)
+            _set_type(state.type.stateType.wrappedType.tensorType, "float16", shape)
         for variable, (name, _) in zip(function.outputs, self.ports.outputs, strict=True):
             self.names[variable] = name
             block.outputs.append(name)
@@ -166,8 +177,10 @@ class _Writer:
             self.operation(block, op, uses)
 
     def operation(self, block: Any, op: Any, uses: Mapping[bytes, int]) -> None:
-        written: Any = type(block)().operations.add(type=op.op_type)
-        for parameter, given in op.inputs.items():
+        kind, parameters = _WRITES.get(op.op_type, (op.op_type, {}))
+        written: Any = type(block)().operations.add(type=kind)
+        for title, given in op.inputs.items():
+            parameter = parameters.get(title, title)
             for variable in given if isinstance(given, list | tuple) else (given,):
                 if variable is None:
                     continue
@@ -180,7 +193,7 @@ class _Writer:
                     self.argument(block, written.inputs[parameter].arguments.add(), variable.val, parameter, uses)
                 else:
                     written.inputs[parameter].arguments.add(name=self.names[variable])
-        for variable in op.outputs:
+        for variable in () if parameters else op.outputs:
             name = self.names.setdefault(variable, "") or next(self.fresh)
             self.names[variable] = name
             self.named(written.outputs.add(), name, _dtype(variable), variable.shape)

@@ -18,10 +18,12 @@ from compile.errors import UserError
 from targets.base import Runner
 from targets.coreml import mil
 from targets.coreml.arithmetic import OPERATIONS, evaluate
+from targets.coreml.lifetimes import arguments
 from targets.coreml.package import NAMES
 from targets.coreml.specification import program
 from targets.files import read_files
 
+_READ, _WRITE = "read_state", "write_state"  # all that may be done with a state; the latter has no result
 _MAX_BYTES = 1 << 29  # of all values together; what declares more is no student
 # What numpy and the evaluator raise where arguments do not fit an operation.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
@@ -29,6 +31,9 @@ _MISFITS = (ArithmeticError, AttributeError, LookupError, MemoryError, NotImplem
 
 def load(path: Path) -> Runner:
     """Read the package at ``path`` and make it ready to execute, one window or batch a call.
+
+    A state of the program is an input and an output of its name: whoever runs it keeps it, and gives it with the next
+    call.
 
     Raises:
         UserError: it is no well-formed package, or its program has an operation that cannot be evaluated here.
@@ -42,8 +47,10 @@ def load(path: Path) -> Runner:
     constants: dict[str, Any] = {}
     steps: list[mil.Operation] = []
     total = sum(_checked_size(operation, package.model) for operation in function.operations)
+    total += sum(value.type.size or 0 for value in function.inputs)
     if total > _MAX_BYTES:
-        raise UserError(f"its results are declared to take {total} bytes: not checked", where=package.model)
+        raise UserError(f"its values are declared to take {total} bytes: not checked", where=package.model)
+    _check_states(function, package.model)
     for operation in function.operations:
         if operation.type == "const":
             constants[operation.outputs[0].name] = _constant(operation.attributes.get("val"), package.model)
@@ -87,7 +94,7 @@ class _Program:
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of each input, by name; :func:`load` saw that the program declares it."""
+        """The shape of each input and state, by name; :func:`load` saw that the program declares it."""
         return {self.own(value.name): value.type.shape or () for value in self.function.inputs}
 
     def own(self, name: str) -> str:
@@ -110,8 +117,21 @@ class _Program:
             values[declared.name] = array
         for step in self.steps:
             given = {key: _resolve(argument, values) for key, argument in step.arguments.items()}
-            values[step.operation.outputs[0].name] = _apply(step.operation, given, self.where)
-        return {self.own(name): np.array(values[name]) for name in self.function.outputs}
+            if step.operation.type == _WRITE:
+                self.write(step.operation, given.get("data"), values)
+            else:
+                values[step.operation.outputs[0].name] = _apply(step.operation, given, self.where)
+        states = (value.name for value in self.function.inputs if value.state)
+        return {self.own(name): np.array(values[name]) for name in (*self.function.outputs, *states)}
+
+    def write(self, operation: mil.Operation, data: Any, values: dict[str, Any]) -> None:
+        """Put ``data`` in place of what a state keeps."""
+        (state,) = operation.inputs["input"]
+        kept = values[str(state)]
+        if np.shape(data) != kept.shape or getattr(data, "dtype", None) != kept.dtype:
+            what = f"'{state}' keeps {kept.dtype} {list(kept.shape)}, and is given something else"
+            raise UserError(what, where=self.where, fix="the package is corrupt")
+        values[str(state)] = data
 
 
 def _names(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -122,8 +142,23 @@ def _names(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key: name for key, name in names.items() if isinstance(name, str)} if isinstance(names, dict) else {}
 
 
+def _check_states(function: mil.Function, where: str) -> None:
+    """See that states are only read and written, and nothing else is."""
+    states = {value.name for value in function.inputs if value.state}
+    for operation in function.operations:
+        given = [name for name in arguments(operation) if name in states]
+        wanted = 1 if operation.type in (_READ, _WRITE) else 0
+        if len(given) != wanted or (given and (*given,) != operation.inputs.get("input")):
+            what = f"'{operation.type}' (-> '{operation.name}') takes a state for a tensor, or a tensor for a state"
+            raise UserError(what, where=where, fix="the package is corrupt")
+    if states & set(function.outputs):
+        raise UserError("it gives a state as an output: not checked", where=where)
+
+
 def _checked_size(operation: mil.Operation, where: str) -> int:
     """Bytes of an operation's result, which must be one of fixed size that can be evaluated here."""
+    if operation.type == _WRITE and not operation.outputs:
+        return 0
     if operation.type != "const" and operation.type not in OPERATIONS:
         raise UserError(
             f"operation '{operation.type}' cannot be evaluated on this machine: not checked",

@@ -11,13 +11,17 @@ from contextlib import suppress
 from time import process_time
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compile.errors import UserError
+from compile.model import Model
+from compile.streaming.stream import stream
 from targets.coreml import run
 from targets.coreml.dissect import dissect
+from targets.coreml.lower import lower
 
 NUMBERS = (0, 1, 2, 3, -1, -7, 13, 127, 65537, 2**24, 2**31 - 1, -(2**31))
 DTYPES = (1, 2, 10, 11, 21, 23, 31, 4711)
@@ -37,6 +41,13 @@ def everything(net, scheme):
     return net.gemm(net.reshape(net.slice(y, 2, 0, 4, 2), 1, 8), 5, 8)
 
 
+def flowing(net):
+    """One that can be streamed: integers, floats and sums of both are kept."""
+    x = net.op("Relu", net.conv(net.input(1, 4, 12), 6, 4, (3,)))
+    y = net.op("Add", net.slice(x, 2, 1, 9), net.conv(x, 6, 6, (3,)))
+    return net.gemm(net.reshape(y, 1, 48), 5, 48)
+
+
 class Made(dict):
     """Packages by form; hypothesis prints its arguments, and these are long."""
 
@@ -50,16 +61,21 @@ def packages():
     return Made()
 
 
-@pytest.mark.parametrize(("form", "scheme"), [("", "w8"), ("ios18", "w8"), ("w8a8", "w8a8")])
+WINDOWS = [("", "w8", False), ("ios18", "w8", False), ("w8a8", "w8a8", False)]
+STREAMS = [("ios18", "w8", True), ("ios18", "w8a8", True)]
+
+
+@pytest.mark.parametrize(("form", "scheme", "streams"), [*WINDOWS, *STREAMS])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_changed_program_is_understood_or_refused(data, form, scheme, packages, hub, quantize, lowered, tmp_path):
-    if form not in packages:
+def test_a_changed_program_is_understood_or_refused(data, form, scheme, streams, packages, hub, quantize, tmp_path):
+    if (form, scheme, streams) not in packages:
         net = hub(1)
-        model = quantize(net.model(everything(net, scheme)), scheme, net.feeds())
-        packages[form] = lowered(model, form).files
-        assert len(execute(packages[form], tmp_path)) == 1  # as it is, it runs
-    files = dict(packages[form])
+        made = net.model(flowing(net) if streams else everything(net, scheme))
+        model = Model(ir.from_proto(quantize(made, scheme, net.feeds())))
+        packages[form, scheme, streams] = files = lower(stream(model) if streams else model, form).files
+        assert len(execute(files, tmp_path)) == (4 if streams else 1)  # as it is, it runs
+    files = dict(packages[form, scheme, streams])
     path = next(name for name in files if name.endswith(".mlmodel"))
     files[path] = changed(files[path], data)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, process_time()
@@ -105,13 +121,18 @@ def numbers(operation, block, data):
 def names(operation, block, data):
     """Another value as an argument, or the same under another parameter."""
     known = [value.name for other in block.operations for value in other.outputs]
-    bindings = [binding for given in operation.inputs.values() for binding in given.arguments if binding.name]
+    known += [binding.name for other in block.operations for binding in _bindings(other)]
+    bindings = _bindings(operation)
     if bindings:
         data.draw(st.sampled_from(bindings)).name = data.draw(st.sampled_from(known))
     if len(operation.inputs) > 1:
         first, second = (data.draw(st.sampled_from(sorted(operation.inputs))) for _ in range(2))
         if data.draw(st.booleans()):
             operation.inputs[first].CopyFrom(operation.inputs[second])
+
+
+def _bindings(operation):
+    return [binding for given in operation.inputs.values() for binding in given.arguments if binding.name]
 
 
 def shapes(operation, block, data):
@@ -146,5 +167,6 @@ def execute(files, folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     runner = run.load(folder / next(iter(files)).split("/")[0])
+    states = {name: np.ones(shape, np.float16) for name, shape in runner.inputs.items() if name != "in0"}
     with np.errstate(all="ignore"):
-        return runner.run({"in0": np.ones((1, 4, 12), np.float32)})
+        return runner.run({"in0": np.ones((1, 4, 1 if states else 12), np.float32), **states})
