@@ -80,11 +80,13 @@ def bake(
             stages("bake", done, len(sources), _heard(seconds))
 
         baked = bake_all(sources, drive, order, jobs=jobs or _cores(), reopen=reopen, progress=tell)
-    screen().print(f"baked through {artefact}", markup=False)
+    console = screen()
+    if any(one.written for one in baked):
+        console.print(f"baked through {artefact}", markup=False)
     if unshown:
-        screen().print(f"the head has no shape for: {unshown}", style="yellow", markup=False)
+        console.print(f"the head has no shape for: {unshown}", style="yellow", markup=False)
     if formats is None and not _can_draw():
-        screen().print("no pictures without matplotlib; run: pip install 'phiz[teacher]'", markup=False)
+        console.print("no pictures without matplotlib; run: pip install 'phiz[teacher]'", markup=False)
     _tell(baked)
 
 
@@ -149,14 +151,15 @@ def _require_different_names(sources: list[Source], order: Order) -> None:
 
 def _tell(baked: list[Baked]) -> None:
     """What was written; what was not, and why, is an error."""
+    console = screen()
     for one in baked:
         for line in (*map(str, one.written), *filter(None, [one.remark])):
-            screen().print(line, markup=False)
+            console.print(line, markup=False)
     complaints = [one.complaint for one in baked if one.complaint]
     if len(baked) == 1 and complaints:
         raise UserError(complaints[0])
     for complaint in complaints[:SHOWN]:
-        screen().print(f"not baked: {complaint}", style="yellow", markup=False)
+        console.print(f"not baked: {complaint}", style="yellow", markup=False)
     if complaints:
         raise UserError(f"{len(complaints)} of {len(baked)} files could not be baked; the others are")
 

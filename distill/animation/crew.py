@@ -65,6 +65,10 @@ def _bench_in(out: Path) -> Iterator[Path]:
     """A folder in ``out``, on its file system; ``out`` goes as well where nothing came of it."""
     new = not out.exists()
     try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create the folder: {error.strerror}", where=str(out), fix="choose another") from error
+    try:
         with workbench(out / "bake") as bench:
             yield bench
     finally:

@@ -106,6 +106,13 @@ def test_a_face_that_is_no_number(speech, order) -> None:
     assert not order.out.exists()
 
 
+def test_no_folder_to_write_to(speech, order) -> None:
+    order.out.write_bytes(b"a file")
+    with pytest.raises(UserError, match="out: cannot create the folder: File exists"):
+        bake(speech[:1], opened(1.0), order)
+    assert order.out.read_bytes() == b"a file"
+
+
 def test_a_folder_that_was_there_stays(speech, order) -> None:
     order.out.mkdir()
     bake(speech[:1], nan, order)
