@@ -24,7 +24,7 @@ from distill.arrays import open_npz
 from distill.controls import ARKIT
 
 LARGEST = 2 * 10**9  # bytes of a CSV; hours of it
-LARGEST_JSON = 5 * 10**8  # bytes; while it is read it takes four times as much
+LARGEST_JSON = 25 * 10**7  # bytes; while it is read it takes six times as much
 RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # what cameras do
 DAY = 86_400
 LONGEST_GAP = 0.5  # seconds between two frames that are still taken for neighbours
