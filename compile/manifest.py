@@ -183,19 +183,20 @@ def _facts(streams: Mapping[str, Stream]) -> dict[str, NDArray[Any]]:
 def _hops(against: References, flowing: Mapping[str, Model], picked: NDArray[np.int_]) -> dict[str, NDArray[Any]]:
     """What streams hear and say when the picked samples are pushed one after the other."""
     arrays: dict[str, NDArray[Any]] = {}
-    known: list[Model] = []
+    known: list[tuple[Model, Outputs]] = []
     for target, model in flowing.items():
-        if any(model is other for other in known):
-            continue
-        stream = Stream.from_metadata(model.metadata, target)
-        streamed = Streamed(Session(model.to_bytes(), "the streaming graph"), stream)
-        ((name, shape),) = streamed.inputs.items()
-        axis = axis_of(shape, against.samples[0][name].shape)
-        hops = cut(np.concatenate([against.samples[index][name] for index in picked], axis), shape, axis)
-        said = collect(streamed, [{name: np.asarray(hop, np.float32)} for hop in hops])
-        arrays[f"stream.input.{name}"] = np.stack(hops)
-        arrays |= {f"stream.expected.{target + '.' if known else ''}{key}": array for key, array in said.items()}
-        known.append(model)
+        said = next((said for other, said in known if other is model), None)
+        if said is None:
+            stream = Stream.from_metadata(model.metadata, target)
+            streamed = Streamed(Session(model.to_bytes(), "the streaming graph"), stream)
+            ((name, shape),) = streamed.inputs.items()
+            axis = axis_of(shape, against.samples[0][name].shape)
+            hops = cut(np.concatenate([against.samples[index][name] for index in picked], axis), shape, axis)
+            said = collect(streamed, [{name: np.asarray(hop, np.float32)} for hop in hops])
+            arrays[f"stream.input.{name}"] = np.stack(hops)
+            known.append((model, said))
+        own = "" if model is known[0][0] else f"{target}."
+        arrays |= {f"stream.expected.{own}{key}": array for key, array in said.items()}
     return arrays
 
 

@@ -8,7 +8,10 @@ and the Neural Engine only a Mac can tell:
 
 loads every .mlpackage of the build on every compute unit, runs the inputs of golden.npz and prints, for each output,
 the signal to noise ratio against the float model and the largest distance to the quantised graph in quantisation
-steps. Exit code 0: within the limits; 1: beyond one, or Core ML refuses a package; 2: nothing was verified.
+steps. A package that streams is given the hops of golden.npz, one after the other, with a state that Core ML keeps
+(iOS 18, macOS 15) or with states that are given back to it; its ratio is against the quantised graph, for the float
+model hears windows. Exit code 0: within the limits; 1: beyond one, or Core ML refuses a package; 2: nothing was
+verified.
 
 It needs this file, coremltools and numpy, and nothing else of phiz. examples/README.md has a GitHub Actions job.
 """
@@ -27,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+STREAM = "+stream"  # behind the name of a target whose packages take hops
 UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
 Arrays = dict[str, NDArray[np.float32]]
 Predict = Callable[[Arrays], Arrays]
@@ -46,9 +50,9 @@ class Package:
         path: of the .mlpackage.
         sqnr: dB that numpy's evaluation reached; None when equal or unknown.
         steps: size of a quantisation step, by output.
-        inputs: examples, by input.
+        inputs: examples, by input; of a stream, hops in their order.
         expected: the quantised graph's answers, by output.
-        reference: the float model's answers, by output.
+        reference: the float model's answers, by output; of a stream, those that are expected.
     """
 
     target: str
@@ -93,7 +97,7 @@ def packages(build: Path) -> list[Package]:
         found = [
             _package(build, target, artefact["path"], manifest["parity"][target], arrays)
             for target, artefact in sorted(manifest["artifacts"].items())
-            if target.partition(":")[0] == "coreml" and not target.endswith("+stream")  # which takes hops, not windows
+            if target.removesuffix(STREAM).partition(":")[0] == "coreml"
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unverified(f"{build} is no folder that phiz compile wrote: {error!r}") from error
@@ -103,20 +107,26 @@ def packages(build: Path) -> list[Package]:
 
 
 def _package(build: Path, target: str, path: str, parity: Mapping[str, Any], golden: Arrays) -> Package:
+    streams = target.endswith(STREAM)
+    kind = "stream." if streams else ""
+    inputs = f"{kind}input."
     outputs = [name.removeprefix("float.") for name in golden if name.startswith("float.")]
+    expected = {
+        name: golden.get(f"{kind}expected.{target}.{name}", golden[f"{kind}expected.{name}"]) for name in outputs
+    }
     return Package(
         target,
         build / path,
-        parity.get("sqnr_db"),
+        None if streams else parity.get("sqnr_db"),
         parity["step_sizes"],
-        {name.removeprefix("input."): array for name, array in golden.items() if name.startswith("input.")},
-        {name: golden.get(f"expected.{target}.{name}", golden[f"expected.{name}"]) for name in outputs},
-        {name: golden[f"float.{name}"] for name in outputs},
+        {name.removeprefix(inputs): array for name, array in golden.items() if name.startswith(inputs)},
+        expected,
+        expected if streams else {name: golden[f"float.{name}"] for name in outputs},
     )
 
 
 def verify(package: Package, unit: str, predict: Predict, limits: Limits) -> list[Finding]:
-    """Run every example and judge every output."""
+    """Run every example in turn and judge every output."""
     count = len(next(iter(package.inputs.values())))
     answers = [predict({name: array[index] for name, array in package.inputs.items()}) for index in range(count)]
     findings = []
@@ -147,15 +157,25 @@ def sqnr(reference: NDArray[Any], found: NDArray[Any]) -> float:
 
 
 def load(path: Path, unit: str) -> Predict:
-    """The package on one compute unit, under the model's own names; macOS only."""
+    """The package on one compute unit, under the model's own names; macOS only.
+
+    One that streams goes on from call to call, from its reset on.
+    """
     import coremltools
 
     model = coremltools.models.MLModel(str(path), compute_units=coremltools.ComputeUnit[unit])
     own = json.loads(model.user_defined_metadata.get("phiz.names", "{}"))
     theirs = {name: key for key, name in own.items()}
+    states = json.loads(model.user_defined_metadata.get("phiz.stream", '{"states": []}'))["states"]
+    fed_back = {state["input"]: state["output"] for state in states if state["input"] != state["output"]}
+    kept = {"state": model.make_state()} if len(fed_back) < len(states) else {}
+    features = {feature.name: feature.type.multiArrayType for feature in model.get_spec().description.input}
+    now = {name: np.zeros(tuple(features[name].shape), np.float32) for name in fed_back}
 
     def predict(inputs: Arrays) -> Arrays:
-        answers = model.predict({theirs.get(name, name): array for name, array in inputs.items()})
+        given = {theirs.get(name, name): array for name, array in inputs.items()}
+        answers = model.predict({**given, **now}, **kept)
+        now.update({name: np.asarray(answers.pop(output), np.float32) for name, output in fed_back.items()})
         return {own.get(key, key): np.asarray(array) for key, array in answers.items()}
 
     return predict
@@ -171,13 +191,13 @@ def run(build: Path, units: Sequence[str], limits: Limits, opener: Load) -> int:
             except Unverified:
                 raise
             except Exception as error:  # whatever Core ML raises is what this script is there to find out
-                print(f"{package.target:14} {unit:12} FAIL  {type(error).__name__}: {error}")
+                print(f"{package.target:20} {unit:12} FAIL  {type(error).__name__}: {error}")
                 failures += 1
                 continue
             for found in findings:
                 verdict = f"FAIL  {found.problem}" if found.problem else "pass"
                 figures = f"{found.sqnr:6.1f} dB  {found.steps:7.3f} steps"
-                print(f"{found.target:14} {found.unit:12} {found.output:20} {figures}  {verdict}")
+                print(f"{found.target:20} {found.unit:12} {found.output:20} {figures}  {verdict}")
                 failures += bool(found.problem)
     print(f"{failures} of the above beyond the limits" if failures else "Core ML agrees with the build")
     return 1 if failures else 0

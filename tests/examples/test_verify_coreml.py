@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,3 +125,98 @@ def test_it_reads_what_phiz_writes(script, build, tmp_path):
     package = script.packages(build)[0]
     (found,) = script.verify(package, "ALL", run.load(package.path).run, script.Limits(0.6, 3.0))
     assert (found.problem, found.sqnr) == ("", float("inf"))
+
+
+HOPS = 6
+
+
+@pytest.fixture
+def streams(build):
+    """The same build with streams: each hop adds to what was heard so far, and the sum is said."""
+    x = np.random.default_rng(1).normal(size=(HOPS, 1, 1)).astype(np.float32)
+    said = x.cumsum(axis=0, dtype=np.float32)
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["artifacts"] = {f"coreml{form}+stream": {"path": f"s{form}"} for form in ("", ":ios18")}
+    manifest["parity"] = {name: {"sqnr_db": 99.0, "step_sizes": {"y": STEP}} for name in manifest["artifacts"]}
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    with np.load(build / "golden.npz") as golden:
+        arrays = dict(golden)
+    arrays |= {"stream.input.x": x, "stream.expected.y": said + 9, "stream.expected.coreml:ios18+stream.y": said}
+    arrays |= {"stream.expected.coreml+stream.y": said, "stream.hop": np.array(1)}
+    np.savez(build / "golden.npz", allow_pickle=False, **arrays)
+    return build
+
+
+class Sum:
+    """Core ML's model of such a stream, as coremltools has it; what is none of its features is an error."""
+
+    def __init__(self, path, compute_units):
+        self.unit = compute_units
+        self.kept = path.endswith(":ios18")
+        ends = ("s", "s") if self.kept else ("s", "s_next")
+        state = dict(zip(("input", "output"), ends, strict=True)) | {"dtype": "float32", "reset": 0}
+        self.user_defined_metadata = {"phiz.stream": json.dumps({"hop": 1, "warm_up": 1, "states": [state]})}
+        self.user_defined_metadata["phiz.names"] = json.dumps({"x_": "x"})
+
+    def get_spec(self):
+        names = ["x_"] if self.kept else ["x_", "s"]
+        features = [
+            SimpleNamespace(name=name, type=SimpleNamespace(multiArrayType=SimpleNamespace(shape=[1, 1])))
+            for name in names
+        ]
+        return SimpleNamespace(description=SimpleNamespace(input=features))
+
+    def make_state(self):
+        assert self.kept
+        return {"s": np.zeros((1, 1), np.float16)}
+
+    def predict(self, data, state=None):
+        assert (set(data), state is None) == (({"x_"}, False) if self.kept else ({"x_", "s"}, True))
+        total = (state if self.kept else data)["s"] + data["x_"]
+        if self.kept:
+            state["s"] = total
+        return {"y": total} if self.kept else {"y": total, "s_next": total}
+
+
+class Forgetful(Sum):
+    def make_state(self):
+        return {"s": np.ones((1, 1), np.float16)}
+
+
+@pytest.fixture
+def core_ml_of(monkeypatch):
+    """Puts a class where the script finds Core ML."""
+
+    def put(model):
+        units = dict.fromkeys(("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL"))
+        fake = SimpleNamespace(models=SimpleNamespace(MLModel=model), ComputeUnit=units)
+        monkeypatch.setitem(sys.modules, "coremltools", fake)
+
+    return put
+
+
+def test_streams_are_given_their_hops(script, streams, core_ml_of, capsys):
+    """From the reset on, anew on every unit; states are given back, or kept by Core ML."""
+    core_ml_of(Sum)
+    assert script.run(streams, script.UNITS, script.Limits(0.01, 3.0), script.load) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        [target, unit] for target in ("coreml+stream", "coreml:ios18+stream") for unit in script.UNITS
+    ]
+    assert all(line.endswith("pass") for line in lines[:-1])
+
+
+def test_a_state_that_does_not_begin_at_zero_is_found(script, streams, core_ml_of, capsys):
+    core_ml_of(Forgetful)
+    assert script.run(streams, ["ALL"], script.Limits(3.0, 3.0), script.load) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("pass")  # that which is given its states
+    assert lines[1].endswith("FAIL  more than 3 steps from the quantised graph")
+
+
+def test_a_build_without_hops_is_said(script, streams):
+    with np.load(streams / "golden.npz") as golden:
+        arrays = {name: array for name, array in golden.items() if not name.startswith("stream.")}
+    np.savez(streams / "golden.npz", allow_pickle=False, **arrays)
+    with pytest.raises(script.Unverified, match="no folder that phiz compile wrote"):
+        script.packages(streams)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import asdict
 
 import numpy as np
 import onnx
@@ -11,7 +12,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from targets.catalogue import TARGETS
+from compile.parity import STEP_LIMITS
+from targets.catalogue import TARGETS, find
+from targets.files import read_files
+from targets.stream import Stream
+from targets.streamed import Streamed
 
 WINDOWED = {target.name for target in TARGETS}
 
@@ -58,6 +63,27 @@ def test_golden_hops(phiz, tiny_path, arrays, tmp_path):
             given = dict(zip(names, session.run(None, {"x": hop, **states}), strict=True))
             states = {s["input"]: given[s["output"]] for s in facts["states"]}
             np.testing.assert_allclose(given["y"], expected, atol=step)
+
+
+def test_golden_hops_of_core_ml(phiz, tiny_path, arrays, tmp_path):
+    """Whether Core ML keeps the states or is given them; each form has hops of its own plan to be held against."""
+    pytest.importorskip("coremltools")
+    forms = [find(f"coreml{form}+stream") for form in ("", ":ios18", ":w8a8")]
+    wanted = [word for target in forms for word in ("-t", target.name)]
+    ran = phiz("compile", tiny_path, "-t", "onnx+stream", *wanted, "--calibrate", arrays, "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    with np.load(tmp_path / "out/golden.npz", allow_pickle=False) as golden:
+        for target in forms:
+            path = tmp_path / "out" / manifest["artifacts"][target.name]["path"]
+            stream = Stream.from_metadata(target.dissect(read_files(path)).metadata, target.name)
+            assert {state.kept for state in stream.states} == {target.form == "ios18"}
+            assert asdict(stream) == manifest["streams"][target.name] | {"states": tuple(map(asdict, stream.states))}
+            streamed = Streamed(target.load(path), stream)
+            said = [streamed.run({"x": hop})["y"] for hop in golden["stream.input.x"]]
+            own = golden["stream.expected.y" if target.form == "w8a8" else f"stream.expected.{target.name}.y"]
+            step = manifest["parity"][target.name]["step_sizes"]["y"]
+            np.testing.assert_allclose(said, own, atol=STEP_LIMITS["coreml"] * step)
 
 
 def test_what_a_hop_of_a_face_lasts(phiz, tiny_path, arrays, tmp_path):
