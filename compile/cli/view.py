@@ -236,7 +236,7 @@ def _labelled(content: View, speech: Speech, name: str, folder: Path | None, spa
     take, phones, remark = labelled(teacher, speech.source, speech.heard, span, called)
     if remark:
         screen().print(f"{called}: {remark}", style="yellow", markup=False)
-    return replace(content, phones=phones, ear=f"the teacher {teacher.name}") if phones else content, take
+    return replace(content, phones=phones, ear=f"the {teacher.name} teacher") if phones else content, take
 
 
 def _told_apart(takes: Sequence[Take]) -> tuple[Take, ...]:

@@ -11,6 +11,7 @@ class Clock {
     this.rate = 1;
     this.loop = false;
     this.playing = false;
+    this.starting = false; // a sound begins some time after it was told to
     this.base = 0; // the time at the moment `since`
     this.since = 0;
     this.onchange = () => {};
@@ -21,7 +22,7 @@ class Clock {
   }
 
   now() {
-    if (!this.playing) return this.base;
+    if (!this.playing || this.starting) return this.base;
     const moment = performance.now() / 1000;
     let time = this.base + (moment - this.since) * this.rate;
     if (this.sound) {
@@ -42,13 +43,23 @@ class Clock {
     this.playing = true;
     this.onchange();
     if (!this.sound) return;
+    this.starting = true;
     try {
       await this.sound.play();
       [this.base, this.since] = [this.sound.currentTime, performance.now() / 1000];
-    } catch (error) {
-      this.pause();
-      if (error.name !== "AbortError") throw error; // a pause right after play is no failure
+    } catch {
+      this.pause(); // before it began, or the browser does not let it; the button shows that it does not play
+    } finally {
+      this.starting = false;
     }
+  }
+
+  /** Go on without the sound. */
+  mute() {
+    this.base = this.now();
+    this.playing = false;
+    this.sound = null;
+    this.onchange();
   }
 
   pause() {

@@ -12,6 +12,9 @@ function bytesOf(id) {
 }
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const unit = (a) => a.map((value) => value / (Math.hypot(...a) || 1));
 
 /** The curves of one face, at any time. */
 class Take {
@@ -60,6 +63,20 @@ class Take {
     }
     return this.lines.get(terms);
   }
+
+  /** The least and the largest value of a line. */
+  range(terms) {
+    this.ranges ??= new Map();
+    if (!this.ranges.has(terms)) {
+      let [low, high] = [0, 0];
+      for (const value of this.has(terms) ? this.line(terms) : []) {
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+      this.ranges.set(terms, [low, high]);
+    }
+    return this.ranges.get(terms);
+  }
 }
 
 /** The head: where vertices rest, triangles by part, and what each shape moves. */
@@ -84,5 +101,6 @@ function readMesh(about) {
     place += 3 * shape.count;
     shapes.set(shape.name, { indices, offsets });
   }
-  return { rest, parts, triangles, shapes, low: about.low, high: about.low.map((low, axis) => low + 65535 * about.step[axis]) };
+  const open = Float32Array.from(bytes.subarray(2 * place), (value) => value / 255);
+  return { rest, parts, triangles, shapes, open, low: about.low, high: about.low.map((low, axis) => low + 65535 * about.step[axis]) };
 }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import UserError
+from distill.animation.view.openness import openness
 from distill.animation.view.takes import Take
 from distill.audio import SAMPLE_RATE
 
@@ -104,7 +105,7 @@ def _wav(samples: NDArray[np.int16]) -> bytes:
 
 def pack_head(head: Head) -> Packed:
     """The mesh: uint16 positions ``[V, 3]``, uint16 triangles, part by part, then of each shape its uint16 vertices and
-    int16 offsets ``[n, 3]``. Positions are wrong by at most a 131,070th of the head's size: two thousandths of a mm.
+    int16 offsets ``[n, 3]``; last, how open vertices are, uint8 ``[V, 2]``. Positions are wrong by at most a 131,070th of the head's size: two thousandths of a mm.
 
     Raises:
         UserError: it has more vertices than uint16 can name.
@@ -114,13 +115,14 @@ def pack_head(head: Head) -> Packed:
         raise UserError(f"a page's head has at most 65,536 vertices, not {len(vertices):,}")
     low = vertices.min(axis=0)
     step = (vertices.max(axis=0) - low) / STEPS
-    blocks = [np.round((vertices - low) / step).astype("<u2")]
+    blocks: list[NDArray[Any]] = [np.round((vertices - low) / step).astype("<u2")]
     blocks += [part.triangles.astype("<u2") for part in head.parts]
     shapes = []
     for shape in head.shapes:
         scale = float(np.abs(shape.offsets).max(initial=0.0)) / _SHAPE_STEPS or 1.0
         shapes.append({"name": shape.name, "count": len(shape.indices), "step": scale})
         blocks += [shape.indices.astype("<u2"), np.round(shape.offsets.astype(np.float64) / scale).astype("<i2")]
+    blocks.append(openness(head))
     facts = {
         "vertices": len(vertices),
         "low": low.tolist(),

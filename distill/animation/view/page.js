@@ -11,8 +11,9 @@ function openSound() {
   sound.preload = "auto";
   sound.preservesPitch = true;
   sound.addEventListener("error", () => {
-    $("play").disabled = true;
-    $("play").title = "This browser cannot play the sound of this page; drag to see the face move.";
+    clock.mute();
+    $("mute").disabled = true;
+    $("mute").title = "This browser cannot play the sound of this page";
   });
   return sound;
 }
@@ -54,7 +55,7 @@ function frame(moment) {
   if (passed > 0.004 && passed < 0.05) interval += 0.05 * (passed - interval);
   if (!clock.playing && !wanted) return;
   late = clock.playing && passed > 0.045 ? late + 1 : 0;
-  if (late > 12) for (const stage of stages) stage.finely = false; // this machine would rather have fewer pixels
+  if (late > 3) for (const stage of stages) stage.finely = false; // this machine would rather have fewer pixels
   wanted = false;
   draw(clock.now());
 }
@@ -119,7 +120,7 @@ const jump = (by) => clock.seek(clock.now() + by);
 const press = (button, on) => (button?.setAttribute("aria-pressed", on), on);
 $("play").addEventListener("click", toggle);
 $("loop").addEventListener("click", () => clock.setLoop(press($("loop"), !clock.loop)));
-$("mute")?.addEventListener("click", () => (clock.sound.muted = press($("mute"), !clock.sound.muted)));
+$("mute")?.addEventListener("click", () => clock.sound && (clock.sound.muted = press($("mute"), !clock.sound.muted)));
 $("front").addEventListener("click", () => (camera.front(), change()));
 $("speed").addEventListener("change", (event) => clock.setRate(+event.target.value));
 $("seek").addEventListener("input", (event) => clock.seek(+event.target.value));

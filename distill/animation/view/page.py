@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from distill.animation.head import Head
 
 # In the order in which they build on each other; together they are one module.
-_SCRIPTS = ("data.js", "clock.js", "occlusion.js", "shaders.js", "refine.js", "stage.js", "plot.js", "page.js")
+_SCRIPTS = ("data.js", "clock.js", "shaders.js", "refine.js", "stage.js", "plot.js", "page.js")
 
 
 def render(view: View, head: Head) -> bytes:

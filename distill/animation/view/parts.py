@@ -97,7 +97,7 @@ def score(view: View, drawn: tuple[Line, ...]) -> Markup:
 
 def _row(view: View, index: int, line: Line) -> Markup:
     label = brief(line.label, 40)
-    values = (tag("output", "", aria_label=brief(take.name, 40)) for take in view.takes)
+    values = (tag("output", "", aria_label=brief(take.name, 40), aria_live="off") for take in view.takes)
     return tag(
         "li",
         tag(
@@ -128,7 +128,7 @@ def transport(view: View) -> Markup:
             ),
             class_="seek",
         ),
-        tag("span", tag("output", id="now", aria_label="Now"), tag("small", id="total"), class_="clock"),
+        tag("span", tag("output", id="now", aria_label="Now", aria_live="off"), tag("small", id="total"), class_="clock"),
         tag("label", tag("span", "Speed", class_="unseen"), tag("select", *speeds, id="speed"), class_="small"),
         _button("loop", "Loop", "loop", pressed=True),
         _button("mute", "Mute", "sound", pressed=True) if not silent else "",

@@ -54,13 +54,16 @@ function drawOverview(canvas, { sound, peaks, takes, lines, seconds }, now) {
 
 /** Without sound: how far the first line of the first face reaches. */
 function drawSilhouette(ink, takes, lines, x, height) {
-  const [line, take] = lines.flatMap((line) => takes.map((take) => [line, take])).find(([line, take]) => take.has(line.terms)) ?? [];
-  if (!line) return;
+  const line = lines.find((line) => takes[0].has(line.terms));
+  const take = takes[0];
   const values = take.line(line.terms);
-  const most = values.reduce((high, value) => Math.max(high, Math.abs(value)), 0.05);
+  const [low, high] = take.range(line.terms);
+  const most = Math.max(high, -low, 0.05);
   ink.beginPath();
   ink.moveTo(x(take.start), height);
-  values.forEach((value, frame) => ink.lineTo(x(take.start + frame / take.rate), height - 2 - (Math.abs(value) / most) * (height - 4)));
+  values.forEach((value, frame) => {
+    ink.lineTo(x(take.start + frame / take.rate), height - 2 - (Math.abs(value) / most) * (height - 4));
+  });
   ink.lineTo(x(take.end), height);
   ink.fill();
 }
@@ -69,12 +72,12 @@ function drawSilhouette(ink, takes, lines, x, height) {
 class Score {
   constructor(canvas, view) {
     Object.assign(this, { canvas, view, span: 4 });
-    const drawn = view.takes.flatMap((take) => view.lines.filter((line) => take.has(line.terms)).map((line) => take.line(line.terms)));
-    this.reach = (lines) => {
-      const values = view.takes.flatMap((take) => lines.filter((line) => take.has(line.terms)).map((line) => take.line(line.terms)));
-      return values.reduce(([low, high], line) => line.reduce(([l, h], v) => [Math.min(l, v), Math.max(h, v)], [low, high]), [0, 1]);
-    };
-    this.drawn = drawn;
+  }
+
+  /** The least and the largest that is drawn, and at least 0 and 1. */
+  reach(lines) {
+    const ranges = this.view.takes.flatMap((take) => lines.map((line) => take.range(line.terms)));
+    return [Math.min(0, ...ranges.map(([low]) => low)), Math.max(1, ...ranges.map(([, high]) => high))];
   }
 
   /** Which seconds are in sight: `now` in their middle, but nothing before the beginning or after the end. */
@@ -140,7 +143,7 @@ class Score {
 
   drawPhones(ink, x, from, to, { heard, said, bottom, colour, font }) {
     const seen = this.view.phones.filter(([, start, end]) => end > from && start < to);
-    const tight = x(0.035) - x(0) < 5;
+    const tight = x(0.035) - x(0) < 3.4;
     for (const [symbol, start, end, closes] of seen) {
       ink.fillStyle = colour("--lips");
       ink.globalAlpha = 0.16;

@@ -3,7 +3,7 @@
 const VERTEX = `#version 300 es
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 normal;
-layout(location = 2) in vec2 openness; // towards the sky, with the jaw closed and open
+layout(location = 2) in vec2 openness; // to the sky, with the jaw closed and open (openness.py)
 uniform mat4 camera;
 uniform float jaw;
 out vec3 place;
@@ -26,7 +26,7 @@ uniform vec3 colour;
 uniform vec3 bleed;   // how far light goes round an edge, by colour: red light travels furthest in skin
 uniform vec2 gloss;   // sharpness and strength of highlights
 uniform vec2 fade;    // heights between which the neck dissolves
-uniform vec2 cave;    // depths between which light comes into the mouth, for what is in it
+uniform vec3 cave;    // depths between which light comes into the mouth, and how much, for what is in it
 out vec4 shown;
 
 const vec3 KEY = vec3(-0.46, 0.50, 0.73);
@@ -47,7 +47,7 @@ float highlight(vec3 n, vec3 light, vec3 view) {
 void main() {
   vec3 view = normalize(eye - place);
   vec3 n = normalize(upward);
-  float lit = max(open, 0.8 * smoothstep(cave.x, cave.y, place.z));
+  float lit = max(open, cave.z * smoothstep(cave.x, cave.y, place.z));
   float shade = lit * lit;
   vec3 shadow = pow(vec3(max(lit, 0.001)), vec3(1.25, 1.75, 1.9)); // what is hidden still glows red from within
   vec3 light = 2.1 * vec3(1.0, 0.94, 0.86) * diffuse(n, normalize(KEY)) * mix(shadow, vec3(1.0), 0.35)
@@ -64,19 +64,6 @@ void main() {
   sum = clamp(sum * (2.51 * sum + 0.03) / (sum * (2.43 * sum + 0.59) + 0.14), 0.0, 1.0); // Narkowicz's fit to ACES
   float there = smoothstep(fade.x, fade.y, place.y);
   shown = vec4(pow(sum, vec3(1.0 / 2.2)) * there, there);
-}`;
-
-const DEPTH_VERTEX = `#version 300 es
-layout(location = 0) in vec3 position;
-uniform mat4 camera;
-void main() { gl_Position = camera * vec4(position, 1.0); }`;
-
-const DEPTH_FRAGMENT = `#version 300 es
-precision highp float;
-out vec4 packed;
-void main() { // 24 bits of depth as three bytes
-  vec3 digits = fract(gl_FragCoord.z * vec3(1.0, 255.0, 65025.0));
-  packed = vec4(digits - digits.yzz * vec3(1.0 / 255.0, 1.0 / 255.0, 0.0), 1.0);
 }`;
 
 function program(gl, vertex, fragment) {

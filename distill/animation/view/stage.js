@@ -4,16 +4,16 @@ const WIDE = 0.42; // radians, top to bottom
 // Screens with large pixels get four of ours for each: edges are as smooth as by multisampling, and some software
 // renderers leave dark specks between small triangles when they multisample.
 const FINE = devicePixelRatio >= 1.5;
-const OUTSIDE = [1e6, 2e6]; // nothing is as far forward
-const DEEP = 0.045; // metres from the lips to where light does not come
-// How a part takes light, by a word in its name: bleeding, sharpness and strength of highlights.
+const DEEP = 0.06; // metres from the lips to where light does not come
+// How a part takes light, by its name: bleeding, sharpness and strength of highlights, and how much comes into the mouth.
 const MATTER = [
-  [/^(eyes|irises|pupils)$/, [0.12, 0.12, 0.12], [420, 1.6]],
-  [/^teeth$/, [0.25, 0.22, 0.18], [70, 0.8]],
-  [/^(tongue|mouth)$/, [0.4, 0.15, 0.12], [50, 0.9]],
-  [/^lips$/, [0.36, 0.14, 0.1], [40, 0.9]],
-  [/^(brows|lashes)$/, [0.1, 0.1, 0.1], [20, 0.1]],
-  [/./, [0.36, 0.14, 0.09], [22, 0.55]],
+  [/^(eyes|irises|pupils)$/, [0.12, 0.12, 0.12], [420, 1.6], 0],
+  [/^teeth$/, [0.25, 0.22, 0.18], [70, 0.8], 0.8],
+  [/^tongue$/, [0.4, 0.15, 0.12], [50, 0.9], 0.8],
+  [/^mouth$/, [0.4, 0.15, 0.12], [50, 0.9], 0.5],
+  [/^lips$/, [0.36, 0.14, 0.1], [40, 0.9], 0],
+  [/^(brows|lashes)$/, [0.1, 0.1, 0.1], [20, 0.1], 0],
+  [/./, [0.36, 0.14, 0.09], [22, 0.55], 0],
 ];
 
 /** Vertices as a face moves them; the same arrays at every call. */
@@ -117,7 +117,7 @@ class Camera {
 /** Depths of the mouth: its darkest and its lightest, by where the lips are. */
 function caveOf(mesh) {
   const lips = mesh.parts.find((part) => part.name === "lips");
-  if (!lips) return OUTSIDE;
+  if (!lips) return [0, 1];
   let front = -Infinity;
   for (let i = lips.first; i < lips.first + lips.count; i++) front = Math.max(front, mesh.rest[3 * mesh.triangles[i] + 2]);
   return [front - DEEP, front];
@@ -136,10 +136,6 @@ class Stage {
 
   prepare() {
     const { gl, mesh } = this;
-    mesh.open ??= openness(gl, mesh, [
-      new Pose(mesh).set(() => 0),
-      new Pose(mesh).set((name) => (name === "jawOpen" ? 1 : 0)),
-    ]);
     mesh.cave ??= caveOf(mesh);
     mesh.finer ??= new Refinement(mesh);
     this.finer = [new Float32Array(3 * mesh.finer.count), new Float32Array(3 * mesh.finer.count)];
@@ -194,11 +190,11 @@ class Stage {
     const tall = mesh.high[1] - mesh.low[1];
     gl.uniform2f(uniforms.fade, mesh.low[1] + 0.01 * tall, mesh.low[1] + 0.16 * tall);
     for (const part of mesh.parts) {
-      gl.uniform2fv(uniforms.cave, /^(teeth|tongue)$/.test(part.name) ? mesh.cave : OUTSIDE);
-      const [, bleed, gloss] = MATTER.find(([word]) => word.test(part.name));
+      const [, bleed, gloss, inside] = MATTER.find(([word]) => word.test(part.name));
       gl.uniform3fv(uniforms.colour, part.colour.slice(0, 3));
       gl.uniform3fv(uniforms.bleed, bleed);
       gl.uniform2fv(uniforms.gloss, gloss);
+      gl.uniform3fv(uniforms.cave, [...mesh.cave, inside]);
       gl.drawElements(gl.TRIANGLES, 4 * part.count, gl.UNSIGNED_INT, 16 * part.first);
     }
   }
