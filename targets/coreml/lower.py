@@ -15,6 +15,7 @@ Q and DQ of a moved value nothing, where they repeat the parameters of the DQ be
 ``Resize``                ``resize_bilinear``; of one axis between two ``reshape``
 ``Expand``                ``tile``
 ``Log``                   ``log`` with epsilon 0
+state of a stream         an input and an output; in the form ``ios18`` a state (``states.py``)
 everything else           the operation of the same meaning
 ========================  =============================================================================================
 
@@ -23,7 +24,7 @@ form    computes in   needs    for
 ======  ============  =======  ========================================================================================
         float16       iOS 16   the Neural Engine; inputs and outputs stay float32
 fp32    float32       iOS 16   CPU and GPU, and whatever must agree with other targets to the last bit
-ios18   float16       iOS 18   the same with iOS 18's storage of weights
+ios18   float16       iOS 18   the same with iOS 18's storage of weights, and with states that Core ML keeps
 w8a8    float32       iOS 17   graphs with int8 activations
 ======  ============  =======  ========================================================================================
 
