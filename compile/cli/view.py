@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from distill.animation.view.speech import Array, Span
     from distill.animation.view.takes import Take, View
     from distill.corpus.sources import Source
+    from distill.teachers.base import Teacher
 
 CURVES = (".csv", ".json", ".npz")
 USUAL = Path("phiz:tiny")
@@ -80,51 +82,14 @@ def view(
     from distill.animation.head import load
     from distill.animation.view.page import render
     from distill.animation.view.parts import unknown
-    from distill.animation.view.speech import Span
-    from distill.animation.view.takes import MOST
-    from distill.students.folder import FACTS
 
-    curves, heard = _sorted(sources, audio)
-    models = list(model or ()) or ([USUAL] if heard and not curves and teacher is None else [])
-    if heard is None and (models or teacher):
-        raise UserError(
-            "there is no audio to hear", where="--model" if models else "--teacher", fix="name an audio file"
-        )
-    if teacher is None and (text or teacher_path):
-        raise UserError(
-            "there is no teacher to use it", where="--text" if text else "--teacher-path", fix="--teacher NAME"
-        )
-    if end is not None and not end > begin:
-        raise UserError(f"{end:g} is not after {begin:g}", where="--to", fix="choose --to after --from")
-    span = Span(begin, float("inf") if end is None else end)
-    drives = [found for one in models for found in _faces(one, also_float)]
-    if also_float and not any((face.path / FACTS).is_file() for face in drives):
-        raise UserError("no model's folder holds a student", where="--float", fix="name a student's folder with -m")
-    if (count := len(curves) + len(drives) + (teacher is not None)) > MOST:
-        raise UserError(f"a page shows at most {MOST} faces, not {count}", fix="leave some out")
-    page = _page_of(out, heard or curves[0])
+    asked = _asked(sources, audio, model or (), teacher, teacher_path, text, language, also_float, begin, end)
+    page = _page_of(out, asked.curves[0] if asked.source is None else asked.source.path)
     with Stages() as stages:
-        steps = count + 1
-        speech = None if heard is None else _speech(heard, text, language, span)
-        content = _first(speech, curves, span)
-        takes: list[Take] = []
-        for path in curves:
-            stages("gather", len(takes), steps)
-            takes.append(_recorded(path, span))
-        if teacher is not None and speech is not None:
-            stages("gather", len(takes), steps)
-            content, take = _labelled(content, speech, teacher, teacher_path, span)
-            takes.insert(0, take)
-        for face in drives:
-            stages("gather", len(takes), steps)
-            assert speech is not None
-            takes.append(face.take(speech, span, ensemble))
-        stages("gather", count, steps)
-        content = replace(content, takes=_told_apart(takes))
+        content = _gather(asked, ensemble, stages)
         head = load()
         written = render(content, head)
         write_atomically(page, written)
-        stages("gather", steps, steps)
     for name, lacking in unknown(content, {shape.name for shape in head.shapes}).items():
         more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
         said = f"{name}: the head has no shape for {', '.join(lacking[:SHOWN])}{more}; its curves are on the page"
@@ -137,32 +102,75 @@ def view(
 
 
 @dataclass(frozen=True)
-class Speech:
-    """The piece of an audio file that is heard, at 16 kHz and with what lies around it."""
-
-    source: Source
-    heard: Array
-
-
-@dataclass(frozen=True)
 class Model:
     """A student, or an artefact, and what the page calls it."""
 
     name: str
     path: Path
 
-    def take(self, speech: Speech, span: Span, ensemble: bool) -> Take:
-        """What it does with the speech; its own sample rate is given to it."""
-        from compile.cli.face import open_face
-        from distill.animation.view.speech import driven, listen
-        from distill.audio import SAMPLE_RATE
+    @property
+    def is_float(self) -> bool:
+        """Whether it is a student, and no artefact of one."""
+        from distill.students.folder import FACTS
 
-        opened = open_face(self.path)
-        face = opened.face
-        heard = speech.heard
-        if face.sample_rate != SAMPLE_RATE:
-            heard = listen(speech.source.path, span, face.sample_rate)
-        return driven(opened.drive, heard, span, self.name, face.controls, face.frame_rate, ensemble)
+        return (self.path / FACTS).is_file()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be on the page: faces by curves, a teacher and models, which hear ``span`` of ``source``."""
+
+    curves: tuple[Path, ...]
+    models: tuple[Model, ...]
+    teacher: Teacher | None
+    source: Source | None
+    span: Span
+
+
+def _asked(
+    sources: Sequence[Path],
+    audio: Path | None,
+    models: Sequence[Path],
+    teacher: str | None,
+    teacher_path: Path | None,
+    text: str,
+    language: str,
+    also_float: bool,
+    begin: float,
+    end: float | None,
+) -> Asked:
+    """What the options mean.
+
+    Raises:
+        UserError: they contradict each other, ask for too much, or name what is not there.
+    """
+    from distill.animation.view.speech import Span
+    from distill.animation.view.takes import MOST
+    from distill.teachers.catalogue import open_teacher
+
+    curves, sound = _sorted(sources, audio)
+    if sound is None and (models or teacher):
+        where = "--model" if models else "--teacher"
+        raise UserError("there is no audio to hear", where=where, fix="name an audio file")
+    if teacher is None and (text or teacher_path):
+        where = "--text" if text else "--teacher-path"
+        raise UserError("there is no teacher to use it", where=where, fix="name one with --teacher")
+    if end is not None and not end > begin:
+        raise UserError(f"{end:g} is not after {begin:g}", where="--to", fix="choose --to after --from")
+    if sound and not curves and teacher is None:
+        models = models or [USUAL]
+    found = tuple(face for one in models for face in _faces(one, also_float))
+    if also_float and not any(face.is_float for face in found):
+        raise UserError("no model's folder holds a student", where="--float", fix="name a student's folder with -m")
+    if (count := len(curves) + len(found) + (teacher is not None)) > MOST:
+        raise UserError(f"a page shows at most {MOST} faces, not {count}", fix="leave some out")
+    return Asked(
+        tuple(curves),
+        found,
+        None if teacher is None else open_teacher(teacher, teacher_path),
+        None if sound is None else _source(sound, text, language),
+        Span(begin, float("inf") if end is None else end),
+    )
 
 
 def _sorted(sources: Sequence[Path], audio: Path | None) -> tuple[list[Path], Path | None]:
@@ -179,64 +187,68 @@ def _faces(reference: Path, also_float: bool) -> list[Model]:
     """The artefact that a model means, after its student in float where both are asked for."""
     from compile.cli.face import artefact_of
     from distill.pretrained import SHIPPED, locate
-    from distill.students.folder import FACTS
 
     place = locate(reference)
     artefact = artefact_of(place)
-    shipped = str(reference).startswith(SHIPPED)
-    name = str(reference) if shipped else place.resolve().name
+    folder = str(reference) if str(reference).startswith(SHIPPED) else place.resolve().name
     if artefact == place:
-        within = place.resolve().parent.name
-        student = (place / FACTS).is_file()
-        return [Model(f"{name}, float" if student else f"{within}/{name}".lstrip("/"), place)]
-    found = [Model(f"{name}/{artefact.name}", artefact)]
-    if also_float and (place / FACTS).is_file():
-        found.insert(0, Model(f"{name}, float", place))
-    return found
+        whole = Model(f"{folder}, float", place)
+        return [whole if whole.is_float else Model(f"{place.resolve().parent.name}/{folder}".lstrip("/"), place)]
+    student = Model(f"{folder}, float", place)
+    return [*([student] if also_float and student.is_float else []), Model(f"{folder}/{artefact.name}", artefact)]
 
 
-def _speech(path: Path, text: str, language: str, span: Span) -> Speech:
-    from distill.animation.view.speech import listen
+def _source(path: Path, text: str, language: str) -> Source:
+    """The audio, and what is known about it."""
     from distill.corpus.sources import find
 
     found = find([path])
     if len(found) != 1:
         raise UserError(f"it holds {len(found)} audio files", where=str(path), fix="name one of them")
-    (source,) = found
-    if text:
-        source = replace(source, text=text, language=language, phones=None)
-    return Speech(source, listen(source.path, span))
+    return replace(found[0], text=text, language=language, phones=None) if text else found[0]
 
 
-def _first(speech: Speech | None, curves: Sequence[Path], span: Span) -> View:
-    """The page without faces."""
-    from distill.animation.view.speech import sound, spoken
+def _gather(asked: Asked, ensemble: bool, stages: Stages) -> View:
+    """The content of the page: the teacher first, for differences are from the first face."""
+    from distill.animation.view.speech import labelled, listen, recorded, sound, spoken
     from distill.animation.view.takes import View
 
-    if speech is None:
-        return View(curves[0].name, (), begin=span.begin)
-    source = speech.source
-    said = source.text if span.begin == 0 else ""
-    return View(source.path.name, (), sound(speech.heard, span), spoken(source, span), "", span.begin, said)
+    steps = len(asked.models) + 1
+    stages("gather", 0, steps)
+    span, source = asked.span, asked.source
+    ready_made = [recorded(path, path.name, span) for path in asked.curves]
+    if source is None:
+        return View(asked.curves[0].name, _told_apart(ready_made), begin=span.begin)
+    heard = listen(source.path, span)
+    phones, ear = spoken(source, span), ""
+    takes: list[Take] = []
+    if asked.teacher is not None:
+        name = f"{asked.teacher.name}, teacher"
+        take, went_by, remark = labelled(asked.teacher, source, heard, span, name)
+        takes.append(take)
+        if went_by:
+            phones, ear = went_by, f"the {asked.teacher.name} teacher"
+        if remark:
+            screen().print(f"{name}: {remark}", style="yellow", markup=False)
+    takes += ready_made
+    for number, model in enumerate(asked.models, 1):
+        stages("gather", number, steps)
+        takes.append(_take(model, source, heard, span, ensemble))
+    said = "" if span.begin or math.isfinite(span.end) else source.text
+    return View(source.path.name, _told_apart(takes), sound(heard, span), phones, ear, span.begin, said)
 
 
-def _recorded(path: Path, span: Span) -> Take:
-    from distill.animation.view.speech import recorded
+def _take(model: Model, source: Source, heard: Array, span: Span, ensemble: bool) -> Take:
+    """What a model does with the speech, of which it is given its own sample rate."""
+    from compile.cli.face import open_face
+    from distill.animation.view.speech import driven, listen
+    from distill.audio import SAMPLE_RATE
 
-    return recorded(path, path.name, span)
-
-
-def _labelled(content: View, speech: Speech, name: str, folder: Path | None, span: Span) -> tuple[View, Take]:
-    """The page with the phones that the teacher went by, and what it does."""
-    from distill.animation.view.speech import labelled
-    from distill.teachers.catalogue import open_teacher
-
-    teacher = open_teacher(name, folder)
-    called = f"{teacher.name}, teacher"
-    take, phones, remark = labelled(teacher, speech.source, speech.heard, span, called)
-    if remark:
-        screen().print(f"{called}: {remark}", style="yellow", markup=False)
-    return replace(content, phones=phones, ear=f"the {teacher.name} teacher") if phones else content, take
+    opened = open_face(model.path)
+    face = opened.face
+    if face.sample_rate != SAMPLE_RATE:
+        heard = listen(source.path, span, face.sample_rate)
+    return driven(opened.drive, heard, span, model.name, face.controls, face.frame_rate, ensemble)
 
 
 def _told_apart(takes: Sequence[Take]) -> tuple[Take, ...]:

@@ -1,7 +1,8 @@
 """How open each vertex of a head is to the sky: without it, nostrils glow and the throat is lit.
 
 From many directions, depths on a grid say which vertices are seen; those that are count by how much they face there
-(Zhukov, Iones, Kronin: An ambient light illumination model, 1998). It takes numpy a second as a page is made, and a page no time as it is opened.
+(Zhukov, Iones, Kronin: An ambient light illumination model, 1998). numpy takes half a second for it as a page is made,
+and a page no time as it is opened.
 """
 
 from __future__ import annotations

@@ -104,8 +104,11 @@ def _wav(samples: NDArray[np.int16]) -> bytes:
 
 
 def pack_head(head: Head) -> Packed:
-    """The mesh: uint16 positions ``[V, 3]``, uint16 triangles, part by part, then of each shape its uint16 vertices and
-    int16 offsets ``[n, 3]``; last, how open vertices are, uint8 ``[V, 2]``. Positions are wrong by at most a 131,070th of the head's size: two thousandths of a mm.
+    """The mesh, in two bytes a number.
+
+    uint16 positions ``[V, 3]``; uint16 triangles, part by part; of each shape its uint16 vertices ``[n]`` and int16
+    offsets ``[n, 3]``; and last, how open vertices are, uint8 ``[V, 2]``. Positions are wrong by at most a 131,070th of
+    the head's size: two thousandths of a millimetre.
 
     Raises:
         UserError: it has more vertices than uint16 can name.

@@ -115,6 +115,7 @@ def _row(view: View, index: int, line: Line) -> Markup:
 def transport(view: View) -> Markup:
     """Play, seek, speed, loop, mute."""
     speeds = (tag("option", f"{speed:g}\u00d7", value=str(speed), selected=speed == 1) for speed in SPEEDS)
+    now = tag("output", id="now", aria_label="Now", aria_live="off")
     silent = view.audio is None
     return tag(
         "section",
@@ -128,7 +129,7 @@ def transport(view: View) -> Markup:
             ),
             class_="seek",
         ),
-        tag("span", tag("output", id="now", aria_label="Now", aria_live="off"), tag("small", id="total"), class_="clock"),
+        tag("span", now, tag("small", id="total"), class_="clock"),
         tag("label", tag("span", "Speed", class_="unseen"), tag("select", *speeds, id="speed"), class_="small"),
         _button("loop", "Loop", "loop", pressed=True),
         _button("mute", "Mute", "sound", pressed=True) if not silent else "",

@@ -87,7 +87,7 @@ def recorded(path: Path, name: str, span: Span) -> Take:
     times = recording.times
     if len(times) < 2:
         return Take(name, recording.curves, recording.controls, 1.0).between(span.begin, span.end)
-    rate = (len(times) - 1) / float(times[-1] - times[0])
+    rate = round((len(times) - 1) / float(times[-1] - times[0]), 6)
     steady = times[0] + np.arange(len(times)) / rate
     even = np.abs(steady - times).max() * rate < SLIP
     curves = recording.curves if even else recording.at(steady)

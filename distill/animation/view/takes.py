@@ -14,6 +14,7 @@ from distill.corpus.espeak import Phone
 
 MOST = 4  # faces of a page
 LONGEST = 600.0  # seconds of a page; ten minutes are about 15 MB
+_NOTHING = 1e-6  # seconds
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Take:
         Raises:
             UserError: no frame does.
         """
-        first = max(int(np.searchsorted(self.times, begin, side="right")) - 1, 0)
-        last = int(np.searchsorted(self.times, end, side="left"))
-        if last <= first or self.end <= begin:
+        first = max(int(np.searchsorted(self.times, begin + _NOTHING, side="right")) - 1, 0)
+        last = int(np.searchsorted(self.times, end - _NOTHING, side="left"))
+        if last <= first or self.end <= begin + _NOTHING:
             what = f"it has no frame from second {begin:g} on: it lasts from {self.start:g} to {self.end:g}"
             raise UserError(what, where=self.name, fix="choose other --from and --to")
         return Take(
