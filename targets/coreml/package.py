@@ -177,7 +177,8 @@ class _Writer:
             self.operation(block, op, uses)
 
     def operation(self, block: Any, op: Any, uses: Mapping[bytes, int]) -> None:
-        kind, parameters = _WRITES.get(op.op_type, (op.op_type, {}))
+        writes = _WRITES.get(op.op_type)
+        kind, parameters = writes or (op.op_type, {})
         written: Any = type(block)().operations.add(type=kind)
         for title, given in op.inputs.items():
             parameter = parameters.get(title, title)
@@ -193,7 +194,7 @@ class _Writer:
                     self.argument(block, written.inputs[parameter].arguments.add(), variable.val, parameter, uses)
                 else:
                     written.inputs[parameter].arguments.add(name=self.names[variable])
-        for variable in () if parameters else op.outputs:
+        for variable in () if writes else op.outputs:  # what was written is read nowhere
             name = self.names.setdefault(variable, "") or next(self.fresh)
             self.names[variable] = name
             self.named(written.outputs.add(), name, _dtype(variable), variable.shape)

@@ -6,15 +6,17 @@ Core ML keeps states in float16 only, and makes them of zeros. So a state of the
 what the program computes with     what Core ML keeps
 =================================  =====================================================================================
 float16                            the numbers
-float32                            two rows: the numbers rounded to float16, and 2048 times what that left out, which
-                                   together are the numbers to the last bit of float32 but one
+float32                            two rows: the numbers rounded to float16, and 2048 times what that left out;
+                                   together, the numbers or their neighbours in float32
 int8 activations                   the integers less their zero point, which float16 holds exactly
 =================================  =====================================================================================
 
-2048 keeps the second row as large as the first, for hardware may take the smallest float16 numbers for 0. What float16
-does not reach is clipped, so that it does no harm beyond its own place. A row is as long as all elements together,
-filled up to a multiple of 32: the Neural Engine lays out the last axis in 64 bytes and refuses a state where that is
-not so (issue 2631 of coremltools).
+2048 keeps the second row as large as the first, for hardware may take the smallest float16 numbers for 0. Where
+calibration saw numbers that are too large for float16, or none that is not small, a power of 2 brings the largest to
+256; what is out of reach even so is clipped, so that it does no harm beyond its own place.
+
+A row is as long as all elements together, filled up to a multiple of 32: the Neural Engine lays out the last axis in 64
+bytes, and is reported to refuse a state where that is not so (issue 2631 of coremltools).
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ from targets.coreml.precision import HIGHEST
 from targets.stream import KEY, Stream
 
 _ROW = 32  # elements; 64 bytes
-_LEFT_OUT = 2048.0  # 2**11: float16 has so many steps between a power of 2 and the next
+_LEFT_OUT = 2048.0  # 2**11: rounding to 11 bits leaves out at most so small a part
 _LARGEST = 65504.0  # of float16
+_SMALL, _MIDDLE = 2.0**-4, 2.0**8
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,12 @@ def buffer(state: ir.Value, output: ir.Value, precision: str, scale: float | Non
     elif precision == "float16":
         halves, unit = 1, 1.0
     else:
-        reaches = max(state.meta.get(PEAK, 0.0), output.meta.get(PEAK, 0.0)) / HIGHEST
-        halves, unit = 2, 2.0 ** math.ceil(math.log2(reaches)) if reaches > 1 else 1.0
+        halves, unit = 2, _unit(max(state.meta.get(PEAK, 0.0), output.meta.get(PEAK, 0.0)))
     return Buffer(state.name or "", shape_of(state), precision, halves, unit)
+
+
+def _unit(peak: float) -> float:
+    """The power of 2 that brings numbers up to ``peak`` to where two rows hold them and much smaller ones, too."""
+    if peak == 0 or _SMALL <= peak <= HIGHEST:
+        return 1.0
+    return 2.0 ** math.ceil(math.log2(peak)) / _MIDDLE

@@ -42,6 +42,18 @@ def test_int8_weights_make_it_float16_from_the_first_product_on(student_of, lowe
     assert noted(lowered(model, "")) == {}
 
 
+def test_what_only_moves_is_as_wide_as_whatever_reads_it(hub, quantize):
+    """The first reshape feeds int8 weights alone, the second an exponential as well, the third is the output."""
+    net = hub()
+    x = net.input(1, 24)
+    one, other = net.reshape(x, 1, 2, 12), net.reshape(x, 1, 3, 8)
+    narrow, both = net.conv(one, 4, 2, (3,)), net.conv(net.op("Transpose", other, perm=[0, 2, 1]), 4, 8, (3,))
+    model = net.model(narrow, both, net.op("Exp", other), net.reshape(x, 1, 4, 6))
+    graph = ir.from_proto(quantize(model, "w8", net.feeds())).graph
+    moved = {tuple(node.outputs[0].shape) for node in float32_nodes(graph) if node.op_type in ("Reshape", "Transpose")}
+    assert moved == {(1, 3, 8), (1, 4, 6)}
+
+
 def test_what_the_plan_keeps_in_float_is_float32(student_of, lowered):
     found = types_of(lowered(student_of("float"), "").files)
     assert {dtype for dtypes in found.values() for dtype in dtypes} <= {"float32", "int32", "str"}

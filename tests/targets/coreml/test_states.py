@@ -217,6 +217,20 @@ def test_beyond_float16(ring, saved, peak):
     assert peak or max(errors) > 0.1
 
 
+@pytest.mark.parametrize("loudest", [1e-12, 1e-6, 0.01, 1.0, 3e4, 1e12])
+def test_numbers_of_any_size(ring, saved, loudest):
+    """Precise to float32, or to 2^-32 of the loudest: -190 dB."""
+    audio = noise(4)
+    audio[..., ::2] *= 1e-6
+    audio *= np.float32(loudest / np.abs(audio).max())
+    *_, (_, states) = pushed(run.load(saved(lower(stream(ring("float", loudest)), "ios18").files)), audio)
+    high, low = states["state_0"].astype(np.float64)
+    newest = audio[0, 0, -KEPT:].astype(np.float64)
+    (unit,) = {2.0 ** np.round(np.log2(number / row)) for number, row in zip(newest[1::2], high[1::2], strict=True)}
+    error = np.abs((high + low / 2048) * unit - newest)
+    assert (error <= np.maximum(2.0**-22 * np.abs(newest), 2.0**-32 * loudest)).all()
+
+
 @pytest.mark.parametrize("scheme", ["w8", "float", "w8a8"])
 def test_rows_are_whole(scheme, hub, quantize, saved):
     """4 channels of 6 steps are 24 numbers of a row of 32; what fills it up stays 0."""
