@@ -102,5 +102,6 @@ function readMesh(about) {
     shapes.set(shape.name, { indices, offsets });
   }
   const open = Float32Array.from(bytes.subarray(2 * place), (value) => value / 255);
-  return { rest, parts, triangles, shapes, open, low: about.low, high: about.low.map((low, axis) => low + 65535 * about.step[axis]) };
+  const high = about.low.map((low, axis) => low + 65535 * about.step[axis]);
+  return { rest, parts, triangles, shapes, open, low: about.low, high };
 }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from distill.animation.head import Head
 
-AXES = 24  # each is looked along both ways
+AXES = 40  # each is looked along both ways
 BELOW = -0.7  # from straight below nothing comes: there is a body
 CELL = 0.0025  # metres of the grid
 BESIDE = 0.004  # metres; what is nearer does not hide, or every vertex would hide itself
@@ -40,7 +40,7 @@ def openness(head: Head) -> NDArray[np.uint8]:
                     towards = np.maximum(facing @ direction, 0)
                     most += towards
                     light += towards * seen
-        found.append(_smoothed(light / most, head.triangles))
+        found.append(_smoothed(_smoothed(light / most, head.triangles), head.triangles))
     return np.round(255 * np.stack(found, axis=1)).astype(np.uint8)
 
 

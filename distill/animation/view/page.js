@@ -3,7 +3,8 @@
 const $ = (id) => document.getElementById(id);
 const root = document.documentElement;
 const takes = facts.takes.map((about, index) => new Take(about, `take-${index}`));
-const view = { ...facts, takes, peaks: facts.sound && Uint8Array.from(atob(facts.sound.peaks), (one) => one.charCodeAt(0)) };
+const peaks = facts.sound && Uint8Array.from(atob(facts.sound.peaks), (one) => one.charCodeAt(0));
+const view = { ...facts, takes, peaks };
 
 function openSound() {
   if (!facts.sound) return null;

@@ -4,7 +4,7 @@ const STROKES = [[], [7, 4], [2, 3], [9, 3, 2, 3]]; // of faces, in their order;
 
 /** A canvas as wide as it is on the screen, cleared, in CSS pixels. */
 function sheet(canvas) {
-  const scale = Math.min(devicePixelRatio || 1, 3);
+  const scale = clamp(devicePixelRatio, 2, 3); // finer than the screen where its places are fractions of pixels
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
@@ -103,7 +103,6 @@ class Score {
     const [top, bottom] = [heard + said + 8, height - 20];
     const [low, high] = this.reach(lines);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
-    const inside = () => (ink.save(), ink.beginPath(), ink.rect(this.left, 0, this.right - this.left, height), ink.clip());
 
     ink.font = font(11);
     ink.textBaseline = "middle";
@@ -121,7 +120,10 @@ class Score {
     ink.textAlign = "center";
     for (const time of marks(from + begin, to + begin, 6)) ink.fillText(`${time} s`, x(time - begin), height - 8);
 
-    inside();
+    ink.save();
+    ink.beginPath();
+    ink.rect(this.left, 0, this.right - this.left, height);
+    ink.clip();
     this.drawPhones(ink, x, from, to, { heard, said, bottom, colour, font });
     ink.fillStyle = colour("--wave");
     if (sound) drawSound(ink, peaks, sound.peak_rate, from, to, x, heard / 2, heard / 2 - 2);

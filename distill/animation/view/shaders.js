@@ -27,6 +27,7 @@ uniform vec3 bleed;   // how far light goes round an edge, by colour: red light 
 uniform vec2 gloss;   // sharpness and strength of highlights
 uniform vec2 fade;    // heights between which the neck dissolves
 uniform vec3 cave;    // depths between which light comes into the mouth, and how much, for what is in it
+uniform float least;  // light that it gets anywhere
 out vec4 shown;
 
 const vec3 KEY = vec3(-0.46, 0.50, 0.73);
@@ -47,7 +48,7 @@ float highlight(vec3 n, vec3 light, vec3 view) {
 void main() {
   vec3 view = normalize(eye - place);
   vec3 n = normalize(upward);
-  float lit = max(open, cave.z * smoothstep(cave.x, cave.y, place.z));
+  float lit = max(max(open, least), cave.z * smoothstep(cave.x, cave.y, place.z));
   float shade = lit * lit;
   vec3 shadow = pow(vec3(max(lit, 0.001)), vec3(1.25, 1.75, 1.9)); // what is hidden still glows red from within
   vec3 light = 2.1 * vec3(1.0, 0.94, 0.86) * diffuse(n, normalize(KEY)) * mix(shadow, vec3(1.0), 0.35)

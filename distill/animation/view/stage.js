@@ -4,10 +4,11 @@ const WIDE = 0.42; // radians, top to bottom
 // Screens with large pixels get four of ours for each: edges are as smooth as by multisampling, and some software
 // renderers leave dark specks between small triangles when they multisample.
 const FINE = devicePixelRatio >= 1.5;
-const DEEP = 0.06; // metres from the lips to where light does not come
-// How a part takes light, by its name: bleeding, sharpness and strength of highlights, and how much comes into the mouth.
+const DEEP = 0.08; // metres from the lips to where light does not come
+// How a part takes light, by its name: bleeding, sharpness and strength of highlights, how much comes to it within the
+// mouth, and how much at least.
 const MATTER = [
-  [/^(eyes|irises|pupils)$/, [0.12, 0.12, 0.12], [420, 1.6], 0],
+  [/^(eyes|irises|pupils)$/, [0.12, 0.12, 0.12], [420, 1.6], 0, 0.5],
   [/^teeth$/, [0.25, 0.22, 0.18], [70, 0.8], 0.8],
   [/^tongue$/, [0.4, 0.15, 0.12], [50, 0.9], 0.8],
   [/^mouth$/, [0.4, 0.15, 0.12], [50, 0.9], 0.5],
@@ -119,7 +120,8 @@ function caveOf(mesh) {
   const lips = mesh.parts.find((part) => part.name === "lips");
   if (!lips) return [0, 1];
   let front = -Infinity;
-  for (let i = lips.first; i < lips.first + lips.count; i++) front = Math.max(front, mesh.rest[3 * mesh.triangles[i] + 2]);
+  for (const vertex of mesh.triangles.subarray(lips.first, lips.first + lips.count))
+    front = Math.max(front, mesh.rest[3 * vertex + 2]);
   return [front - DEEP, front];
 }
 
@@ -167,7 +169,8 @@ class Stage {
     const { gl, canvas, mesh } = this;
     if (!gl || gl.isContextLost()) return;
     const scale = FINE ? Math.min(devicePixelRatio, 2.5) : devicePixelRatio * (this.finely ? 2 : 1);
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((length) => Math.max(Math.round(length * scale), 1));
+    const pixels = (length) => Math.max(Math.round(length * scale), 1);
+    const [width, height] = [pixels(canvas.clientWidth), pixels(canvas.clientHeight)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     gl.viewport(0, 0, width, height);
     gl.clearColor(0, 0, 0, 0);
@@ -190,11 +193,12 @@ class Stage {
     const tall = mesh.high[1] - mesh.low[1];
     gl.uniform2f(uniforms.fade, mesh.low[1] + 0.01 * tall, mesh.low[1] + 0.16 * tall);
     for (const part of mesh.parts) {
-      const [, bleed, gloss, inside] = MATTER.find(([word]) => word.test(part.name));
+      const [, bleed, gloss, inside, least = 0] = MATTER.find(([word]) => word.test(part.name));
       gl.uniform3fv(uniforms.colour, part.colour.slice(0, 3));
       gl.uniform3fv(uniforms.bleed, bleed);
       gl.uniform2fv(uniforms.gloss, gloss);
       gl.uniform3fv(uniforms.cave, [...mesh.cave, inside]);
+      gl.uniform1f(uniforms.least, least);
       gl.drawElements(gl.TRIANGLES, 4 * part.count, gl.UNSIGNED_INT, 16 * part.first);
     }
   }

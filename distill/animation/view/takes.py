@@ -13,7 +13,7 @@ from distill.audio import SAMPLE_RATE
 from distill.corpus.espeak import Phone
 
 MOST = 4  # faces of a page
-LONGEST = 600.0  # seconds of a page; ten minutes are about 15 MB
+LONGEST = 600.0  # seconds of a page; ten minutes are about 18 MB
 _NOTHING = 1e-6  # seconds
 
 
