@@ -77,31 +77,31 @@ def attempt(source: Source, drive: Drive, order: Order, bench: Path, heard: Hear
 
 
 def _bake(source: Source, drive: Drive, order: Order, bench: Path, heard: Heard) -> Baked:
-    names = {form: f"{source.path.stem}.{form}" for form in order.formats}
-    if "json" in names and (notes := order.out / names["json"]).exists() and not json.is_ours(notes):
+    stem, notes = source.path.stem, order.out / f"{source.path.stem}.json"
+    if "json" in order.formats and notes.exists() and not json.is_ours(notes):
         raise UserError("it exists and holds no curves", where=str(notes), fix="choose another folder with -o")
-    title = source.text or spelled(source.path.name)
-    remark = ""
     with tempfile.TemporaryFile(dir=bench) as file:
         spool = Spool(file, len(order.controls))
         for block in drive(_told(audio.blocks(source.path, order.sample_rate), order.sample_rate, heard)):
             spool.append(block)
-        for form in order.formats:
-            path = bench / names[form]
-            if form != PICTURE:
-                with path.open("wb") as output:
-                    output.writelines(
-                        encode(form, spool.blocks(), spool.frames, order.controls, order.frame_rate, title)
-                    )
-            elif spool.frames <= PICTURED * order.frame_rate:
-                _draw(path, source, spool, order, title)
-            else:
-                del names[form]
-                remark = f"no picture of {source.path}: it is longer than {PICTURED / 60:.0f} minutes"
-    written = tuple(order.out / name for name in names.values())
-    for path in written:
-        os.replace(bench / path.name, path)
-    return Baked(written, remark=remark)
+        long = PICTURE in order.formats and spool.frames > PICTURED * order.frame_rate
+        made = [bench / f"{stem}.{form}" for form in order.formats if not (long and form == PICTURE)]
+        for path in made:
+            _write(path, source, spool, order)
+    for path in made:
+        os.replace(path, order.out / path.name)
+    remark = f"no picture of {source.path}: it is longer than {PICTURED / 60:.0f} minutes" if long else ""
+    return Baked(tuple(order.out / path.name for path in made), remark=remark)
+
+
+def _write(path: Path, source: Source, spool: Spool, order: Order) -> None:
+    """All that is spooled, in the format of the path's suffix."""
+    form, title = path.suffix.removeprefix("."), source.text or spelled(source.path.name)
+    if form == PICTURE:
+        _draw(path, source, spool, order, title)
+        return
+    with path.open("wb") as file:
+        file.writelines(encode(form, spool.blocks(), spool.frames, order.controls, order.frame_rate, title))
 
 
 def _draw(path: Path, source: Source, spool: Spool, order: Order, title: str) -> None:

@@ -58,8 +58,10 @@ def write(path: Path, curves: NDArray[np.float32], controls: Sequence[str], fram
 def _checked(blocks: Iterable[NDArray[np.float32]], frames: int, controls: int) -> Iterator[NDArray[np.float32]]:
     found = 0
     for block in blocks:
-        if block.ndim != 2 or block.shape[1] != controls or not np.isfinite(block).all():
-            raise UserError(f"a face needs finite curves [frames, {controls}], not {list(block.shape)}")
+        if block.ndim != 2 or block.shape[1] != controls:
+            raise UserError(f"a face needs curves [frames, {controls}], not {list(block.shape)}")
+        if not np.isfinite(block).all():
+            raise UserError("a face needs finite curves, and some of these are NaN or infinite")
         found += len(block)
         if len(block):
             yield block

@@ -8,17 +8,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compile.errors import UserError
+from compile.errors import Bug, UserError
 from distill.animation.formats import FORMATS, encode, write
 from distill.controls import ARKIT
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("curves", [np.zeros((3, 51), np.float32), np.full((3, 52), np.nan, np.float32)])
-def test_what_is_no_face_is_not_written(tmp_path: Path, name: str, curves: np.ndarray) -> None:
-    with pytest.raises(UserError, match=r"finite curves \[frames, 52\]"):
+@pytest.mark.parametrize(
+    ("curves", "complaint"),
+    [
+        (np.zeros((3, 51), np.float32), r"curves \[frames, 52\], not \[3, 51\]"),
+        (np.zeros(52, np.float32), r"curves \[frames, 52\], not \[52\]"),
+        (np.full((3, 52), np.nan, np.float32), "some of these are NaN or infinite"),
+    ],
+)
+def test_what_is_no_face_is_not_written(tmp_path: Path, name: str, curves: np.ndarray, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
         write(tmp_path / f"take.{name}", curves, ARKIT, 50)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("announced", [2, 4])
+def test_frames_that_were_not_announced(name: str, announced: int) -> None:
+    with pytest.raises((Bug, UserError)):  # of a .glb, which says so itself
+        b"".join(encode(name, [np.zeros((3, 52), np.float32)], announced, ARKIT, 50))
 
 
 def test_no_such_format(tmp_path: Path) -> None:
