@@ -77,7 +77,7 @@ def quiet(tab: Tab, file: Path) -> None:
 
 
 def test_the_head_is_drawn_and_its_mouth_opens(tab: Tab, file: Path) -> None:
-    tab.open(file, 900, height=700)
+    tab.open(file, 640, height=480)
     assert tab.ask("document.documentElement.dataset.state + document.documentElement.dataset.webgl") == "readytrue"
     seek(tab, "0.5")
     shut = seen(tab, ".stage canvas")
@@ -98,7 +98,7 @@ def test_the_head_is_drawn_and_its_mouth_opens(tab: Tab, file: Path) -> None:
 
 
 def test_each_face_has_its_own_curves(tab: Tab, file: Path) -> None:
-    tab.open(file, 900, height=700)
+    tab.open(file, 640, height=480)
     seek(tab, "0.5")
     values = (
         "[...document.querySelectorAll('.score .lines li')].map((row) => row.innerText.split(/\\s*\\n\\s*/).join(' '))"
@@ -127,6 +127,39 @@ def test_curves_are_drawn_where_they_are(tab: Tab, made: Any, head: Head, tmp_pa
     rows, columns = (place / size for place, size in zip(blue, picture.shape, strict=False))
     assert rows[columns < 0.45].min() > 0.8
     assert 0.05 < np.median(rows[columns > 0.6]) < 0.2
+
+
+def test_lips_meet_and_do_not_pass_through_each_other(tab: Tab, made: Any, head: Head, tmp_path: Path) -> None:
+    """A shut jaw leaves nothing for mouthClose to undo; of an open one it undoes what it can."""
+    path = tmp_path / "view.html"
+    shapes = {"jawOpen": [0, 0, 0.4, 0.4], "mouthClose": [0, 0.8, 0, 0.8]}
+    path.write_bytes(render(View("x", (made(rate=1.0, frames=4, **shapes),)), head))
+    tab.open(path, 640, height=480)
+    mouths = []
+    for moment in "0123":
+        seek(tab, moment)
+        mouths.append(part(seen(tab, ".stage canvas"), 0.6, 0.85, 0.4, 0.6))
+    rest, closed, opened, met = mouths
+    assert np.abs(closed - rest).max() < 2  # the same picture, to the last digit of a colour
+    assert (opened.mean(axis=2) < 60).mean() > 0.02
+    assert (met.mean(axis=2) < 60).mean() < 0.005
+
+
+def test_it_plays_its_sound_to_the_end(tab: Tab, made: Any, head: Head, tmp_path: Path) -> None:
+    path = tmp_path / "view.html"
+    path.write_bytes(render(View("x", (made(frames=20),), np.zeros(6_400, np.int16)), head))
+    tab.open(path, 400, height=500)
+    tab.ask("document.getElementById('speed').value = '0.5'; 0")
+    tab.ask("document.getElementById('speed').dispatchEvent(new Event('change')); 0")
+    box = tab.ask(
+        "(() => { const box = document.getElementById('play').getBoundingClientRect(); return [box.x, box.y]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):  # a click that a person could have done, or no sound may play
+        tab.call("Input.dispatchMouseEvent", type=kind, x=box[0] + 9, y=box[1] + 9, button="left", clickCount=1)
+    data = "document.documentElement.dataset"
+    wait(tab, f"{data}.playing === 'true'")
+    wait(tab, f"{data}.time === '0.400' && {data}.playing === 'false'")
+    quiet(tab, path)
 
 
 def test_it_fits_a_phone_in_the_dark(tab: Tab, file: Path) -> None:
@@ -158,7 +191,7 @@ def test_without_webgl_the_curves_remain(tab: Tab, file: Path) -> None:
       HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
         return kind === "webgl2" ? null : given.call(this, kind, ...rest); };"""
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
-    tab.open(file, 900, height=700)
+    tab.open(file, 640, height=480)
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
     assert tab.ask("document.documentElement.dataset.state + document.documentElement.dataset.webgl") == "readyfalse"
     assert tab.ask("[...document.querySelectorAll('.stage p')].every((one) => one.offsetHeight > 20)")
