@@ -65,6 +65,7 @@ def bake(
     from distill.corpus.sources import find
     from distill.pretrained import locate
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch, else, takes all cores in every process of --jobs
     wanted = _formats(formats)
     artefact = artefact_of(locate(model))
     opened = open_face(artefact)
