@@ -18,7 +18,7 @@ class Streamed:
     """A running stream: the artefact and what it keeps from one hop to the next.
 
     Args:
-        runner: of the artefact.
+        runner: of the artefact; a state that the runtime keeps is an input and an output of it under its one name.
         stream: how it is streamed, from its metadata.
 
     Raises:

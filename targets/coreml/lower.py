@@ -101,7 +101,8 @@ def lower(model: Model, form: str = "") -> Artifact:
         Three files: the manifest, the ML program and its weights. Byte-identical for equal graphs. Inputs and
         outputs are float32 under their ONNX names; where Core ML does not allow one (``input.1``), other signs become
         ``_`` and the metadata entry ``phiz.names`` says what was meant. The package is called after the graph and, if
-        any, the form. Needs iOS 16 / macOS 13, iOS 17 / macOS 14 where activations are int8, or what the form needs.
+        any, the form. A stream's states are inputs and outputs, too; in the form ``ios18`` they are Core ML's own, in
+        float16. Needs iOS 16 / macOS 13, iOS 17 / macOS 14 where activations are int8, or what the form needs.
 
     Raises:
         UnsupportedNode: Core ML has no equal of a node.

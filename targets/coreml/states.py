@@ -11,7 +11,8 @@ float32                            two rows: the numbers rounded to float16, and
 int8 activations                   the integers less their zero point, which float16 holds exactly
 =================================  =====================================================================================
 
-2048 keeps the second row as large as the first, for hardware may take the smallest float16 numbers for 0. Where
+2048 keeps the second row as large as the first, for hardware may take the smallest float16 numbers for 0. Should a
+compiler drop the rounding to float16 and back, the second row is 0, and the first one is still right. Where
 calibration saw numbers that are too large for float16, or none that is not small, a power of 2 brings the largest to
 256; what is out of reach even so is clipped, so that it does no harm beyond its own place.
 

@@ -23,6 +23,18 @@ def test_other_storage():
     assert [(state.dtype, state.reset) for state in STREAM.real().states] == [("float32", 0), ("float32", 0)]
 
 
+def test_states_that_the_runtime_keeps():
+    """They have one name, and begin as zeros, whatever meant 0 before."""
+    kept = STREAM.kept()
+    assert [(state.input, state.output, state.dtype, state.reset) for state in kept.states] == [
+        ("state_0", "state_0", "float16", 0),
+        ("state_1", "state_1", "float16", 0),
+    ]
+    assert all(state.kept for state in kept.states)
+    assert not any(state.kept for state in STREAM.states)
+    assert Stream.from_metadata(kept.to_metadata(), "here") == kept
+
+
 def test_a_window_is_no_stream():
     with pytest.raises(UserError, match="compile it with --stream"):
         Stream.from_metadata({}, "student.onnx")
@@ -39,6 +51,7 @@ def test_a_window_is_no_stream():
         {"states": [{"input": "a"}]},
         {"states": [{"input": "a", "output": "b", "dtype": "object", "reset": 0}]},
         {"states": [{"input": "a", "output": "b", "dtype": "int8", "reset": 128}]},
+        {"states": [{"input": "a", "output": "a", "dtype": "float16", "reset": 1}]},
     ],
     ids=str,
 )

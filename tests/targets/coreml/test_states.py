@@ -17,6 +17,7 @@ from targets.coreml.dissect import dissect
 from targets.coreml.lower import lower
 from targets.onnx.run import AS_WRITTEN, Session
 from targets.stream import State, Stream
+from targets.streamed import Streamed
 
 HOP, KEPT = 32, 64
 # A convolution of kernel 65 and stride 32 that keeps 64 samples, as coremltools converts it, and what torch says.
@@ -244,6 +245,20 @@ def test_rows_are_whole(scheme, hub, quantize, saved):
     states = {name: np.ones(shape, np.float16) for name, shape in runner.inputs.items() if name != "in0"}
     outputs = runner.run({"in0": np.ones((1, 2, 1), np.float32), **states})
     assert (outputs["state_1"][:, 24:] == 0).all()
+
+
+def test_a_reset_forgets(ring, saved):
+    made = lower(stream(ring("w8")), "ios18")
+    streamed = Streamed(run.load(saved(made.files)), Stream.from_metadata(dissect(made.files).metadata, made.name))
+    hops = np.split(noise(4), 4, axis=2)
+
+    def said():
+        return np.stack([next(iter(streamed.run({"in0": np.ascontiguousarray(hop)}).values())) for hop in hops])
+
+    first, later = said(), said()
+    streamed.reset()
+    assert not np.array_equal(first, later)
+    np.testing.assert_array_equal(first, said())
 
 
 def test_the_same_bytes(ring):
