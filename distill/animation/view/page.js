@@ -206,14 +206,15 @@ for (const { canvas } of stages) {
 
 /* Addresses: #t=1.25 is a moment. */
 
-function follow() {
-  const asked = /^#t=(\d+(?:\.\d+)?)$/.exec(location.hash);
+function follow(hash) {
+  const asked = /^#t=(\d+(?:\.\d+)?)$/.exec(hash);
   if (asked) clock.seek(+asked[1] - facts.begin);
 }
-addEventListener("hashchange", follow);
+addEventListener("hashchange", () => follow(location.hash));
+addEventListener("click", (event) => follow(event.target.closest("a")?.hash ?? "")); // also a second time
 new ResizeObserver(change).observe($("score"));
 for (const { canvas } of stages) new ResizeObserver(change).observe(canvas);
-follow();
+follow(location.hash);
 draw(clock.now());
 root.dataset.webgl = stages.every((stage) => stage.gl);
 root.dataset.state = "ready";
