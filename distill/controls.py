@@ -84,3 +84,17 @@ def closure(curves: NDArray[np.float32], controls: Sequence[str] = ARKIT) -> NDA
     """How far lips close: ``mouthClose`` plus the mean of ``mouthPress``, [...] for ``curves`` [..., controls]."""
     close, left, right = (controls.index(name) for name in LIPS)
     return np.asarray(curves[..., close] + (curves[..., left] + curves[..., right]) / 2, np.float32)
+
+
+def worn(curves: NDArray[np.float32], controls: Sequence[str]) -> NDArray[np.float32]:
+    """Curves ``[..., controls]`` as a rig wears them: ``mouthClose`` never larger than ``jawOpen``.
+
+    In ARKit's terms ``mouthClose`` brings lips back together that ``jawOpen`` parts; more of it pushes them through
+    each other. Students say by it how closed the lips are, also over a jaw that is hardly open.
+    """
+    if not {"jawOpen", "mouthClose"} <= set(controls):
+        return curves
+    jaw, close = controls.index("jawOpen"), controls.index("mouthClose")
+    fitting = curves.copy()
+    fitting[..., close] = np.minimum(curves[..., close], np.maximum(curves[..., jaw], 0))
+    return fitting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -120,13 +120,16 @@ class _Sender:
 
     def send(self, frames: list[Frame]) -> None:
         """Each as one datagram; that nobody listens is no reason to stop."""
+        from distill.controls import worn
         from targets.packets import live_link_face, osc
 
+        names = self.face.face.controls
         for frame in frames:
+            controls = worn(frame.controls, names)
             if self.protocol is Protocol.LIVELINK:
-                data = live_link_face(self.subject, self.sent, self.face.frame_rate, _arkit(self.face, frame))
+                data = live_link_face(self.subject, self.sent, self.face.frame_rate, _arkit(names, controls))
             else:
-                data = osc(self.face.face.controls, frame.time, frame.controls)
+                data = osc(names, frame.time, controls)
             try:
                 self.out.send(data)
             except OSError as error:  # engines come and go, and so do networks
@@ -149,10 +152,10 @@ class _Sender:
         return f"{told}, {whole:.0f} ms behind the voice by design and {median:.1f} ms (99 %: {worst:.1f}) by computing"
 
 
-def _arkit(face: Player, frame: Frame) -> NDArray[np.float32]:
+def _arkit(names: Sequence[str], controls: NDArray[np.float32]) -> NDArray[np.float32]:
     from distill.controls import ARKIT
 
-    return frame.controls[[face.face.controls.index(name) for name in ARKIT]]
+    return controls[[names.index(name) for name in ARKIT]]
 
 
 def _require_arkit(face: Player) -> None:

@@ -16,6 +16,7 @@ from distill import audio, curves
 from distill.animation import json
 from distill.animation.formats import encode
 from distill.animation.spool import Spool
+from distill.controls import worn
 from distill.corpus.manifest import spelled
 from distill.corpus.sources import Source
 
@@ -83,7 +84,7 @@ def _bake(source: Source, drive: Drive, order: Order, bench: Path, heard: Heard)
     with tempfile.TemporaryFile(dir=bench) as file:
         spool = Spool(file, len(order.controls))
         for block in drive(_told(audio.blocks(source.path, order.sample_rate), order.sample_rate, heard)):
-            spool.append(block)
+            spool.append(worn(block, order.controls))
         long = PICTURE in order.formats and spool.frames > PICTURED * order.frame_rate
         made = [bench / f"{stem}.{form}" for form in order.formats if not (long and form == PICTURE)]
         for path in made:

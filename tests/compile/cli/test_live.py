@@ -70,6 +70,7 @@ def test_live_link_face(phiz, speech: Path, tmp_path: Path, receiver: socket.soc
         faces.append(struct.unpack("!61f", packet[end + 17 :]))
     values = np.array(faces)
     assert (values[:, 52:] == 0).all()
+    assert (values[:, ARKIT.index("mouthClose")] <= values[:, ARKIT.index("jawOpen")]).all()  # lips do not cross
     baked = phiz("bake", speech, "-m", "phiz:tiny-low-latency", "-o", tmp_path / "curves", "--no-ensemble")
     assert baked.code == 0, baked.err
     rows = (tmp_path / "curves/speech.csv").read_text().splitlines()[1:]
