@@ -175,6 +175,10 @@ def _asked(
 
 def _sorted(sources: Sequence[Path], audio: Path | None) -> tuple[list[Path], Path | None]:
     """Which of them are curves, and which is the sound."""
+    for path in sources:
+        if path.suffix.lower() in (".glb", ".html"):
+            fix = f"give the curves that it was made of: {', '.join(CURVES)}"
+            raise UserError("it is made to be looked at, and its curves are not read back", where=str(path), fix=fix)
     curves = [path for path in sources if path.suffix.lower() in CURVES]
     sounds = [path for path in sources if path.suffix.lower() not in CURVES] + ([] if audio is None else [audio])
     if len(sounds) > 1:

@@ -154,6 +154,7 @@ def test_it_opens_only_when_asked(phiz, home: Path, monkeypatch: pytest.MonkeyPa
         ("missing.wav", "missing.wav: there is no such file"),
         ("missing.csv", "missing.csv: there is no such file"),
         ("speech.wav --audio speech.wav", "a page has one sound, not speech.wav and speech.wav"),
+        ("speech.glb", "speech.glb: it is made to be looked at"),
         ("curves.csv -m phiz:tiny", "there is no audio to hear"),
         ("curves.csv --teacher phonetic", "there is no audio to hear"),
         ("speech.wav --text hello", "--text: there is no teacher"),
