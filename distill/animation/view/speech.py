@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compile.errors import PhizError, UserError
 from distill.animation.view.takes import LONGEST, Take
 from distill.audio import HOP, SAMPLE_RATE, as_float, as_int16, blocks
+from distill.controls import worn
 from distill.corpus.espeak import Phone
 from distill.corpus.pieces import pieces, within
 from distill.corpus.sources import Source
@@ -103,15 +104,15 @@ def driven(
     frame_rate: float,
     ensemble: bool,
 ) -> Take:
-    """What a model does, which hears ``heard`` at its own rate."""
+    """What a model does, which hears ``heard`` at its own rate; as `phiz bake` writes it."""
     curves = np.concatenate([*drive([heard], ensemble, frame_rate)])
-    return Take(name, curves, controls, frame_rate, span.first).between(span.begin, span.end)
+    return Take(name, worn(curves, controls), controls, frame_rate, span.first).between(span.begin, span.end)
 
 
 def labelled(
     teacher: Teacher, source: Source, heard: Array, span: Span, name: str
 ) -> tuple[Take, tuple[Phone, ...], str]:
-    """What a teacher does with ``heard`` at 16 kHz, piece by piece as `phiz label` does.
+    """What a teacher does with ``heard`` at 16 kHz, piece by piece as `phiz label` does; worn as a model's curves are.
 
     Returns:
         The take; the phones that it went by, on the page's clock, empty where it goes by none; and what it remarks.
@@ -135,7 +136,8 @@ def labelled(
         offset = (first + start) / SAMPLE_RATE - span.begin
         phones += [Phone(one.symbol, one.start + offset, one.end + offset) for one in went_by]
         remarks += [remark] if remark else []
-    take = Take(name, np.concatenate(made), tuple(teacher.controls), SAMPLE_RATE / HOP, span.first)
+    controls = tuple(teacher.controls)
+    take = Take(name, worn(np.concatenate(made), controls), controls, SAMPLE_RATE / HOP, span.first)
     shown = tuple(phone for phone in phones if phone.end > 0 and phone.start < span.end - span.begin)
     return take.between(span.begin, span.end), shown, "; ".join(dict.fromkeys(remarks))
 

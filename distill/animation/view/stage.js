@@ -158,11 +158,8 @@ class Stage {
 
   /** Move the head: `weight` of a shape's name. */
   move(weight) {
-    // Lips meet and do not pass through each other: mouthClose undoes what jawOpen does to them, and no more.
-    const [jaw, close] = [weight("jawOpen"), weight("mouthClose")];
-    const met = Math.min(close, Math.max(jaw, 0));
-    this.pose.set((name) => (name === "mouthClose" ? met : weight(name)));
-    this.jaw = Math.sqrt(clamp(jaw - met, 0, 1)); // a small gap lets in much light
+    this.pose.set(weight);
+    this.jaw = Math.sqrt(clamp(weight("jawOpen") - weight("mouthClose"), 0, 1)); // a small gap lets in much light
   }
 
   draw() {

@@ -129,10 +129,10 @@ def test_curves_are_drawn_where_they_are(tab: Tab, made: Any, head: Head, tmp_pa
     assert 0.05 < np.median(rows[columns > 0.6]) < 0.2
 
 
-def test_lips_meet_and_do_not_pass_through_each_other(tab: Tab, made: Any, head: Head, tmp_path: Path) -> None:
-    """A shut jaw leaves nothing for mouthClose to undo; of an open one it undoes what it can."""
+def test_lips_are_drawn_as_they_are_given(tab: Tab, made: Any, head: Head, tmp_path: Path) -> None:
+    """mouthClose undoes what jawOpen does; and a recording that has it over a shut jaw is not mended in secret."""
     path = tmp_path / "view.html"
-    shapes = {"jawOpen": [0, 0, 0.4, 0.4], "mouthClose": [0, 0.8, 0, 0.8]}
+    shapes = {"jawOpen": [0, 0, 0.4, 0.4], "mouthClose": [0, 0.8, 0, 0.4]}
     path.write_bytes(render(View("x", (made(rate=1.0, frames=4, **shapes),)), head))
     tab.open(path, 640, height=480)
     mouths = []
@@ -140,7 +140,7 @@ def test_lips_meet_and_do_not_pass_through_each_other(tab: Tab, made: Any, head:
         seek(tab, moment)
         mouths.append(part(seen(tab, ".stage canvas"), 0.6, 0.85, 0.4, 0.6))
     rest, closed, opened, met = mouths
-    assert np.abs(closed - rest).max() < 2  # the same picture, to the last digit of a colour
+    assert np.abs(closed - rest).max() > 20
     assert (opened.mean(axis=2) < 60).mean() > 0.02
     assert (met.mean(axis=2) < 60).mean() < 0.005
 
