@@ -1,7 +1,8 @@
 """Ready-made curves: Live Link Face recordings and other tables (CSV), arrays (NPZ) and JSON, at any frame rate.
 
 A Live Link Face CSV has a timecode ``hours:minutes:seconds:frame.fraction`` a row, on the clock of the recording
-device, and nowhere says its frame rate: the numbers that frames reach before the second turns tell it. An NPZ has
+device, and nowhere says its frame rate: the numbers that frames reach before the second turns tell it, and how evenly
+they then follow each other. An NPZ has
 ``curves`` [frames, controls], ``frame_rate`` in Hz, and ``controls``, the names of the last axis. JSON has the same by
 the names that ``distill/animation/json.py`` describes, and a table of any rig begins with a column of seconds.
 """
@@ -27,7 +28,10 @@ LARGEST = 2 * 10**9  # bytes of a CSV; hours of it
 LARGEST_JSON = 25 * 10**7  # bytes; while it is read it takes six times as much
 RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # what cameras do
 DAY = 86_400
-LONGEST_GAP = 0.5  # seconds between two frames that are still taken for neighbours
+LONGEST_GAP = 0.5  # seconds between two frames that are still taken for neighbours, and
+WIDEST = 1.5  # usual steps, where frames are few; these are
+SLOWEST, FASTEST = 1, 1000  # frames a second
+EVEN = 0.1  # of the usual step, by which steps differ that count as even
 SLIP = 1e-3  # seconds by which times may lie beside those of their frame rate
 MOST = 1e30  # of any control, well within float32
 FAR_OUT = 1.0  # how far beyond [0, 1] a shape is still taken for one that a calibration has stretched
@@ -101,8 +105,8 @@ def _steady(path: Path, where: str, curves: NDArray[Any], controls: tuple[str, .
     """Curves at one frame rate; ``where`` they are in the file."""
     if curves.ndim != 2 or curves.dtype.kind not in "fiu" or not len(curves):
         raise UserError(f"'{where}' is {curves.dtype} {list(curves.shape)}, not [frames, controls]", where=str(path))
-    if not 1 <= rate <= 1000:
-        raise UserError("'frame_rate' is no number from 1 to 1000", where=str(path))
+    if not SLOWEST <= rate <= FASTEST:
+        raise UserError(f"'frame_rate' is no number from {SLOWEST} to {FASTEST}", where=str(path))
     if len(controls) != curves.shape[1] or len(set(controls)) != len(controls) or "" in controls:
         raise UserError(f"'controls' must be {curves.shape[1]} different names", where=str(path))
     with np.errstate(over="ignore"):
@@ -205,14 +209,36 @@ def _times(marks: list[tuple[float, float]], path: Path) -> NDArray[np.float64]:
                 where=str(path),
                 fix="give an .npz of curves, frame_rate and controls",
             )
-        reached = int(np.floor(frames.max())) + 1
-        seconds += frames / next((rate for rate in RATES if reached <= rate <= reached + 1), reached)
+        seconds += frames / _rate(seconds, frames)
     times = seconds - seconds[0]
-    steps = np.diff(times, append=times[-1])
+    steps = np.diff(times)
+    if not len(steps):
+        return np.asarray(times)
     if steps.min() < 0:
         raise UserError(f"frame {int(np.argmin(steps)) + 2} is earlier than the one before", where=str(path))
-    if steps.max() > LONGEST_GAP:
+    if times[-1] == 0:
+        raise UserError(f"time stands still: all of its {len(times)} frames have the same time", where=str(path))
+    if len(steps) > FASTEST * times[-1] + 0.5:
+        what = f"it has {len(steps) / times[-1]:,.0f} frames a second, and at most {FASTEST} are read"
+        raise UserError(what, where=str(path), fix="give times in seconds")
+    if steps.max() > max(LONGEST_GAP, WIDEST * min(float(np.median(steps)), 1 / SLOWEST)):
         at = int(np.argmax(steps))
         what = f"{steps[at]:.2f} seconds are missing after frame {at + 1}"
         raise UserError(what, where=str(path), fix="divide it there")
     return np.asarray(times)
+
+
+def _rate(seconds: NDArray[np.float64], frames: NDArray[np.float64]) -> int:
+    """How many frames the time codes count to: what they reach, or one more where the last was never seen.
+
+    Of these the one that makes most steps even; of equal ones what cameras do.
+    """
+    reached = int(np.floor(frames.max())) + 1
+    usual = next((rate for rate in RATES if reached <= rate <= reached + 1), reached)
+
+    def even(rate: int) -> int:
+        steps = np.diff(seconds + frames / rate)
+        step = np.median(steps)
+        return int((np.abs(steps - step) < EVEN * step).sum())
+
+    return max((usual, reached, reached + 1), key=even)

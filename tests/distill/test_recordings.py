@@ -59,13 +59,29 @@ def test_fractions_of_frames(tmp_path: Path) -> None:
     np.testing.assert_allclose(recording.times, np.array(clock) - clock[0], atol=2e-5)  # a thousandth of a frame
 
 
-@pytest.mark.parametrize("rate", [30.0, 33.0, 50.0, 60.0])
-def test_what_phiz_writes_it_reads(rate: float, tmp_path: Path) -> None:
-    curves = shapes(130, rate)
+ANY_RATE = (1, 1.5, 2, 10, 22.5, 23, 23.0001, 23.976, 24, 24.0001, 25, 29, 29.97, 30, 33, 37.0001, 47, 48, 49, 50)
+ANY_RATE += (59, 59.94, 60, 89, 90, 99, 100, 119, 120, 239, 240, 999.5, 1000)
+
+
+@pytest.mark.parametrize("seconds", [1.2, 7.3])
+@pytest.mark.parametrize("rate", ANY_RATE)
+def test_what_phiz_writes_it_reads(rate: float, seconds: float, tmp_path: Path) -> None:
+    frames = max(int(seconds * rate), int(rate) + 2)  # past a second: of less, codes do not tell the rate
+    curves = shapes(frames, rate)
     write(tmp_path / "take.csv", curves, ARKIT, rate)
     recording = recordings.read(tmp_path / "take.csv")
-    np.testing.assert_allclose(recording.times, np.arange(130) / rate, atol=1e-9)
+    finest = 0.001 / np.ceil(rate)  # a thousandth of a frame, of which time codes give the nearest
+    np.testing.assert_allclose(recording.times, np.arange(frames) / rate, atol=finest / 2 + 1e-9, rtol=0)
     np.testing.assert_allclose(recording.curves, curves, atol=5e-7)
+
+
+@pytest.mark.parametrize("rate", [23, 24, 59, 60, 120])
+def test_dropped_frames_do_not_hide_the_rate(rate: int, tmp_path: Path) -> None:
+    """A third is lost, by chance, over ten seconds: also frames before the second turns."""
+    kept = np.random.default_rng(rate).choice(10 * rate, 20 * rate // 3, replace=False)
+    kept.sort()
+    path = live_link(tmp_path / "take.csv", shapes(10 * rate, rate)[kept], [timecode(at / rate, rate) for at in kept])
+    np.testing.assert_allclose(recordings.read(path).times, (kept - kept[0]) / rate, atol=1e-9)
 
 
 def test_other_orders_prefixes_and_plain_seconds(tmp_path: Path) -> None:
@@ -100,6 +116,10 @@ def test_a_table_of_any_rig(tmp_path: Path) -> None:
         ("seconds,a,b\n0,1\n", "line 2 has fewer columns"),
         ("seconds,a\nx,1\n", "line 2 has no timecode but 'x'"),
         ("seconds,jawOpen\n0,50\n", "line 2 has a shape outside of 0 to 1"),
+        ("seconds,a\n0,1\n0,2\n", "time stands still: all of its 2 frames have the same time"),
+        ("seconds,a\n0,1\n0.0009,2\n0.0018,2\n0.0019,2\n", "it has 1,579 frames a second, and at most 1000 are read"),
+        ("seconds,a\n0,1\n0.02,2\n0.04,2\n0.6,2\n", "0.56 seconds are missing after frame 3"),
+        ("seconds,a\n0,1\n1,2\n3,2\n4,2\n", "2.00 seconds are missing after frame 2"),
     ],
 )
 def test_tables_of_rigs_that_are_wrong(text: str, complaint: str, tmp_path: Path) -> None:

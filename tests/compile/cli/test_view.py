@@ -190,6 +190,7 @@ def test_it_opens_only_when_asked(phiz, home: Path, monkeypatch: pytest.MonkeyPa
         ("speech.wav --to 1000", "a page holds 600 s"),
         ("folder", "folder: there is no audio here"),
         ("two", "it holds 2 audio files"),
+        ("still.csv", "still.csv: time stands still"),
         ("nan.npz", "frame 0 of 'curves' is NaN or infinite"),
         ("hostile.csv", "not a"),
         ("long.npz", "601 seconds are too long for a page"),
@@ -206,6 +207,7 @@ def test_bad_input(phiz, home: Path, arguments: str, message: str) -> None:
     np.savez("nan.npz", curves=np.full((2, 1), np.nan, np.float32), controls=np.array(["a"]), frame_rate=30.0)
     np.savez("long.npz", curves=np.zeros((601, 1), np.float32), controls=np.array(["a"]), frame_rate=1.0)
     (home / "hostile.csv").write_bytes(b"\x00\xff<script>")
+    (home / "still.csv").write_text("seconds,a\n0,1\n0,2\n")
     before = sorted(home.rglob("*"))
     ran = phiz("view", *arguments.split())
     assert ran.code == 2, ran.err
