@@ -29,6 +29,7 @@ from compile.request import Progress, Request
 from compile.samples import apart
 from compile.simplify.pipeline import Simplified, simplify
 from compile.streaming.stream import stream
+from compile.streaming.timing import timing
 from targets.base import Artifact
 from targets.capabilities import refusals
 from targets.catalogue import Target
@@ -148,6 +149,8 @@ def plan_for(model: Model, request: Request, progress: Progress) -> Planned:
     ranges = observe(model, samples, partial(progress, "calibrate"), request.ranges)
     if integer:
         ranges = replace(ranges, unfit=unfit_for_steps(model, ranges, fitting))
+    if any(target.streams for target in request.targets):
+        ranges = replace(ranges, streamed=frozenset(value.name or "" for value in timing(model.ir.graph).times))
     if request.ranges == OUTPUT:
         ranges = fit_ranges(model, ranges, decide(model, ranges, recipe), fitting, partial(progress, "fit ranges"))
     rounded = roundings(model, fitting, partial(progress, "round weights"))

@@ -19,7 +19,7 @@ from compile.files import landing_folder
 from compile.model import Model
 from compile.quantize.layers import LayerErrors
 from compile.report.page import Facts, render
-from compile.report.spoken import speak
+from compile.report.spoken import laid_over, speak
 from compile.request import Progress, Request
 from targets.base import Artifact
 
@@ -88,8 +88,12 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if request.page:
-            artifacts = {artifact.target: artifact for artifact in product.artifacts}
-            spoken = speak(captured, request.samples, request.targets, artifacts, landing.folder, progress)
+            if request.samples.passage is None:
+                known = {name: given for name, given in outputs.items() if not isinstance(given, str)}
+                spoken = laid_over(captured, against.float_outputs, known, request.targets)
+            else:
+                artifacts = {artifact.target: artifact for artifact in product.artifacts}
+                spoken = speak(captured, request.samples, request.targets, artifacts, landing.folder, progress)
             page = render(Facts(report, description, results, product.errors, spoken))
             (landing.folder / PAGE).write_bytes(page)
         if report.failures:

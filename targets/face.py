@@ -44,6 +44,8 @@ class Face:
 
     def _check(self) -> None:
         """Raise ValueError where it is none that could be driven."""
+        if not all(self.controls) or len(set(self.controls)) != len(self.controls) or not self.controls:
+            raise ValueError(f"{len(self.controls)} controls, which have no names of their own")
         if not 0 < self.frame_rate <= self.sample_rate:
             raise ValueError(f"{self.frame_rate:g} frames of {self.sample_rate} samples a second")
         if not 0 < self.window <= LONGEST * self.sample_rate:

@@ -117,7 +117,7 @@ def _end(error: PhizError | OSError | MemoryError | Stopped) -> NoReturn:
     from compile.cli.console import complain
 
     if isinstance(error, Stopped):
-        complain("interrupted; what was finished is kept, run the same command to go on")
+        complain("interrupted; nothing is half-written, and the same command begins again or goes on")
         sys.exit(128 + error.number)
     if isinstance(error, MemoryError):
         error = UserError("there is not enough memory", fix="give less at a time, or a smaller network")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -133,6 +134,9 @@ class _Sender:
             try:
                 self.out.send(data)
             except OSError as error:  # engines come and go, and so do networks
+                if error.errno == errno.EMSGSIZE:
+                    what = f"a frame takes {len(data):,} bytes, more than a datagram holds"
+                    raise UserError(what, fix="shorten --subject, or drive fewer controls") from error
                 if not self.lost:
                     complain(f"nobody gets the frames: {error.strerror or error}; they are sent all the same")
                 self.lost += 1

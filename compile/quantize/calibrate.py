@@ -28,12 +28,15 @@ class Ranges:
         high: largest value.
         best: the range worth covering, by one of the methods of ``compile.quantize.ranges``.
         unfit: what int8 cannot hold, and why; from ``compile.quantize.relative``.
+        streamed: what a stream never has whole at once, so that nothing of it can be quantised at run time; empty where
+            nothing streams.
     """
 
     low: Mapping[str, float]
     high: Mapping[str, float]
     best: Mapping[str, tuple[float, float]]
     unfit: Mapping[str, str] = field(default_factory=dict)
+    streamed: frozenset[str] = frozenset()
 
 
 def observe(

@@ -44,14 +44,14 @@ def decide(model: Model, ranges: Ranges, recipe: Recipe) -> QuantPlan:
     wanted = schemes(graph, recipe)
     if ranges.unfit:
         wanted |= _spared(graph, wanted, ranges, pinned(graph, recipe))
-    decisions = _settle(graph, wanted)
+    decisions = _settle(graph, wanted, ranges.streamed)
     while True:
         groups = _shared(graph, decisions)
         conflict = _conflict(graph, decisions, groups, ranges)
         if conflict is None:
             break
         wanted[conflict] = Decision(Scheme.FLOAT, "what it joins cannot share one scale")
-        decisions = _settle(graph, wanted)
+        decisions = _settle(graph, wanted, ranges.streamed)
     activations = _parameters(graph, decisions, groups, ranges)
     return QuantPlan(
         decisions=decisions,
@@ -89,11 +89,13 @@ def _spared(
     return found
 
 
-def _settle(graph: ir.Graph, wanted: Mapping[str, Decision]) -> dict[str, Decision]:
+def _settle(graph: ir.Graph, wanted: Mapping[str, Decision], streamed: frozenset[str]) -> dict[str, Decision]:
     """Make the recipe's wishes consistent: who computes in int8 depends on what it reads."""
     decisions: dict[str, Decision] = {}
     for node in graph:
         wish = wanted[_name(node)]
+        if wish.scheme == Scheme.W8_DYNAMIC and node.op_type in WEIGHTED and operand(node).name in streamed:
+            wish = Decision(Scheme.W8, "a stream never has all at once that would be quantised at run time")
         honour = _weigh if node.op_type in WEIGHTED else _follow
         decisions[_name(node)] = honour(node, wish, wanted, decisions)
     return decisions

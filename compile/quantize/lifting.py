@@ -138,7 +138,7 @@ class Lifting:
         for name, node in self.nodes.items():
             if node.op_type in WEIGHTED and name not in self.pinned:
                 above = LADDER[LADDER.index(plan.decisions[name].scheme) + 1 :]
-                yield from (((name, scheme),) for scheme in above if _honours(node, scheme))
+                yield from (((name, scheme),) for scheme in above if self.honours(node, scheme))
         for around in touched.values():
             names = [
                 name
@@ -146,7 +146,7 @@ class Lifting:
                 if name in around and node.op_type not in MOVES and plan.decisions[name].scheme == Scheme.W8A8
             ]
             if len(names) > 1 and not self.pinned.intersection(names):
-                yield tuple((name, _lifted(self.nodes[name])) for name in names)
+                yield tuple((name, self.lifted(self.nodes[name])) for name in names)
 
     def predicted(self, plan: QuantPlan) -> float:
         """The noise of a plan as the sum of its roundings."""
@@ -163,13 +163,13 @@ class Lifting:
             self.powers[key] = self.measure(only(plan, [place]))
         return self.powers[key]
 
+    def honours(self, node: ir.Node, scheme: Scheme) -> bool:
+        """Whether a product can compute so."""
+        at_once = shape_of(operand(node))[0] == 1 and operand(node).name not in self.ranges.streamed
+        if scheme == Scheme.W8_DYNAMIC and not at_once:
+            return False
+        return node.op_type in SPEAKS_OF_WEIGHTS.get(scheme, WEIGHTED)
 
-def _honours(node: ir.Node, scheme: Scheme) -> bool:
-    if scheme == Scheme.W8_DYNAMIC and shape_of(operand(node))[0] > 1:
-        return False
-    return node.op_type in SPEAKS_OF_WEIGHTS.get(scheme, WEIGHTED)
-
-
-def _lifted(node: ir.Node) -> Scheme:
-    """The cheapest scheme of a node that leaves its activations in float."""
-    return next(s for s in LADDER[1:] if _honours(node, s)) if node.op_type in WEIGHTED else Scheme.FLOAT
+    def lifted(self, node: ir.Node) -> Scheme:
+        """The cheapest scheme of a node that leaves its activations in float."""
+        return next(s for s in LADDER[1:] if self.honours(node, s)) if node.op_type in WEIGHTED else Scheme.FLOAT

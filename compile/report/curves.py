@@ -13,8 +13,8 @@ _PANELS = 6
 _STEP = 1 / 50  # seconds that a judged sample is drawn as, where nobody knows how long it is
 
 
-def curves(spoken: Spoken) -> Markup:
-    """A section with the channels that move most."""
+def curves(spoken: Spoken, trusted: bool) -> Markup:
+    """A section with the channels that move most; ``trusted`` unless the samples are noise."""
     original = spoken.lines[FLOAT]
     hues = {name: "st" if name == FLOAT else f"s{(index - 1) % HUES}" for index, name in enumerate(spoken.lines)}
     rows, passage = [], spoken.passage
@@ -34,17 +34,17 @@ def curves(spoken: Spoken) -> Markup:
     return tag(
         "section",
         tag("h2", "Float and compiled", id="curves"),
-        tag("p", _what(spoken), class_="note"),
+        tag("p", _what(spoken, trusted), class_="note"),
         key((hue, name) for name, hue in hues.items()),
         tag("div", drawn, class_="scroll example", tabindex="0", role="region", aria_labelledby="curves"),
     )
 
 
-def _what(spoken: Spoken) -> str:
+def _what(spoken: Spoken, trusted: bool) -> str:
     shown = min(_PANELS, len(spoken.names))
     those = f"The {shown} of {len(spoken.names)} outputs that move most" if shown > 1 else "The output"
     where = "the loudest seconds of speech that calibration never heard, frame by frame"
     if spoken.passage is None:
-        where = "samples that calibration never saw, in their order"
+        where = f"{'samples' if trusted else 'noise'} that calibration never saw, in their order"
     left = f" Not drawn: {', '.join(spoken.left)}." if spoken.left else ""
     return f"{those}, over {where}.{left}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compile.audit.render.page import html
+from compile.audit.render.page.markup import Markup, tag
 from compile.audit.report import Report
 from compile.parity import Parity
 from compile.quantize.layers import LayerErrors
@@ -38,13 +39,16 @@ class Facts:
 
 def render(facts: Facts) -> bytes:
     """UTF-8; the same build, the same bytes."""
-    before = (curves(facts.spoken), agreement(facts.parity), layers(facts.errors))
+    trusted = bool(facts.manifest["calibration"]["trusted"])
+    warning = Markup("") if trusted else tag("p", _UNTRUSTED, class_="reason")
+    before = (warning, curves(facts.spoken, trusted), agreement(facts.parity), layers(facts.errors))
     styles = (("compile.audit.render.page", "charts.css"), ("compile.report", "report.css"))
     return html.render(
         facts.report, brand="phiz compile", before=before, after=(origin(facts.manifest),), styles=styles, terms=_TERMS
     )
 
 
+_UNTRUSTED = "Calibrated on random input: no figure of quality below is to be trusted. Give --calibrate real input."
 _TERMS = (
     ("SQNR", "signal to quantisation noise against the float model, in decibels; 6 dB more halve the error."),
     ("Largest error", "as a share of the range of the output in which it occurs."),

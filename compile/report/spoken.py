@@ -47,24 +47,45 @@ def speak(
     folder: Path,
     progress: Callable[[str, int, int], None],
 ) -> Spoken:
-    """Run the float model and every artefact that is worth drawing, as it lies in ``folder``.
+    """Run the float model and every artefact that is worth drawing on the passage, as it lies in ``folder``.
 
     Those that stream say what those of windows say; what has no runtime here is evaluated, which is slow, and so only
     where there is nothing else.
     """
-    given = samples.judge if samples.passage is None else samples.passage.windows
-    against = parity.float_reference(captured, given)
-    lines = {FLOAT: _channels(against.float_outputs)}
+    assert samples.passage is not None
+    against = parity.float_reference(captured, samples.passage.windows)
+    said: dict[str, Outputs] = {}
     for target in _worth_drawing(targets):
         artifact = artifacts[target.name]
         path, stream = folder / artifact.name, parity.stream_of(target, artifact)
-        said = parity.run(target, path, against, lambda *done: progress("speak", *done), stream)
-        if not isinstance(said, str):
-            lines[target.name] = _channels({name: said[name] for name in against.float_outputs})
-    if samples.passage is None:
-        lines = {name: line[:MOST] for name, line in lines.items()}
+        outputs = parity.run(target, path, against, lambda *done: progress("speak", *done), stream)
+        if not isinstance(outputs, str):
+            said[target.name] = outputs
+    return laid_over(captured, against.float_outputs, said, targets, samples.passage)
+
+
+def laid_over(
+    captured: Model,
+    original: Outputs,
+    said: Mapping[str, Outputs],
+    targets: Sequence[Target],
+    passage: Passage | None = None,
+) -> Spoken:
+    """Outputs of the float model and of artefacts as curves; without a passage the first :data:`MOST` will do."""
+    batch = captured.inputs[0].shape[0]
+    together = all(array.ndim > 1 and array.shape[1] == batch for array in original.values())
+    most = None if passage is not None else MOST
+
+    def channels(outputs: Outputs) -> NDArray[np.float32]:
+        """All outputs side by side: ``[steps, channels]``; what came as one batch are steps."""
+        parts = [outputs[name][:most] for name in original]
+        parts = [part.reshape(-1, *part.shape[2:]) for part in parts] if together else parts
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)[:most]
+
+    lines = {FLOAT: channels(original)} | {name: channels(outputs) for name, outputs in said.items()}
+    sizes = {name: array[0].size // (batch if together else 1) for name, array in original.items()}
     left = tuple(target.name for target in targets if target.name not in lines)
-    return Spoken(_names(captured, against.float_outputs), lines, samples.passage, left)
+    return Spoken(_names(captured, sizes), lines, passage, left)
 
 
 def _worth_drawing(targets: Sequence[Target]) -> list[Target]:
@@ -72,17 +93,12 @@ def _worth_drawing(targets: Sequence[Target]) -> list[Target]:
     return [target for target in native if not target.streams] or native
 
 
-def _channels(outputs: Outputs) -> NDArray[np.float32]:
-    """All outputs side by side: ``[steps, channels]``."""
-    return np.concatenate([array.reshape(len(array), -1) for array in outputs.values()], axis=1)
-
-
-def _names(captured: Model, outputs: Outputs) -> tuple[str, ...]:
-    channels = {name: array[0].size for name, array in outputs.items()}
+def _names(captured: Model, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Of all channels: a face's controls, else the output's name, with a number where it has several."""
     try:
         face = Face.from_metadata(captured.metadata, "the model")
     except UserError:
         face = None
-    if face is not None and sum(channels.values()) == len(face.controls):
+    if face is not None and sum(sizes.values()) == len(face.controls):
         return face.controls
-    return tuple(f"{name} {index}" if count > 1 else name for name, count in channels.items() for index in range(count))
+    return tuple(f"{name} {index}" if size > 1 else name for name, size in sizes.items() for index in range(size))

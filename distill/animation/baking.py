@@ -78,9 +78,9 @@ def attempt(source: Source, drive: Drive, order: Order, bench: Path, heard: Hear
 
 
 def _bake(source: Source, drive: Drive, order: Order, bench: Path, heard: Heard) -> Baked:
-    stem, notes = source.path.stem, order.out / f"{source.path.stem}.json"
-    if "json" in order.formats and notes.exists() and not json.is_ours(notes):
-        raise UserError("it exists and holds no curves", where=str(notes), fix="choose another folder with -o")
+    stem = source.path.stem
+    for form in order.formats:
+        _require_nobodys(order.out / f"{stem}.{form}", source)
     with tempfile.TemporaryFile(dir=bench) as file:
         spool = Spool(file, len(order.controls))
         for block in drive(_told(audio.blocks(source.path, order.sample_rate), order.sample_rate, heard)):
@@ -92,7 +92,21 @@ def _bake(source: Source, drive: Drive, order: Order, bench: Path, heard: Heard)
     for path in made:
         os.replace(path, order.out / path.name)
     remark = f"no picture of {source.path}: it is longer than {PICTURED / 60:.0f} minutes" if long else ""
+    if not made:
+        return Baked(complaint=remark)
     return Baked(tuple(order.out / path.name for path in made), remark=remark)
+
+
+def _require_nobodys(path: Path, source: Source) -> None:
+    """What phiz baked may go; notes of other kinds, and what was captured with the sound and lies beside it, stays."""
+    fix = "choose another folder with -o"
+    if not path.exists():
+        return
+    if path.suffix == ".json":
+        if not json.is_ours(path):
+            raise UserError("it exists and holds no curves", where=str(path), fix=fix)
+    elif path.parent.resolve() == source.path.parent.resolve():  # only JSON says who wrote it
+        raise UserError("it is there beside the audio, and may be a recording", where=str(path), fix=fix)
 
 
 def _write(path: Path, source: Source, spool: Spool, order: Order) -> None:

@@ -33,6 +33,9 @@ def test_there_and_back(bounded: bool) -> None:
         ("controls", "3"),
         ("controls", '["a", 1]'),
         ("controls", "["),
+        ("controls", "[]"),
+        ("controls", '["jaw", "jaw"]'),
+        ("controls", '["jaw", ""]'),
         ("bounded", "maybe"),
     ],
 )

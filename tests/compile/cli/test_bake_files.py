@@ -138,6 +138,21 @@ def test_what_is_long_gets_no_picture(phiz, tmp_path: Path) -> None:
     assert f"no picture of {path}: it is longer than 2 minutes" in ran.out
     assert os.listdir(tmp_path / "out") == ["long.csv"]
     assert len(numbers(tmp_path / "out" / "long.csv")) == 121
+    alone = phiz("bake", path, "-o", tmp_path / "pictures", "-f", "png")
+    assert (alone.code, (tmp_path / "pictures").exists()) == (2, False)
+    assert "it is longer than 2 minutes" in alone.err
+
+
+def test_what_was_captured_beside_the_audio_stays(phiz, tmp_path: Path) -> None:
+    """Live Link Face puts NAME.mov and NAME.csv into one folder."""
+    take = speak(tmp_path / "take" / "slate.wav", 1, 0)
+    recorded = take.with_suffix(".csv")
+    recorded.write_text("captured")
+    ran = phiz("bake", take, "-o", take.parent, "-f", "csv")
+    assert ran.code == 2
+    assert "may be a recording" in ran.err
+    assert recorded.read_text() == "captured"
+    assert phiz("bake", take, "-o", take.parent, "-f", "npz").code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

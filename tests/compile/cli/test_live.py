@@ -120,6 +120,7 @@ def test_nobody_listens(phiz, speech: Path) -> None:
         (["--frame-rate", "0"], "--frame-rate"),
         (["--model", "nowhere"], "no such artefact"),
         (["--protocol", "smoke"], "--protocol"),
+        (["--subject", "x" * 70_000], "more than a datagram holds"),
     ],
 )
 def test_bad_options(phiz, speech: Path, options: list[str], words: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 PHIZ = (sys.executable, "-m", "compile.cli")
+INTERRUPTED = "phiz: interrupted; nothing is half-written, and the same command begins again or goes on\n"
 
 
 def heeding() -> None:
@@ -41,7 +42,7 @@ def test_speaking_is_stopped_and_goes_on(phiz, tmp_path: Path, number: int) -> N
     pytest.importorskip("av")
     code, complaint = stopped(number, "synthesise", "label", "--synthetic", 3000, "-o", tmp_path / "labels")
     assert code == 128 + number
-    assert complaint == "phiz: interrupted; what was finished is kept, run the same command to go on\n"
+    assert complaint == INTERRUPTED
     assert os.listdir(tmp_path / "labels") == []
     assert phiz("label", "--synthetic", 2, "-o", tmp_path / "labels").out.startswith("2 labelled, 0 already there")
     assert phiz("label", "--synthetic", 2, "-o", tmp_path / "labels").out.startswith("0 labelled, 2 already there")
@@ -66,7 +67,7 @@ def test_a_stopped_build_leaves_one_whole_build(phiz, tiny_path: Path, tmp_path:
             signal.SIGINT, "capture", "compile", tiny_path, "-t", "onnx", "--scheme", "float", "-o", out, wait=wait
         )
         if code == 130:
-            assert complaint.endswith("phiz: interrupted; what was finished is kept, run the same command to go on\n")
+            assert complaint.endswith(INTERRUPTED)
         else:  # a fast machine may be done before the signal comes, Python about to exit
             assert code in (0, -signal.SIGINT)
         assert sorted(os.listdir(tmp_path)) == ["out", "tiny.onnx"]

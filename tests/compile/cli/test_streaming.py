@@ -86,6 +86,32 @@ def test_golden_hops_of_core_ml(phiz, tiny_path, arrays, tmp_path):
             np.testing.assert_allclose(said, own, atol=STEP_LIMITS["coreml"] * step)
 
 
+def test_what_is_quantised_at_run_time_has_no_time(phiz, arrays, tmp_path):
+    """The rule asks for one scale of all that the first layer hears, which a stream never has at once."""
+    random = np.random.default_rng(5)
+    sizes = {"first": (512, 6), "last": (6, 3)}
+    weights = {name: random.normal(size=size).astype(np.float32) / 8 for name, size in sizes.items()}
+    nodes = [
+        helper.make_node("Gemm", ["x", "first"], ["hidden"]),
+        helper.make_node("Relu", ["hidden"], ["active"]),
+        helper.make_node("Gemm", ["active", "last"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(*port) for port in (("x", 1, [1, 512]), ("y", 1, [1, 3]))]
+    stored = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "two", ports[:1], ports[1:], stored)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), tmp_path / "two.onnx"
+    )
+    words = (tmp_path / "two.onnx", "-t", "onnx", "--scheme", "w8-dynamic", "--calibrate", arrays)
+    found = {}
+    for name, flags in (("streams", ["--stream"]), ("windows", [])):
+        ran = phiz("compile", *words, *flags, "-o", tmp_path / name)
+        assert ran.code == 0, ran.err
+        chosen = json.loads((tmp_path / name / "manifest.json").read_text())["schemes"]
+        found[name] = [facts["scheme"] for node, facts in chosen.items() if node.startswith("gemm")]
+    assert found == {"streams": ["w8", "w8-dynamic"], "windows": ["w8-dynamic", "w8-dynamic"]}
+
+
 def test_what_a_hop_of_a_face_lasts(phiz, tiny_path, arrays, tmp_path):
     """512 samples at 8 kHz, 10 ms of them ahead: by hand."""
     model = onnx.load(tiny_path)

@@ -25,6 +25,7 @@ def panel(
     seconds: float,
     step: float,
     behind: Markup = Markup(""),  # noqa: B008  a string, which nobody can change
+    least: float = 0.5,
 ) -> Markup:
     """Lines over time in one box.
 
@@ -35,9 +36,11 @@ def panel(
         seconds: how wide the box is.
         step: seconds from one value to the next.
         behind: what else to draw, a thousand units a second and a thousand high.
+        least: what the box reaches up to at least, so that what hardly moves is seen to.
     """
     low = min(0.0, *(float(line.min()) for line in lines.values()))
-    high = max(0.5, *(float(line.max()) for line in lines.values())) * 1.05
+    high = max(least, *(float(line.max()) for line in lines.values()))
+    high += 0.05 * (high - low) or 1.0
     paths = join(
         tag(
             "path",
@@ -50,10 +53,16 @@ def panel(
     picture = _picture(join((behind, paths)), seconds, f"{name} over time")
     marks = (
         tag("span", f"{value:g}", class_="scale", style=f"bottom:{100 * (value - low) / (high - low):.1f}%")
-        for value in (0.0, 0.5, 1.0)
-        if low <= value <= high
+        for value in _round_numbers(low, high)
     )
     return tag("div", picture, *marks, tag("span", name, class_="name"), class_="row")
+
+
+def _round_numbers(low: float, high: float) -> Iterator[float]:
+    """At most four, as far apart as 1, 2 or 5 of a power of ten, and 0 among them where it is between."""
+    tenth = 10.0 ** math.floor(math.log10((high - low) / 3))
+    apart = next(size * tenth for size in (1, 2, 5, 10) if 3 * size * tenth >= high - low)
+    yield from (index * apart for index in range(math.ceil(low / apart), math.floor(high / apart) + 1))
 
 
 def _picture(content: Markup, seconds: float, label: str) -> Markup:
