@@ -21,10 +21,12 @@ from distill.controls import worn
 from distill.corpus.espeak import Phone
 from distill.corpus.pieces import pieces, within
 from distill.corpus.sources import Source
+from distill.labels.labelling import TOO_LONG
 from distill.recordings import read
-from distill.teachers.base import Teacher, Utterance, hearing
+from distill.teachers.base import Teacher, Utterance, hearing, listens
 
 AROUND = 2.0  # seconds; what a face does depends on less
+PART = "its text is not used, but what is heard: which words of it lie between --from and --to is not known"
 SLIP = 0.25  # of a frame, that times may lie beside a steady rate
 Array = NDArray[np.float32]
 
@@ -124,12 +126,14 @@ def labelled(
     first = round(span.first * SAMPLE_RATE)
     made: list[Array] = []
     phones: list[Phone] = []
-    remarks: list[str] = []
     cut = list(pieces([heard]))
+    whole = len(cut) == 1 and span == Span()
+    unused = known is None and source.text and listens(teacher) and not whole
+    remarks = [] if not unused else [TOO_LONG if span == Span() else PART]
     for start, audio in cut:
         spoken = None if known is None else within(known, first + start, len(audio))
         utterance = Utterance(as_float(audio), spoken, source.path, (first + start) / SAMPLE_RATE)
-        if len(cut) == 1 and span == Span():
+        if whole:
             utterance = replace(utterance, text=source.text, language=source.language)
         curves, went_by, remark = _asked(teacher, utterance)
         made.append(curves)

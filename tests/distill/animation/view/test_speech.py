@@ -125,7 +125,13 @@ def test_the_phones_that_a_teacher_hears_are_on_the_pages_clock(ramp: Path) -> N
     span = Span(2.25, 4.0)  # heard from 0.26 on: two seconds around it, at a frame
     _, phones, remark = labelled(Level(), source, listen(ramp, span), span, "x")
     assert phones == ()  # before the piece
-    assert remark == "text ''"  # which is that of the whole
+    assert remark.startswith("its text is not used, but what is heard: which words of it lie between --from and --to")
+    assert remark.endswith("; text ''")  # which is that of the whole
+    _, _, remark = labelled(Level(), Source(ramp), listen(ramp, span), span, "x")
+    assert remark == "text ''"
+    double = np.tile(listen(ramp, Span()), 4)  # 40 s, which are heard in pieces
+    _, _, remark = labelled(Level(), source, double, Span(), "x")
+    assert remark.startswith("its text is not used, but what is heard: it is longer than 30 s; ")
 
 
 @pytest.mark.parametrize(
