@@ -54,6 +54,10 @@ class MissingExtra(UserError):
         )
 
 
+class MissingTool(UserError):
+    """A program that this machine lacks, such as a C compiler."""
+
+
 class UnsupportedNode(UserError):
     """A node that a stage or a target cannot honour: operator, node, source module, reason."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compile.errors import MissingExtra
+from compile.errors import MissingExtra, MissingTool
 from compile.model import Model
 from compile.quantize.calibrate import Ranges, Samples, batches
 from compile.quantize.measure import Outputs, collect, sqnr
@@ -29,7 +29,7 @@ HUB = "hub"
 # How far two of them may stand apart, in steps of the output: one for what their kernels round differently, one for
 # a rounding inside the network that falls the other way and grows on its way out. Core ML is evaluated in float
 # arithmetic on the same integers, which can flip one more. A pair may differ by the larger of its two limits.
-STEP_LIMITS = {HUB: 2.0, "onnx": 2.0, "tflite": 2.0, "coreml": 3.0}
+STEP_LIMITS = {HUB: 2.0, "onnx": 2.0, "tflite": 2.0, "coreml": 3.0, "c": 2.0}
 
 SILENT = 1e-9  # a step of an output that is always 0
 
@@ -130,7 +130,7 @@ def run(
     """
     try:
         runner = target.load(path)
-    except MissingExtra as error:
+    except (MissingExtra, MissingTool) as error:
         return f"not run: {error}"
     if stream is None:
         return collect(runner, against.samples, progress)

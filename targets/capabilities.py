@@ -118,6 +118,7 @@ CAPABILITIES: Mapping[str, Mapping[str, Constraint]] = {
     "onnx:unity": _UNITY,
     "tflite": _TFLITE,
     "coreml": _COREML,
+    "c": _COMMON,
 }
 
 

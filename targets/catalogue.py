@@ -34,6 +34,7 @@ class Target:
         instead: schemes that it computes as others; see ``compile.quantize.variants``.
         emulator: what executes the artefact here in place of its runtime; empty where the runtime itself does.
         needs: what the runtime needs that this machine need not be; empty where it runs anywhere.
+        beside: suffixes of further files that belong to an artefact.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     instead: Mapping[str, str] = field(default_factory=dict)
     emulator: str = ""
     needs: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -95,6 +97,7 @@ TARGETS = (
     Target("onnx", "ONNX", ".onnx", "", "", ""),
     Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert tflite_runtime", "tflite"),
     Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
+    Target("c", "C", ".c", "", "", "", beside=(".h",)),
 )
 FORMS: tuple[Target, ...] = (
     Target("onnx:arm", "ONNX for ARM", ".onnx", "", "", ""),

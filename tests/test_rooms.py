@@ -27,6 +27,7 @@ ALLOWED = {
     "compile.cli": ("compile", "targets", "distill"),
     "compile": ("compile", "targets"),
     "targets": ("compile.model",),
+    "targets.c": ("compile.model", "compile.memory", "targets"),  # a C source is placed by the auditor's own planner
     # Reports of speech look like reports of bytes.
     "distill.evaluate.render": (
         *("distill", "compile.units", "compile.audit.render.words"),

@@ -49,6 +49,7 @@ FORMATS = (
     Format("onnx", "ONNX", ".onnx", "targets.onnx.dissect"),
     Format("tflite", "TFLite", ".tflite", "targets.tflite.dissect"),
     Format("coreml", "Core ML", ".mlpackage", "targets.coreml.dissect", folder=True),
+    Format("c", "C source", ".c", "targets.c.dissect"),
     Format("mlmodel", "Core ML model file", ".mlmodel", "targets.coreml.dissect"),
     Format("safetensors", "safetensors", ".safetensors", "compile.audit.safetensors"),
 )

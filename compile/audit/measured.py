@@ -28,6 +28,7 @@ _APPLE = "Core ML runs on macOS and iOS only; measure there with Xcode's Instrum
 _WHY_NOT = {
     "coreml": _APPLE,
     "mlmodel": _APPLE,
+    "c": "a C source is part of the program that calls it, and is not run here: see bench/c.py",
     "safetensors": "no runtime executes a file of weights",
 }
 _EXTRAS = {"tflite": "install LiteRT: pip install 'phiz[tflite]'"}

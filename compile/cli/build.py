@@ -266,7 +266,7 @@ def free_build_folder(out: Path) -> Path:
     from targets.catalogue import TARGETS
 
     def ours(name: str) -> bool:
-        suffixes = "|".join(re.escape(target.suffix) for target in TARGETS)
+        suffixes = "|".join(re.escape(suffix) for target in TARGETS for suffix in (target.suffix, *target.beside))
         return name in _RECORDS or re.fullmatch(rf"student(\.\w+){{0,2}}({suffixes})", name) is not None
 
     out = plain_folder(out)

@@ -1,0 +1,199 @@
+"""What the characters of a generated C source are for, read without a compiler and without trust.
+
+The grammar is what ``writer.py`` writes, and nothing else: constants are tables of numbers, each counted; buffers lie
+where the function's first lines say, and live from the first block that names them to the last. The plan of memory is
+proved again. What a source does beyond that grammar is code, and phiz audits no code: it neither compiles nor runs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compile.errors import Bug, UserError
+from compile.memory import Plan, check
+from targets.base import Constant, Dissection, Files, Kind, Lifetime, Section
+from targets.c.interface import Port, parse
+from targets.c.source import CTYPES, WIDTHS, identifier
+from targets.sections import cover
+
+ALIGNMENT = 16  # of buffers in the scratch memory; SIMD kernels load from anywhere
+_MOST = 2**31 - 1
+_TABLE = re.compile(rb"^static const (\w+) (\w+)\[(\d{1,10})\] = \{\n([-+0-9a-zA-Z.,\s]*)\};$", re.M)
+_BUFFER = re.compile(
+    r"^    (\w+) \*const (v\d+) = \(\1 \*\)\(void \*\)\(at \+ (\d{1,10})\); /\* (\d{1,10}) bytes \*/$", re.M
+)
+_BLOCK = re.compile(r"^    /\* (\d+)\. (.*) \*/$", re.M)
+_NAMED = re.compile(r"\bv\d+\b")
+_WORD = re.compile(r"\w+")
+_METADATA = re.compile(
+    r"^const char \*const \w+_metadata\[\] = \{\n((?: +(?:\"(?:[^\"\\\n]|\\[0-7]{3})*\"|\s)+,\n)*)    0\n\};$", re.M
+)
+_STRING = re.compile(r"\"((?:[^\"\\\n]|\\[0-7]{3})*)\"(,?)")
+_NOTE = "machine code is not counted: it depends on the compiler, and what is audited is neither compiled nor run"
+_NUMPY = {ctype: name for name, ctype in reversed(CTYPES.items())} | {"uint16_t": "float16", "uint8_t": "uint8"}
+_PARAMETERS = ("_multiplier", "_shift", "_scale", "_sum")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source says of itself.
+
+    Attributes:
+        ports: inputs, outputs and states.
+        metadata: ``phiz.*``.
+        streams: whether it computes hop by hop.
+        scratch: bytes of memory that it computes in.
+    """
+
+    ports: tuple[Port, ...]
+    metadata: dict[str, str]
+    streams: bool
+    scratch: int
+
+
+def dissect(files: Files) -> Dissection:
+    """Label every character of a source and its header.
+
+    Inputs and outputs are the caller's memory, and count like everything that lives; a state lives throughout.
+
+    Raises:
+        UserError: it is not what phiz writes, its header is missing, or its plan of memory is wrong.
+    """
+    name, text, beside, head = _texts(files)
+    data = files[name]
+    found = understood(name, text, head)
+    start = text.find("/* ---- the network ---- */")
+    code = text[max(start, 0) :]
+    buffers = {match[2]: (WIDTHS.get(match[1], 0), int(match[3]), int(match[4])) for match in _BUFFER.finditer(code)}
+    blocks = _blocks(code)
+    lifetimes = [*_placed(name, buffers, blocks, found.scratch), *_lasting(found.ports, len(blocks))]
+    tables = tuple(_tables(name, data, blocks))
+    spans = [table.section for table in tables]
+    spans += [Section(name, match.start(), match.end(), Kind.METADATA) for match in _METADATA.finditer(text)]
+    return Dissection(
+        sizes={name: len(data), beside: len(files[beside])},
+        sections=(*_labelled(name, data, spans), Section(beside, 0, len(files[beside]), Kind.GRAPH)),
+        lifetimes=tuple(lifetimes),
+        metadata=found.metadata,
+        constants=tuple(table.constant for table in tables),
+        steps=tuple(title for title, _ in blocks),
+        alignment=ALIGNMENT,
+        notes=(_NOTE,),
+    )
+
+
+def understood(name: str, text: str, head: str) -> Source:
+    """What a source and its header say of themselves.
+
+    Raises:
+        UserError: they are not what phiz writes.
+    """
+    ports = parse(text[: text.find("*/")], name)
+    upper = identifier(name.removesuffix(".c")).upper()
+    size = re.search(rf"^#define {upper}_SCRATCH_BYTES (\d{{1,10}})$", head, re.M)
+    if size is None or int(size[1]) > _MOST:
+        raise UserError("its header does not say how much memory it computes in", where=name, fix="compile it again")
+    states = {
+        match[2]: (match[1], int(match[3])) for match in re.finditer(r"^    (\w+) (\w+)\[(\d{1,10})\];$", head, re.M)
+    }
+    for port in ports:
+        if port.kind == "state" and states.get(port.identifier) != (port.ctype, port.elements):
+            raise UserError(
+                f"its header has no state '{port.identifier}' of that size", where=name, fix="compile it again"
+            )
+    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]))
+
+
+def companion(name: str) -> str:
+    """The header of a source."""
+    return f"{name.removesuffix('.c')}.h"
+
+
+def _texts(files: Files) -> tuple[str, str, str, str]:
+    name = next((name for name in files if name.endswith(".c")), None) or next(iter(files))
+    beside = companion(name)
+    try:
+        header = files[beside]
+    except KeyError as error:
+        raise UserError(f"its header '{beside}' is missing", where=name, fix="keep both files together") from error
+    try:
+        return name, files[name].decode("ascii"), beside, header.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise UserError("not a C source that phiz wrote: it is not ASCII", where=name) from error
+
+
+def _blocks(code: str) -> list[tuple[str, str]]:
+    """The function's blocks: the title, and the lines."""
+    marks = list(_BLOCK.finditer(code))
+    ends = [*(mark.start() for mark in marks[1:]), code.find("\n}\n", marks[-1].start()) if marks else 0]
+    return [(mark[2], code[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+
+
+def _placed(
+    name: str, buffers: dict[str, tuple[int, int, int]], blocks: list[tuple[str, str]], scratch: int
+) -> list[Lifetime]:
+    """How long each buffer lives; two that live together lie apart, and all within the scratch memory."""
+    spans: dict[str, tuple[int, int]] = {}
+    for at, (_, lines) in enumerate(blocks):
+        for word in _NAMED.findall(lines):
+            spans[word] = (spans.get(word, (at, at))[0], at)
+    if strangers := spans.keys() - buffers.keys():
+        raise UserError(f"buffer '{min(strangers)}' is not placed", where=name, fix="compile it again")
+    lifetimes = [Lifetime(word, buffers[word][2], *span) for word, span in spans.items()]
+    offsets = tuple(buffers[word][1] for word in spans)
+    try:
+        check(Plan(offsets, scratch, 0, ALIGNMENT), lifetimes)
+    except Bug as error:
+        raise UserError(f"its plan of memory is wrong: {error}", where=name, fix="compile it again") from error
+    return lifetimes
+
+
+def _lasting(ports: tuple[Port, ...], steps: int) -> Iterator[Lifetime]:
+    for port in ports:
+        yield Lifetime(port.name, port.size, 0, max(steps - 1, 0))
+
+
+@dataclass(frozen=True)
+class _Table:
+    section: Section
+    constant: Constant
+
+
+def _tables(name: str, data: bytes, blocks: list[tuple[str, str]]) -> Iterator[_Table]:
+    readers: dict[str, list[str]] = {}
+    for title, lines in blocks:
+        for word in dict.fromkeys(_WORD.findall(lines)):
+            readers.setdefault(word, []).append(title)
+    for match in _TABLE.finditer(data):
+        ctype, label, count = match[1].decode(), match[2].decode(), int(match[3])
+        if ctype not in WIDTHS or match[4].count(b",") != count:
+            raise UserError(f"table '{label}' does not hold the {count} numbers that it should", where=name)
+        kind = Kind.QUANTIZATION if label.rstrip("_0123456789").endswith(_PARAMETERS) else Kind.WEIGHTS
+        dtype, start, end = _NUMPY[ctype], match.start(4), match.end(4)
+        reader = next(iter(readers.get(label, [])), "")
+        size = count * WIDTHS[ctype]
+        section = Section(name, start, end, kind, label, dtype, size, reader.partition(" ")[2].partition(",")[0])
+        places = ((name, start, end),)
+        yield _Table(section, Constant(label, kind, dtype, (count,), places, tuple(readers.get(label, ())), "decimal"))
+
+
+def _labelled(name: str, data: bytes, spans: list[Section]) -> tuple[Section, ...]:
+    """All characters between tables and metadata are the program."""
+    whole, position = [], 0
+    for span in sorted(spans, key=lambda span: span.start):
+        whole += [Section(name, position, span.start, Kind.GRAPH), span]
+        position = span.end
+    return cover(name, data, [*whole, Section(name, position, len(data), Kind.GRAPH)])
+
+
+def _metadata(text: str) -> dict[str, str]:
+    match = _METADATA.search(text)
+    strings, current = [], ""
+    for piece, comma in _STRING.findall(match[1] if match else ""):
+        current += re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), piece)
+        if comma:
+            strings.append(current.encode("latin-1", "replace").decode("utf-8", "replace"))
+            current = ""
+    return dict(zip(strings[::2], strings[1::2], strict=False))

@@ -1,0 +1,186 @@
+/* Convolutions and fully connected layers: rows of inputs times packed weights, 16 outputs at a time. */
+
+/** PHIZ_GATHER: the inputs of each of `rows` positions as one run: outer by inner taps of `run` elements. */
+#define PHIZ_GATHER(NAME, TYPE)                                                                            \
+    static void NAME(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,  \
+                     int32_t run, const TYPE *x, TYPE *y) {                                                \
+        for (int32_t r = 0; r < rows; ++r)                                                                 \
+            for (int32_t i = 0; i < outer; ++i)                                                            \
+                for (int32_t j = 0; j < inner; ++j) {                                                      \
+                    const TYPE *from = x + r * row + i * far + j * near_;                                  \
+                    if (run == 1) {                                                                        \
+                        *y++ = *from;                                                                      \
+                    } else {                                                                               \
+                        memcpy(y, from, (size_t)run * sizeof(TYPE));                                       \
+                        y += run;                                                                          \
+                    }                                                                                      \
+                }                                                                                          \
+    }
+
+/** phiz_gather_f32: for floats. */
+PHIZ_GATHER(phiz_gather_f32, float)
+
+/** phiz_gather_s8: for int8. */
+PHIZ_GATHER(phiz_gather_s8, int8_t)
+
+/** phiz_rows: how many rows are computed together. */
+enum { phiz_rows = 4 };
+
+/** phiz_matmul_s8: int8 rows times int8 weights, in 32 bits, narrowed to int8. */
+static void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs, const int8_t *w,
+                           const int32_t *bias, const int32_t *multiplier, const uint8_t *shift, int32_t zero,
+                           int32_t low, int32_t high, int8_t *y, int32_t dy) {
+    int32_t sums[phiz_rows * 16];
+    for (int32_t o = 0; o < outputs; o += 16) {
+        const int32_t some = outputs - o < 16 ? outputs - o : 16;
+        for (int32_t r = 0; r < rows; r += phiz_rows) {
+            const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;
+            phiz_dots_s8(few, inputs, x + r * dx, dx, w, sums);
+            for (int32_t k = 0; k < few; ++k) {
+                int8_t block[16];
+                phiz_narrow_16(sums + k * 16, bias + o, multiplier + o, shift + o, low - zero, high - zero, zero, block);
+                memcpy(y + (r + k) * dy + o, block, (size_t)some);
+            }
+        }
+        w += (inputs + 3) / 4 * 64;
+    }
+}
+
+/** phiz_finish_f32: 16 sums with scale, bias and activation (0 none, 1 ReLU, 2 ReLU6). */
+static void phiz_finish_f32(int32_t some, const float *sums, const float *scale, const float *bias, int32_t activation,
+                            float *y) {
+    for (int32_t j = 0; j < some; ++j) {
+        const float scaled = scale ? sums[j] * scale[j] : sums[j];
+        float value = bias ? scaled + bias[j] : scaled;
+        if (activation && value < 0.0f) value = 0.0f;
+        if (activation == 2 && value > 6.0f) value = 6.0f;
+        y[j] = value;
+    }
+}
+
+/** phiz_matmul_f32: float rows times float weights. */
+static void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs, const float *w,
+                            const float *bias, int32_t activation, float *y, int32_t dy) {
+    float sums[phiz_rows * 16];
+    for (int32_t o = 0; o < outputs; o += 16) {
+        const int32_t some = outputs - o < 16 ? outputs - o : 16;
+        for (int32_t r = 0; r < rows; r += phiz_rows) {
+            const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;
+            memset(sums, 0, sizeof sums);
+            phiz_dots_f32(few, inputs, x + r * dx, dx, w, sums);
+            for (int32_t k = 0; k < few; ++k)
+                phiz_finish_f32(some, sums + k * 16, 0, bias ? bias + o : 0, activation, y + (r + k) * dy + o);
+        }
+        w += inputs * 16;
+    }
+}
+
+/** PHIZ_MATMUL: float rows times narrow weights, which are widened 64 inputs at a time for 8 rows. */
+#define PHIZ_MATMUL(NAME, TYPE, WIDEN)                                                                     \
+    static void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,            \
+                     const TYPE *w, const float *scale, const float *bias, int32_t activation, float *y,   \
+                     int32_t dy) {                                                                         \
+        float sums[8 * 16], wide[64 * 16];                                                                 \
+        for (int32_t o = 0; o < outputs; o += 16) {                                                        \
+            const int32_t some = outputs - o < 16 ? outputs - o : 16;                                      \
+            for (int32_t r = 0; r < rows; r += 8) {                                                        \
+                const int32_t few = rows - r < 8 ? rows - r : 8;                                           \
+                memset(sums, 0, sizeof sums);                                                              \
+                for (int32_t i = 0; i < inputs; i += 64) {                                                 \
+                    const int32_t part = inputs - i < 64 ? inputs - i : 64;                                \
+                    WIDEN(part * 16, w + i * 16, wide);                                                    \
+                    for (int32_t k = 0; k < few; k += phiz_rows)                                           \
+                        phiz_dots_f32(few - k < phiz_rows ? few - k : phiz_rows, part,                     \
+                                      x + (r + k) * dx + i, dx, wide, sums + k * 16);                      \
+                }                                                                                          \
+                for (int32_t k = 0; k < few; ++k)                                                          \
+                    phiz_finish_f32(some, sums + k * 16, scale ? scale + o : 0, bias ? bias + o : 0,       \
+                                    activation, y + (r + k) * dy + o);                                     \
+            }                                                                                              \
+            w += inputs * 16;                                                                              \
+        }                                                                                                  \
+    }
+
+/** phiz_widen_s8: int8 as floats. */
+static void phiz_widen_s8(int32_t n, const int8_t *x, float *y) {
+    for (int32_t i = 0; i < n; ++i) y[i] = (float)x[i];
+}
+
+/** phiz_widen_f16: half precision as floats, subnormal ones too. */
+static void phiz_widen_f16(int32_t n, const uint16_t *x, float *y) {
+    for (int32_t i = 0; i < n; ++i) {
+        const uint32_t bits = (uint32_t)(x[i] & 0x7fffu) << 13, sign = (uint32_t)(x[i] & 0x8000u) << 16;
+        const float size = phiz_float(bits) * 5.1922968585348276e+33f; /* 2 ** 112, between the two biases */
+        y[i] = phiz_float(phiz_bits(size) | sign);
+    }
+}
+
+/** phiz_matmul_w8: float rows times int8 weights. */
+PHIZ_MATMUL(phiz_matmul_w8, int8_t, phiz_widen_s8)
+
+/** phiz_matmul_w16: float rows times half-precision weights. */
+PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_widen_f16)
+
+/** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights; `sum` is that of each output's. */
+static void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,
+                                const int8_t *w, const float *scale, const int32_t *sum, const float *bias,
+                                int32_t activation, int8_t *narrow, float *y, int32_t dy) {
+    for (int32_t r = 0; r < rows; ++r) {
+        const int8_t *block = w;
+        int32_t zero;
+        const float own = phiz_quantize_row(inputs, x + r * dx, narrow, &zero);
+        for (int32_t o = 0; o < outputs; o += 16) {
+            const int32_t some = outputs - o < 16 ? outputs - o : 16;
+            int32_t sums[phiz_rows * 16];
+            float real[16], scales[16];
+            phiz_dots_s8(1, inputs, narrow, 0, block, sums);
+            for (int32_t j = 0; j < some; ++j) real[j] = (float)(sums[j] - zero * sum[o + j]);
+            for (int32_t j = 0; j < some; ++j) scales[j] = own * scale[o + j];
+            phiz_finish_f32(some, real, scales, bias ? bias + o : 0, activation, y + r * dy + o);
+            block += (inputs + 3) / 4 * 64;
+        }
+    }
+}
+
+/** phiz_depthwise_s8: each channel with a filter of its own, of outer by inner taps. */
+static void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+                              int32_t channels, const int8_t *x, const int8_t *w, const int32_t *bias,
+                              const int32_t *multiplier, const uint8_t *shift, int32_t zero, int32_t low, int32_t high,
+                              int8_t *y, int32_t dy) {
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t c = 0; c < channels; c += 16) {
+            const int32_t some = channels - c < 16 ? channels - c : 16;
+            const int8_t *u = w + c;
+            int32_t sums[16] = {0};
+            for (int32_t i = 0; i < outer; ++i)
+                for (int32_t j = 0; j < inner; ++j, u += channels) {
+                    const int8_t *v = x + r * row + i * far + j * near_ + c;
+                    for (int32_t k = 0; k < some; ++k) sums[k] += v[k] * u[k];
+                }
+            for (int32_t k = 0; k < some; ++k) {
+                const int32_t value = phiz_narrow(sums[k] + bias[c + k], multiplier[c + k], shift[c + k], low - zero,
+                                                  high - zero);
+                y[r * dy + c + k] = (int8_t)(value + zero);
+            }
+        }
+    }
+}
+
+/** phiz_depthwise_f32: each channel with a filter of its own. */
+static void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+                               int32_t channels, const float *x, const float *w, const float *bias, int32_t activation,
+                               float *y, int32_t dy) {
+    for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t c = 0; c < channels; c += 16) {
+            const int32_t some = channels - c < 16 ? channels - c : 16;
+            const float *u = w + c;
+            float sums[16] = {0.0f};
+            for (int32_t i = 0; i < outer; ++i)
+                for (int32_t j = 0; j < inner; ++j, u += channels) {
+                    const float *v = x + r * row + i * far + j * near_ + c;
+                    for (int32_t k = 0; k < some; ++k) sums[k] += v[k] * u[k];
+                }
+            phiz_finish_f32(some, sums, 0, bias ? bias + c : 0, activation, y + r * dy + c);
+        }
+    }
+}

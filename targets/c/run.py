@@ -1,0 +1,123 @@
+"""Execute a generated source on this machine: compile it with the machine's C compiler into a library, and call that.
+
+Compiling and running is trusting: unlike an audit, this is for sources from where one would run a program from.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.errors import MissingTool, UserError
+from targets.c.dissect import Source, companion, understood
+from targets.c.interface import Port
+from targets.c.source import identifier
+from targets.files import read_files
+
+COMPILERS = ("cc", "gcc", "clang")
+FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
+_SECONDS = 600
+_DTYPES: Mapping[str, np.dtype[Any]] = {"float": np.dtype(np.float32), "int8_t": np.dtype(np.int8)}
+_FIELDS: Mapping[str, Any] = {"float": ctypes.c_float, "int8_t": ctypes.c_int8}
+
+
+def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
+    """Compile the source at ``path`` and make it ready to execute.
+
+    Args:
+        path: of ``NAME.c``; ``NAME.h`` lies beside it.
+        flags: for the compiler.
+
+    Raises:
+        MissingTool: there is no C compiler.
+        UserError: a file is missing, phiz did not write it, or the compiler refuses it.
+    """
+    name, beside = path.name, path.with_name(companion(path.name))
+    sources = [read_files(file)[file.name].decode("ascii", "replace") for file in (path, beside)]
+    found = understood(name, *sources)
+    with TemporaryDirectory(prefix="phiz-") as folder:
+        library = Path(folder, "student.so")
+        command = [*compiler(), *flags, str(path.resolve()), "-o", str(library), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
+            raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(path))
+        return Compiled(ctypes.CDLL(str(library)), found, identifier(path.stem))
+
+
+def compiler() -> list[str]:
+    """The machine's C compiler: what CC says, else the first of ``COMPILERS``.
+
+    Raises:
+        MissingTool: there is none.
+    """
+    words = shlex.split(os.environ.get("CC", ""))
+    names = [words[0]] if words else list(COMPILERS)
+    for name in names:
+        if found := shutil.which(name):
+            return [found, *words[1:]]
+    raise MissingTool("no C compiler", fix="install gcc or clang, or name one in the environment variable CC")
+
+
+class Compiled:
+    """A source as a library; a :class:`targets.base.Runner`. What streams takes and gives its states as arrays."""
+
+    def __init__(self, library: ctypes.CDLL, source: Source, word: str) -> None:
+        self._source, self._word, self._library = source, word, library
+        self._given = [port for port in source.ports if port.kind in ("input", "state")]
+        self._made = [port for port in source.ports if port.kind == "output"]
+        states = [port for port in source.ports if port.kind == "state"]
+        scratch = [("scratch", _scratch(source.scratch))]
+        fields = [(port.identifier, _FIELDS[port.ctype] * port.elements) for port in states]
+        self._memory = type("Memory", (ctypes.Structure,), {"_fields_": [*fields, *scratch]})()
+        self._function = getattr(library, f"{word}_push_hop" if source.streams else f"{word}_window")
+        self._function.restype = None
+        self.inputs: Mapping[str, tuple[int, ...]] = {port.name: port.shape for port in self._given}
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Execute once.
+
+        Raises:
+            UserError: an input is missing, unknown, or of another shape or dtype.
+        """
+        for name in sorted(inputs.keys() ^ self.inputs.keys()):
+            raise UserError(f"input '{name}' is missing or unknown", fix=f"give exactly: {', '.join(self.inputs)}")
+        arrays = [np.ascontiguousarray(_checked(port, inputs[port.name])) for port in self._given]
+        outputs = {port.name: np.zeros(port.shape, _DTYPES[port.ctype]) for port in self._made}
+        arguments: list[Any] = [ctypes.byref(self._memory)]
+        for port, array in zip(self._given, arrays, strict=True):
+            if port.kind == "state":
+                ctypes.memmove(getattr(self._memory, port.identifier), array.ctypes.data, port.size)
+            else:
+                arguments.append(ctypes.c_void_p(array.ctypes.data))
+        self._function(*arguments, *(ctypes.c_void_p(outputs[port.name].ctypes.data) for port in self._made))
+        states = {port.after: self._state(port) for port in self._given if port.kind == "state"}
+        return {**outputs, **states}
+
+    def _state(self, port: Port) -> NDArray[np.generic]:
+        field: Any = getattr(self._memory, port.identifier)
+        made: NDArray[np.generic] = np.frombuffer(bytes(field), _DTYPES[port.ctype]).reshape(port.shape)
+        return made
+
+
+def _scratch(size: int) -> type[ctypes.Union]:
+    """The memory that a source computes in, aligned as its header says."""
+    fields = [("alignment", ctypes.c_int64), ("bytes", ctypes.c_ubyte * size)]
+    return type("Scratch", (ctypes.Union,), {"_fields_": fields})
+
+
+def _checked(port: Port, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    wanted = _DTYPES[port.ctype]
+    if array.shape != port.shape or array.dtype != wanted:
+        raise UserError(f"input '{port.name}' is {array.dtype} {array.shape}, expected {wanted} {port.shape}")
+    return array
