@@ -159,14 +159,15 @@ def _emit(
     some = min(ROWS, rows.count)
     patch = e.scratch(rows.view.ctype, some * inputs)
     taps = f"{rows.outer}, {rows.far}, {rows.inner}, {rows.near}, {rows.run}"
-    e.emit(
-        *opened,
-        f"    for (int32_t t = 0; t < {rows.count}; t += {some}) {{",
-        f"        const int32_t few = {rows.count} - t < {some} ? {rows.count} - t : {some};",
-        f"        phiz_gather_{form}(few, {rows.step}, {taps}, {x_at} + t * {rows.step}, {patch});",
-        f"        {names.call('few', patch, inputs, f'{y_at} + t * {width}', width)}",
-        "    }",
-    )
+    lines = [
+        f"for (int32_t t = 0; t < {rows.count}; t += {some}) {{",
+        f"    const int32_t few = {rows.count} - t < {some} ? {rows.count} - t : {some};",
+        f"    phiz_gather_{form}(few, {rows.step}, {taps}, {x_at} + t * {rows.step}, {patch});",
+        f"    {names.call('few', patch, inputs, f'{y_at} + t * {width}', width)}",
+        "}",
+    ]
+    inside = "    " if opened else ""
+    e.emit(*opened, *(f"{inside}{line}" for line in lines))
 
 
 def _emit_depthwise(
@@ -191,7 +192,7 @@ def _emit_depthwise(
         weight = e.table(f"{label}_weight", np.asarray(real, np.float32))
         bias = "0" if made.bias is None else e.table(f"{label}_bias", made.bias)
         call = f"phiz_depthwise_f32({taps}, {weight}, {bias}, {ACTIVATIONS[kernel.activation]}, {y_at}, {channels});"
-    e.emit(*opened, f"    {call}")
+    e.emit(*opened, f"{'    ' if opened else ''}{call}")
 
 
 def _zero(e: Emitter, kernel: Kernel) -> int:
