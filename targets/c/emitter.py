@@ -146,8 +146,11 @@ class Emitter:
         return dense(self.table("number", np.array([value], np.float32)), "float", ())
 
     def copied(self, view: View, order: Sequence[int] | None = None) -> View:
-        """A dense copy that goes through the axes in ``order``."""
-        copy = self.fresh(view.ctype, view.shape, order)
+        """A dense copy that goes through the axes in ``order``, or else lies row-major."""
+        if order is None:
+            copy = packed(self.scratch(view.ctype, view.elements), view.ctype, view.shape, view.dims)
+        else:
+            copy = self.fresh(view.ctype, view.shape, order)
         self.copy(copy, view)
         return copy
 

@@ -71,8 +71,8 @@ def packed(base: str, ctype: str, shape: tuple[int, ...], like: Iterable[Dim]) -
 
 
 def boundaries(view: View) -> frozenset[int]:
-    """The logical distances at which a dimension begins or ends."""
-    return frozenset(place for dim in view.dims for place in (dim.logical, dim.logical * dim.size))
+    """The logical distances at which it must be cut: where a run in memory begins or ends."""
+    return frozenset(place for dim in _joined(view.dims) for place in (dim.logical, dim.logical * dim.size))
 
 
 def axis_boundaries(shape: Sequence[int]) -> frozenset[int]:

@@ -62,8 +62,11 @@ static float phiz_log(float x) {
     return x < 0.0f ? phiz_float(0x7fc00000u) : x == x ? phiz_float(0xff800000u) : x;
 }
 
-/** phiz_sigmoid: 1 / (1 + exp(-x)). */
-static float phiz_sigmoid(float x) { return 1.0f / (1.0f + phiz_exp(-x)); }
+/** phiz_sigmoid: 1 / (1 + exp(-x)), of the exponential that does not overflow. */
+static float phiz_sigmoid(float x) {
+    const float e = phiz_exp(x < 0.0f ? x : -x);
+    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+}
 
 /** phiz_tanh: hyperbolic tangent. Source: Cephes tanhf, by Moshier. */
 static float phiz_tanh(float x) {
