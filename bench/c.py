@@ -1,0 +1,184 @@
+"""What the C target costs beside LiteRT, in one run: time of a window and of a hop, code, and memory.
+
+    phiz compile phiz:tiny --calibrate 'speech/*.wav' -t tflite -t c --stream -o build/c
+    python -m bench.c build/c
+
+Each source is compiled with a small program around it, once for every choice of flags in ``FLAGS``, and the programs and
+LiteRT (XNNPACK, one thread, its inputs and outputs in place) are called in turn. Printed: the median of each in
+microseconds and of the ratios to LiteRT round by round; the bytes of machine code without constants; and how far the
+resident memory of the program grew from before its first call to after its last, pages of its constants included.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.stream import litert, timed
+from targets.c.dissect import companion, understood
+from targets.c.interface import Port
+from targets.c.run import compiler
+from targets.c.source import identifier
+
+ROUNDS = 30
+FLAGS = {
+    "portable, -O2": ("-O2", "-DPHIZ_PORTABLE"),
+    "portable, -O3": ("-O3", "-DPHIZ_PORTABLE"),
+    "portable, -O3, native": ("-O3", "-march=native", "-DPHIZ_PORTABLE"),
+    "SSE4.1": ("-O2", "-msse4.1"),
+    "AVX2": ("-O2", "-mavx2"),
+    "native": ("-O2", "-march=native"),
+}
+_MAIN = """\
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "{header}"
+static {memory} memory;
+{arrays}
+static long resident(void) {{ /* bytes */
+    char text[256];
+    long pages = 0, rss = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fgets(text, sizeof text, file)) sscanf(text, "%ld %ld", &pages, &rss);
+    if (file) fclose(file);
+    return rss * 4096;
+}}
+static double now(void) {{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return 1e6 * (double)time.tv_sec + 1e-3 * (double)time.tv_nsec;
+}}
+int main(void) {{
+    char line[64];
+    long before;
+    resident();
+    printf("ready\\n");
+    fflush(stdout);
+    before = resident();
+    {reset}
+    for (int i = 0; i < 100; ++i) {call}
+    printf("%ld\\n", resident() - before);
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {{ /* a number of calls */
+        const int count = atoi(line);
+        const double start = now();
+        for (int i = 0; i < count; ++i) {call}
+        printf("%.3f\\n", (now() - start) / count);
+        fflush(stdout);
+    }}
+    return 0;
+}}
+"""
+
+
+class Program:
+    """A compiled source that times itself.
+
+    Attributes:
+        growth: of its resident memory, bytes.
+        code: bytes of machine code of the source, without constants.
+    """
+
+    def __init__(self, path: Path, flags: Sequence[str], folder: Path) -> None:
+        header = path.with_name(companion(path.name))
+        found = understood(path.name, path.read_text(), header.read_text())
+        word, ports = identifier(path.stem), found.ports
+        (folder / "main.c").write_text(_main(word, header.name, ports, found.streams))
+        common = [*compiler(), "-std=gnu99", *flags, f"-I{path.parent}"]
+        _done([*common, "-c", str(path), "-o", str(folder / "student.o")])
+        _done([*common, str(folder / "main.c"), str(folder / "student.o"), "-lm", "-o", str(folder / "program")])
+        sizes = _done(["size", "-A", str(folder / "student.o")])
+        self.code = sum(int(size) for size in re.findall(r"^\.text\S*\s+(\d+)", sizes, re.M))
+        self._process = subprocess.Popen(
+            [str(folder / "program")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._answer()
+        self.growth = int(self._answer())
+
+    def __call__(self, calls: int) -> float:
+        """Microseconds of a call, averaged over so many."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(f"{calls}\n")
+            self._process.stdin.flush()
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        return self._process.stdout.readline() if self._process.stdout is not None else ""
+
+    def end(self) -> None:
+        """Let the process end."""
+        self._process.communicate("")
+
+
+def _main(word: str, header: str, ports: Sequence[Port], streams: bool) -> str:
+    given = [port for port in ports if port.kind != "state"]
+    return _MAIN.format(
+        header=header,
+        memory=f"{word}_{'state' if streams else 'scratch'}",
+        arrays="\n".join(f"static {port.ctype} io_{port.identifier}[{port.elements}];" for port in given),
+        reset=f"{word}_reset(&memory);" if streams else "",
+        call=f"{word}_{'push_hop' if streams else 'window'}(&memory, "
+        + ", ".join(f"io_{port.identifier}" for port in given)
+        + ");",
+    )
+
+
+def _done(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def rows(source: Path) -> list[tuple[str, ...]]:
+    """A row for LiteRT, where its file lies beside, and one for each choice of flags."""
+    with TemporaryDirectory() as folder:
+        programs = {}
+        for number, (name, flags) in enumerate(FLAGS.items()):
+            place = Path(folder, str(number))
+            place.mkdir()
+            programs[name] = Program(source, flags, place)
+        other = source.with_suffix(".tflite")
+        calls: dict[str, Callable[[], float]] = {}
+        if other.is_file():
+            invoke = litert(other)
+            calls["LiteRT"] = lambda: timed(invoke)
+        first = programs["native"](20)
+        count = max(20, min(2000, int(20_000 / first)))
+        calls |= {name: lambda each=program: each(count) for name, program in programs.items()}
+        rounds = [{name: call() for name, call in calls.items()} for _ in range(ROUNDS)]
+        made = []
+        for name in calls:
+            time = statistics.median(each[name] for each in rounds)
+            ratio = statistics.median(each[name] / each.get("LiteRT", each[name]) for each in rounds)
+            own = programs.get(name)
+            sizes = (f"{own.code:,}", f"{own.growth:,}") if own else ("", "")
+            made.append((source.name, name, f"{time:.1f}", f"{ratio:.2f}", *sizes))
+        for program in programs.values():
+            program.end()
+    return made
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Time and print."""
+    sources = [path for build in arguments for path in sorted(Path(build).glob("*.c"))]
+    if not sources:
+        sys.exit("usage: python -m bench.c BUILD [BUILD ...], folders that phiz compile --target c wrote")
+    table = Table(box=None)
+    for at, column in enumerate(("source", "by", "us", "x LiteRT", "code", "growth")):
+        table.add_column(column, justify="left" if at < 2 else "right", no_wrap=True)
+    for source in sources:
+        for row in rows(source):
+            table.add_row(*row)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
