@@ -14,7 +14,16 @@ from functools import cache
 from importlib.resources import files
 
 _BEFORE, _BEHIND = ("functions", "quantise", "elementwise"), ("products",)
-_SETS = ("sets/portable",)
+_BASES = {  # set -> the one that it takes from what it does not do itself; the first that fits is taken
+    "avx512vnni": "portable",
+    "avxvnni": "avx2",
+    "avx2": "portable",
+    "sse41": "portable",
+    "neon_dot": "neon",
+    "neon": "portable",
+    "portable": "",
+}
+_SETS = tuple(f"sets/{name}" for name in _BASES)
 _PIECE = re.compile(r"^/\*\* (\w+):", re.M)
 _WORD = re.compile(r"\b(?:phiz|PHIZ)_\w+")
 _WHEN = re.compile(r"/\* when: (.+) \*/\n")
@@ -51,22 +60,28 @@ def includes(text: str) -> list[str]:
 
 
 def _of_sets(wanted: frozenset[str]) -> list[str]:
-    """The pieces that instruction sets do each in its way, as one choice of the preprocessor."""
-    branches = []
-    for name in _SETS:
-        texts = [piece.text for piece in _pieces(name) if piece.name in wanted]
-        if texts:
-            branches.append((name.removeprefix("sets/"), _condition(name), "\n".join(texts)))
-    if not branches:
+    """The pieces that instruction sets do each in its way, as one choice of the preprocessor.
+
+    What only some sets need is not there for others, or a compiler would miss who calls it.
+    """
+    if not any(piece.name in wanted for piece in _pieces("sets/portable")):
         return []
-    if len(branches) == 1:
-        return [branches[0][2]]
     lines = []
-    for at, (name, condition, text) in enumerate(branches):
-        word = "#if" if at == 0 else "#elif"
-        lines.append(f"#else /* {name} */" if name == "portable" else f"{word} {condition} /* {name} */")
-        lines.append(text)
+    for at, name in enumerate(_BASES):
+        own = _with_base(name)
+        texts = [piece.text for piece in own if piece.name in wanted]
+        word = "#if !defined(PHIZ_PORTABLE) &&" if at == 0 else "#elif !defined(PHIZ_PORTABLE) &&"
+        lines.append(f"#else /* {name} */" if name == "portable" else f"{word} ({_condition(name)}) /* {name} */")
+        lines += [*_header(name), "", "\n".join(texts)]
     return ["\n".join([*lines, "#endif\n"])]
+
+
+def _with_base(name: str) -> tuple[Piece, ...]:
+    """The pieces of a set, and of its base what it lacks."""
+    own = _pieces(f"sets/{name}")
+    known = {piece.name for piece in own}
+    base = _with_base(_BASES[name]) if _BASES[name] else ()
+    return (*own, *(piece for piece in base if piece.name not in known))
 
 
 def _closure(calls: Iterable[str], pieces: Iterable[Piece]) -> frozenset[str]:
@@ -100,5 +115,12 @@ def _pieces(name: str) -> tuple[Piece, ...]:
 
 
 def _condition(name: str) -> str:
-    match = _WHEN.match(_source(name))
+    match = _WHEN.match(_source(f"sets/{name}"))
     return match[1] if match else "1"
+
+
+def _header(name: str) -> list[str]:
+    """The lines that declare a set's instructions: those between its condition and its first piece."""
+    text = _source(f"sets/{name}")
+    first = _PIECE.search(text)
+    return [line for line in text[: first.start() if first else 0].splitlines() if line.startswith("#")]

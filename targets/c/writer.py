@@ -17,6 +17,11 @@ _GUARD = """\
 #if defined(__FAST_MATH__)
 #error "compile without -ffast-math: sums would be taken in another order, and NaN forgotten"
 #endif
+#if defined(__GNUC__) || defined(__clang__)
+#define PHIZ_HELPER __attribute__((unused)) static /* some instruction sets do without it */
+#else
+#define PHIZ_HELPER static
+#endif
 /* A product and a sum are rounded apart, on every machine. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

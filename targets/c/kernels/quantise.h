@@ -1,7 +1,7 @@
 /* Integers: how sums become int8 again, and floats integers. docs/c.md has the arithmetic. */
 
 /** phiz_narrow: sum times multiplier over 2 to the shift, rounded, half of a step upwards; within low and high. */
-static int32_t phiz_narrow(int32_t sum, int32_t multiplier, int32_t shift, int32_t low, int32_t high) {
+PHIZ_HELPER int32_t phiz_narrow(int32_t sum, int32_t multiplier, int32_t shift, int32_t low, int32_t high) {
     const uint64_t half = (uint64_t)1 << (shift - 1), far = (uint64_t)1 << 62;
     const uint64_t product = (uint64_t)((int64_t)sum * multiplier) + half + far; /* never negative */
     const int64_t value = (int64_t)(product >> shift) - (int64_t)(far >> shift);
@@ -89,4 +89,15 @@ static float phiz_quantize_row(int32_t n, const float *x, int8_t *y, int32_t *ze
 /** phiz_shift_s32: one number added. */
 static void phiz_shift_s32(int32_t n, int32_t *y, int32_t dy, const int32_t *x, int32_t dx, int32_t value) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = x[i * dx] + value;
+}
+
+/** phiz_quad: four inputs as the bits of one number, in the order of memory; zeros beyond those that are left. */
+PHIZ_HELPER int32_t phiz_quad(const int8_t *x, int32_t left) {
+    int32_t bits = 0;
+    if (left >= 4) {
+        memcpy(&bits, x, 4);
+    } else {
+        memcpy(&bits, x, (size_t)left);
+    }
+    return bits;
 }

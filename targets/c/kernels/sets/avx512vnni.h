@@ -1,0 +1,97 @@
+/* when: defined(__AVX512VNNI__) && defined(__AVX512BW__) && !defined(PHIZ_NO_512) */
+#if defined(__GNUC__) && !defined(__clang__) /* GCC 12 finds fault with its own header */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+
+/** phiz_dots_s8: 64 products at a time. The instruction wants one factor without sign: 128 is added to the inputs, and
+ * 128 times the weights' sum taken off again. */
+static void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+    const __m512i flip = _mm512_set1_epi8(-128);
+    __m512i extra = _mm512_setzero_si512();
+    if (rows == 1) {
+        __m512i a = extra, b = extra, more = extra;
+        int32_t q = 0;
+        for (; q + 8 <= inputs; q += 8, w += 128) {
+            const __m512i u = _mm512_loadu_si512(w), v = _mm512_loadu_si512(w + 64);
+            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, 4)), flip), u);
+            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q + 4, 4)), flip), v);
+            extra = _mm512_dpbusd_epi32(extra, flip, u);
+            more = _mm512_dpbusd_epi32(more, flip, v);
+        }
+        for (; q < inputs; q += 4, w += 64) {
+            const __m512i u = _mm512_loadu_si512(w);
+            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, inputs - q)), flip), u);
+            extra = _mm512_dpbusd_epi32(extra, flip, u);
+        }
+        a = _mm512_sub_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(extra, more));
+        _mm512_storeu_si512(sums, a);
+    } else {
+        const int8_t *x1 = x + dx, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
+        __m512i a = extra, b = extra, c = extra, d = extra;
+        for (int32_t q = 0; q < inputs; q += 4, w += 64) {
+            const int32_t left = inputs - q;
+            const __m512i u = _mm512_loadu_si512(w);
+            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, left)), flip), u);
+            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x1 + q, left)), flip), u);
+            c = _mm512_dpbusd_epi32(c, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x2 + q, left)), flip), u);
+            d = _mm512_dpbusd_epi32(d, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x3 + q, left)), flip), u);
+            extra = _mm512_dpbusd_epi32(extra, flip, u);
+        }
+        _mm512_storeu_si512(sums, _mm512_sub_epi32(a, extra));
+        _mm512_storeu_si512(sums + 16, _mm512_sub_epi32(b, extra));
+        if (rows > 2) _mm512_storeu_si512(sums + 32, _mm512_sub_epi32(c, extra));
+        if (rows > 3) _mm512_storeu_si512(sums + 48, _mm512_sub_epi32(d, extra));
+    }
+}
+
+/** phiz_narrow_16: as phiz_narrow does, 8 numbers of 64 bits at a time. */
+static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32_t *multiplier, const uint8_t *shift,
+                           int32_t low, int32_t high, int32_t zero, int8_t *y) {
+    const __m512i s = _mm512_add_epi32(_mm512_loadu_si512(sums), _mm512_loadu_si512(bias));
+    const __m512i m = _mm512_loadu_si512(multiplier);
+    const __m512i by = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)shift));
+    const __m512i one = _mm512_set1_epi64(1), far = _mm512_set1_epi64((int64_t)1 << 62);
+    const __m512i by_even = _mm512_and_si512(by, _mm512_set1_epi64(0xffffffff)), by_odd = _mm512_srli_epi64(by, 32);
+    __m512i even = _mm512_mul_epi32(s, m), odd = _mm512_mul_epi32(_mm512_srli_epi64(s, 32), _mm512_srli_epi64(m, 32));
+    even = _mm512_add_epi64(_mm512_add_epi64(even, far), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_even, one)));
+    odd = _mm512_add_epi64(_mm512_add_epi64(odd, far), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_odd, one)));
+    even = _mm512_sub_epi64(_mm512_srlv_epi64(even, by_even), _mm512_srlv_epi64(far, by_even));
+    odd = _mm512_sub_epi64(_mm512_srlv_epi64(odd, by_odd), _mm512_srlv_epi64(far, by_odd));
+    even = _mm512_min_epi64(_mm512_max_epi64(even, _mm512_set1_epi64(low)), _mm512_set1_epi64(high));
+    odd = _mm512_min_epi64(_mm512_max_epi64(odd, _mm512_set1_epi64(low)), _mm512_set1_epi64(high));
+    even = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+    even = _mm512_add_epi32(even, _mm512_set1_epi32(zero));
+    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(even));
+}
+
+/** phiz_dots_f32: 16 outputs in one register, product and sum apart. */
+static void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
+    const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
+    __m512 a = _mm512_loadu_ps(sums), b = a, c = a, d = a;
+    if (rows == 1) {
+        for (int32_t i = 0; i < inputs; ++i)
+            a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), _mm512_loadu_ps(w + 16 * i)));
+        _mm512_storeu_ps(sums, a);
+        return;
+    }
+    b = _mm512_loadu_ps(sums + 16);
+    if (rows > 2) c = _mm512_loadu_ps(sums + 32);
+    if (rows > 3) d = _mm512_loadu_ps(sums + 48);
+    for (int32_t i = 0; i < inputs; ++i) {
+        const __m512 u = _mm512_loadu_ps(w + 16 * i);
+        a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), u));
+        b = _mm512_add_ps(b, _mm512_mul_ps(_mm512_set1_ps(x1[i]), u));
+        c = _mm512_add_ps(c, _mm512_mul_ps(_mm512_set1_ps(x2[i]), u));
+        d = _mm512_add_ps(d, _mm512_mul_ps(_mm512_set1_ps(x3[i]), u));
+    }
+    _mm512_storeu_ps(sums, a);
+    _mm512_storeu_ps(sums + 16, b);
+    if (rows > 2) _mm512_storeu_ps(sums + 32, c);
+    if (rows > 3) _mm512_storeu_ps(sums + 48, d);
+}
