@@ -35,7 +35,7 @@ FLAGS = {
     "portable, -O3, native": ("-O3", "-march=native", "-DPHIZ_PORTABLE"),
     "SSE4.1": ("-O2", "-msse4.1"),
     "AVX2": ("-O2", "-mavx2"),
-    "native": ("-O2", "-march=native"),
+    "native": ("-O3", "-march=native"),
 }
 _MAIN = """\
 #include <stdio.h>

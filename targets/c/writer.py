@@ -22,6 +22,13 @@ _GUARD = """\
 #else
 #define PHIZ_HELPER static
 #endif
+#if defined(__clang__)
+#define PHIZ_KERNEL __attribute__((noinline)) static /* one copy, whatever the optimiser thinks */
+#elif defined(__GNUC__)
+#define PHIZ_KERNEL __attribute__((noinline, noclone)) static
+#else
+#define PHIZ_KERNEL static
+#endif
 /* A product and a sum are rounded apart, on every machine. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

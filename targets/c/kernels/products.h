@@ -27,7 +27,7 @@ PHIZ_GATHER(phiz_gather_s8, int8_t)
 enum { phiz_rows = 4 };
 
 /** phiz_matmul_s8: int8 rows times int8 weights, in 32 bits, narrowed to int8. */
-static void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs, const int8_t *w,
+PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs, const int8_t *w,
                            const int32_t *bias, const int32_t *multiplier, const uint8_t *shift, int32_t zero,
                            int32_t low, int32_t high, int8_t *y, int32_t dy) {
     int32_t sums[phiz_rows * 16];
@@ -59,7 +59,7 @@ static void phiz_finish_f32(int32_t some, const float *sums, const float *scale,
 }
 
 /** phiz_matmul_f32: float rows times float weights. */
-static void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs, const float *w,
+PHIZ_KERNEL void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs, const float *w,
                             const float *bias, int32_t activation, float *y, int32_t dy) {
     float sums[phiz_rows * 16];
     for (int32_t o = 0; o < outputs; o += 16) {
@@ -77,7 +77,7 @@ static void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_
 
 /** PHIZ_MATMUL: float rows times narrow weights, which are widened 64 inputs at a time for 8 rows. */
 #define PHIZ_MATMUL(NAME, TYPE, WIDEN)                                                                     \
-    static void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,            \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,       \
                      const TYPE *w, const float *scale, const float *bias, int32_t activation, float *y,   \
                      int32_t dy) {                                                                         \
         float sums[8 * 16], wide[64 * 16];                                                                 \
@@ -101,13 +101,17 @@ static void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_
         }                                                                                                  \
     }
 
-/** phiz_widen_s8: int8 as floats. */
-static void phiz_widen_s8(int32_t n, const int8_t *x, float *y) {
-    for (int32_t i = 0; i < n; ++i) y[i] = (float)x[i];
+/** phiz_widen_s8: int8 as floats, 16 at a time. */
+PHIZ_KERNEL void phiz_widen_s8(int32_t n, const int8_t *x, float *y) {
+    for (int32_t i = 0; i < n; i += 16) {
+        float wide[16];
+        for (int32_t j = 0; j < 16; ++j) wide[j] = (float)x[i + j];
+        memcpy(y + i, wide, sizeof wide);
+    }
 }
 
 /** phiz_widen_f16: half precision as floats, subnormal ones too. */
-static void phiz_widen_f16(int32_t n, const uint16_t *x, float *y) {
+PHIZ_KERNEL void phiz_widen_f16(int32_t n, const uint16_t *x, float *y) {
     for (int32_t i = 0; i < n; ++i) {
         const uint32_t bits = (uint32_t)(x[i] & 0x7fffu) << 13, sign = (uint32_t)(x[i] & 0x8000u) << 16;
         const float size = phiz_float(bits) * 5.1922968585348276e+33f; /* 2 ** 112, between the two biases */
@@ -122,7 +126,7 @@ PHIZ_MATMUL(phiz_matmul_w8, int8_t, phiz_widen_s8)
 PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_widen_f16)
 
 /** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights; `sum` is that of each output's. */
-static void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,
+PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,
                                 const int8_t *w, const float *scale, const int32_t *sum, const float *bias,
                                 int32_t activation, int8_t *narrow, float *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {
@@ -143,7 +147,7 @@ static void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, in
 }
 
 /** phiz_depthwise_s8: each channel with a filter of its own, of outer by inner taps. */
-static void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
                               int32_t channels, const int8_t *x, const int8_t *w, const int32_t *bias,
                               const int32_t *multiplier, const uint8_t *shift, int32_t zero, int32_t low, int32_t high,
                               int8_t *y, int32_t dy) {
@@ -167,7 +171,7 @@ static void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t 
 }
 
 /** phiz_depthwise_f32: each channel with a filter of its own. */
-static void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+PHIZ_KERNEL void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
                                int32_t channels, const float *x, const float *w, const float *bias, int32_t activation,
                                float *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {

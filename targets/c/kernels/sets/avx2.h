@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 /** phiz_dots_s8: inputs and weights as 16 bits, pairs of products in 32. */
-static void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int8_t *x1 = r + 1 < rows ? x + dx : x, *u = w;
         __m256i a[4], b[4];
@@ -57,7 +57,7 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
 }
 
 /** phiz_dots_f32: 16 outputs in two registers, product and sum apart. */
-static void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
+PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
     for (int32_t r = 0; r < rows; r += 4, x += 4 * dx, sums += 64) {
         const int32_t few = rows - r;
         const float *x1 = few > 1 ? x + dx : x, *x2 = few > 2 ? x1 + dx : x1, *x3 = few > 3 ? x2 + dx : x2;

@@ -11,7 +11,7 @@
 
 /** phiz_dots_s8: 64 products at a time. The instruction wants one factor without sign: 128 is added to the inputs, and
  * 128 times the weights' sum taken off again. */
-static void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
     const __m512i flip = _mm512_set1_epi8(-128);
     __m512i extra = _mm512_setzero_si512();
     if (rows == 1) {
@@ -71,7 +71,7 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
 }
 
 /** phiz_dots_f32: 16 outputs in one register, product and sum apart. */
-static void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
+PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
     const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
     __m512 a = _mm512_loadu_ps(sums), b = a, c = a, d = a;
     if (rows == 1) {

@@ -2,7 +2,7 @@
 #include <arm_neon.h>
 
 /** phiz_dots_s8: products in 16 bits, pairs of them added in 32. */
-static void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
     for (int32_t r = 0; r < rows; ++r, x += dx, sums += 16) {
         const int8_t *u = w;
         int32x4_t a[8];
@@ -38,7 +38,7 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
 }
 
 /** phiz_dots_f32: 16 outputs in four registers, product and sum apart. */
-static void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
+PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int32_t both = r + 1 < rows;
         const float *x1 = both ? x + dx : x;
