@@ -3,16 +3,17 @@
     phiz compile phiz:tiny --calibrate 'speech/*.wav' -t tflite -t c --stream -o build/c
     python -m bench.c build/c
 
-Each source is compiled with a small program around it, once for every choice of flags in ``FLAGS``, and the programs and
-LiteRT (XNNPACK, one thread, its inputs and outputs in place) are called in turn. Printed: the median of each in
-microseconds and of the ratios to LiteRT round by round; the bytes of machine code without constants; and how far the
-resident memory of the program grew from before its first call to after its last, pages of its constants included.
+Each source is compiled with a small program around it, once for every choice of flags in ``FLAGS``, and the programs
+and LiteRT (XNNPACK, one thread, its inputs and outputs in place) are called in turn. Printed: the least of many rounds
+in microseconds, for whatever else a machine does only adds to it, and its ratio to LiteRT's; the bytes of machine code
+without constants; and how far the resident memory of the program grew from before its first call to after the
+hundredth, pages of its constants included.
 """
 
 from __future__ import annotations
 
+import math
 import re
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ from targets.c.interface import Port
 from targets.c.run import compiler
 from targets.c.source import identifier
 
-ROUNDS = 30
+ROUNDS, SLICE = 150, 1_000  # microseconds of a slice
 FLAGS = {
     "portable, -O2": ("-O2", "-DPHIZ_PORTABLE"),
     "portable, -O3": ("-O3", "-DPHIZ_PORTABLE"),
@@ -150,14 +151,14 @@ def rows(source: Path) -> list[tuple[str, ...]]:
         if other.is_file():
             invoke = litert(other)
             calls["LiteRT"] = lambda: timed(invoke)
-        first = programs["native"](20)
-        count = max(20, min(2000, int(20_000 / first)))
-        calls |= {name: lambda each=program: each(count) for name, program in programs.items()}
+        for name, program in programs.items():
+            count = max(3, int(SLICE / program(20)))
+            calls[name] = lambda each=program, count=count: each(count)
         rounds = [{name: call() for name, call in calls.items()} for _ in range(ROUNDS)]
         made = []
         for name in calls:
-            time = statistics.median(each[name] for each in rounds)
-            ratio = statistics.median(each[name] / each.get("LiteRT", each[name]) for each in rounds)
+            time = min(each[name] for each in rounds)
+            ratio = time / min(each.get("LiteRT", math.nan) for each in rounds)
             own = programs.get(name)
             sizes = (f"{own.code:,}", f"{own.growth:,}") if own else ("", "")
             made.append((source.name, name, f"{time:.1f}", f"{ratio:.2f}", *sizes))
