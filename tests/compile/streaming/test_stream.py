@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from compile.quantize.calibrate import observe
 from compile.quantize.decide import decide
 from compile.quantize.recipe import PROFILES
 from compile.streaming.stream import stream
+from targets.c.run import COMPILERS
 from targets.catalogue import find, streaming
 from targets.onnx.run import AS_WRITTEN, Session
 from targets.stream import Stream
@@ -61,9 +64,12 @@ def test_float(drawn, hops, seed, end):
     assert largest_difference(Session(model.to_bytes(), "the window", AS_WRITTEN), frames, window, audio) < FLOAT
 
 
+CASES = [(target, seed) for target in ("onnx", "onnx:arm", "tflite", "coreml:w8a8") for seed in range(10)]
+CASES += [("c", seed) for seed in range(3)]  # two calls of a compiler each; its tests have more
+
+
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("target", ["onnx", "onnx:arm", "tflite", "coreml:w8a8"])
+@pytest.mark.parametrize(("target", "seed"), CASES)
 def test_integers(drawn, hops, tmp_path, seed, end, target):
     """The same plan gives the same bits, in each runtime."""
     assert difference_in(target, drawn(seed, end), "w8a8", hops, tmp_path) == 0
@@ -87,6 +93,8 @@ def difference_in(target, model, profile, hops, folder):
     """Between the windows and the stream that a target makes of one plan."""
     chosen = find(target)
     pytest.importorskip(chosen.writer or "onnxruntime")
+    if target == "c" and not any(shutil.which(name) for name in COMPILERS):
+        pytest.skip("there is no C compiler")
     window = model.inputs[0].shape[1]
     samples = {"x": np.concatenate([noise(window) * gain for gain in np.linspace(0.5, 1.5, 8, dtype=np.float32)])}
     hub = apply(model, decide(model, observe(model, samples), PROFILES[profile].recipe))
