@@ -1,0 +1,166 @@
+"""What the source looks like, what is said of it, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compile.errors import MissingTool, UnsupportedNode, UserError
+from compile.memory import check, plan
+from compile.model import Model
+from targets.base import Kind
+from targets.c.dissect import dissect
+from targets.c.lower import lower
+from targets.c.run import load
+
+NASTY = 'a */ ?\\?/ "b" \\ \n é state'
+
+
+def small(h: Any) -> Any:
+    x = h.op("Relu", h.conv(h.input(1, 3, 20), 8, 3, (3,)))
+    return h.model(h.gemm(h.reshape(x, 1, 144), 5, 144), metadata={"phiz.note": f"{NASTY} 100%"})
+
+
+def lowered(model: Any) -> dict[str, bytes]:
+    return dict(lower(Model(ir.from_proto(model))).files)
+
+
+def test_the_same_bytes_for_the_same_network(hub: Any) -> None:
+    assert lowered(small(hub(1))) == lowered(small(hub(1)))
+
+
+def test_sizes_are_those_of_what_the_source_holds(hub: Any, quantize: Any) -> None:
+    h = hub(1)
+    files = lowered(quantize(small(h), "w8a8", h.feeds()))
+    found = dissect(files)
+    assert found.sizes == {name: len(data) for name, data in files.items()}
+    for name, data in files.items():
+        own = [section for section in found.sections if section.file == name]
+        assert own[0].start == 0
+        assert own[-1].end == len(data)
+        assert all(a.end == b.start for a, b in pairwise(own))
+    weights = {s.layer: s.resident for s in found.sections if s.kind == Kind.WEIGHTS}
+    # 8 outputs fill a block of 16, of 9 inputs that fill 3 quads; 5 outputs one, of 144 inputs.
+    assert weights == {"n0_weight": 16 * 12, "n3_weight": 16 * 144, "n0_bias": 16 * 4, "n3_bias": 16 * 4}
+    scratch = int(re.search(r"_SCRATCH_BYTES (\d+)", files["net.h"].decode())[1])
+    buffers = [life for life in found.lifetimes if re.fullmatch(r"v\d+", life.tensor)]
+    placed = plan(buffers, found.alignment)
+    check(placed, buffers)
+    assert placed.size <= scratch < placed.size + found.alignment
+    assert {"in0", "v_n3_d"} <= {life.tensor for life in found.lifetimes}
+    assert found.metadata["phiz.note"] == f"{NASTY} 100%"
+    assert [step.split('"')[1] for step in found.steps] == ["in0_Q", "n0", "n3", "v_n3_DQ"]
+
+
+def test_names_of_all_kinds(hub: Any, compiler: str, written: Callable[..., Path], reference: Any) -> None:
+    """Inputs, outputs and nodes called after keywords, comments, macros, and each other's tables."""
+    h = hub(1)
+    feeds_of = {}
+    outputs = []
+    for name in (NASTY, "int", "v1", "EOF", "n_weight", "memcpy", "3", "INFINITY", "a.b", "a_b", "at"):
+        h.inputs.append(type(h.inputs[0]).FromString(h.inputs[0].SerializeToString()) if h.inputs else None)
+        if h.inputs[-1] is None:
+            h.inputs.pop()
+            h.input(1, 4)
+        h.inputs[-1].name = name
+        feeds_of[name] = np.random.default_rng(len(name)).normal(0, 1, (1, 4)).astype(np.float32)
+        outputs.append(h.gemm(name, 3, 4))
+        h.nodes[-1].name = name
+    model = h.model(*outputs)
+    found = load(written(model), ("-std=c99", "-O0", "-fPIC", "-shared")).run(feeds_of)
+    expected = reference(model, feeds_of)
+    assert all(np.allclose(found[name], expected[name], atol=1e-6) for name in expected)
+
+
+def test_what_it_cannot_do_is_refused(hub: Any) -> None:
+    h = hub(1)
+    model = h.model(h.op("Erf", h.input(1, 4)))
+    with pytest.raises(UnsupportedNode, match="operator Erf at node 'n0' is not supported by the C target"):
+        lower(Model(ir.from_proto(model)))
+
+
+def test_without_a_compiler(hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(small(hub(1)))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(path.parent))
+    with pytest.raises(MissingTool, match="no C compiler; install gcc or clang"):
+        load(path)
+
+
+def test_what_the_compiler_refuses(hub: Any, written: Callable[..., Path], compiler: str) -> None:
+    path = written(small(hub(1)))
+    path.write_text(path.read_text() + "\nint x = ;\n")
+    with pytest.raises(UserError, match=r"the C compiler refuses it: .*error"):
+        load(path)
+
+
+def test_wrong_inputs(hub: Any, written: Callable[..., Path], compiler: str) -> None:
+    runner = load(written(small(hub(1))))
+    with pytest.raises(UserError, match="give exactly: in0"):
+        runner.run({})
+    with pytest.raises(UserError, match=r"expected float32 \(1, 3, 20\)"):
+        runner.run({"in0": np.zeros((1, 3, 21), np.float32)})
+
+
+def spoilt(files: dict[str, bytes], old: str, new: str, file: str = "net.c") -> dict[str, bytes]:
+    assert old in files[file].decode()
+    return {**files, file: files[file].replace(old.encode(), new.encode(), 1)}
+
+
+def test_sources_that_lie(hub: Any) -> None:
+    files = lowered(small(hub(1)))
+    with pytest.raises(UserError, match=r"its header 'net\.h' is missing"):
+        dissect({"net.c": files["net.c"]})
+    with pytest.raises(UserError, match="does not hold the 144 numbers"):
+        dissect(spoilt(files, "n0_weight[144] = {\n    ", "n0_weight[144] = {\n    1.0f,"))
+    h = hub(1)
+    busy = lowered(h.model(h.op("Tanh", h.op("Exp", h.op("Sin", h.input(1, 100))))))
+    places = re.findall(r"at \+ \d+", busy["net.c"].decode())
+    with pytest.raises(UserError, match="its plan of memory is wrong: two living tensors share bytes"):
+        dissect(spoilt(spoilt(busy, places[0], "at + 16"), places[1], "at + 16"))
+    with pytest.raises(UserError, match=r"its plan of memory is wrong: .* outside the arena"):
+        dissect(spoilt(files, "_SCRATCH_BYTES", "_SCRATCH_BYTES 16\n#define OTHER", "net.h"))
+    with pytest.raises(UserError, match="not a C source that phiz wrote"):
+        dissect({"net.c": b"int main(void) { return 0; }\n", "net.h": b""})
+    with pytest.raises(UserError, match="not ASCII"):
+        dissect({**files, "net.c": files["net.c"] + b"\xff"})
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_hostile_sources_are_read_or_refused(data: st.DataObject) -> None:
+    files = HOSTILE_START
+    text = bytearray(files["net.c"])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
+    try:
+        found = dissect({**files, "net.c": bytes(text)})
+    except UserError:
+        return
+    assert sum(s.end - s.start for s in found.sections) == sum(found.sizes.values())
+
+
+def _start() -> dict[str, bytes]:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
+    weights = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], name="g", transB=1, transA=0, alpha=1.0, beta=1.0)
+    graph = helper.make_graph([node], "net", ports[:1], ports[1:], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return lowered(model)
+
+
+HOSTILE_START = _start()
