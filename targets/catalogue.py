@@ -99,6 +99,7 @@ TARGETS = (
     Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
     Target("c", "C", ".c", "", "", "", beside=(".h",)),
 )
+USUAL = TARGETS[:3]  # what is built where none is named: files for runtimes; a source is asked for
 FORMS: tuple[Target, ...] = (
     Target("onnx:arm", "ONNX for ARM", ".onnx", "", "", ""),
     Target("onnx:qdq", "portable ONNX", ".onnx", "", "", "", {"w8-dynamic": "w8"}),

@@ -27,7 +27,7 @@ from compile.quiet import quiet
 from compile.request import Request
 from compile.samples import random_input
 from compile.simplify.pipeline import simplify
-from targets.catalogue import TARGETS
+from targets.catalogue import USUAL
 from targets.onnx.run import AS_WRITTEN, Session
 
 # Of the largest element: float32 sums in another order, through weights of any size.
@@ -43,7 +43,7 @@ def subjects(folder: Path) -> list[Subject]:
     builds = []
     for profile in ("w8a8", "w8"):
         place = folder / profile / "build"
-        request = Request(TARGETS, PROFILES[profile], random_input(captured), Budget(), None, 100.0, place)
+        request = Request(USUAL, PROFILES[profile], random_input(captured), Budget(), None, 100.0, place)
         build(captured, request, lambda *_: None)
         builds.append(_files(place, folder / profile))
     entry = "build/student.onnx"
@@ -181,7 +181,7 @@ def _network(path: Path) -> None:
     if wanted is None:
         return
     _same("simplify", Session(model.to_bytes(), "the simplified graph", AS_WRITTEN).run(feeds), wanted)
-    for target in TARGETS:
+    for target in USUAL:
         try:
             artifacts = lower({target.name: model}, (target,), lambda *_: None)
             write(artifacts, path.parent)

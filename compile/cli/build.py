@@ -34,7 +34,7 @@ def build(
     ] = "",
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", metavar="TARGET", help="onnx, tflite, coreml, onnx:unity …; may repeat."),
+        typer.Option("--target", "-t", metavar="TARGET", help="onnx, tflite, coreml, c, onnx:unity …; may repeat."),
     ] = None,
     cap: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Budget such as 3.4MB for the footprint and for each file.")

@@ -19,7 +19,7 @@ from compile.cli.distill import show_step
 from compile.cli.face import artefact_of, open_face
 from compile.cli.progress import Stages
 from compile.errors import GateFailed, MissingExtra
-from targets.catalogue import TARGETS
+from targets.catalogue import USUAL
 
 if TYPE_CHECKING:
     from distill.corpus.sources import Source
@@ -83,7 +83,7 @@ def demo(
             console.print(f"{stage.out}/ is trained already; delete it to train again", markup=False)
         train([cache], stage, progress=lambda step: show_step(stages, step))
 
-    build = BuildConfig("demo", tuple(target.name for target in TARGETS), CAP, CAP)
+    build = BuildConfig("demo", tuple(target.name for target in USUAL), CAP, CAP)
     calibration = [str(source.path) for source in spoken.calibration]
     run_builds(
         Job(
@@ -121,7 +121,7 @@ def _require_everything() -> None:
     for package in ("espeakng_loader", "av", "torch", "onnxscript", "safetensors", "matplotlib"):
         if find_spec(package) is None:
             raise MissingExtra("phiz demo", "all", package)
-    for target in TARGETS:
+    for target in USUAL:
         target.require(target.writer, f"writing {target.title}")
 
 

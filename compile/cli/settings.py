@@ -28,7 +28,7 @@ def merge(
     """
     from compile.config import BuildConfig
     from compile.units import parse_size
-    from targets.catalogue import TARGETS
+    from targets.catalogue import USUAL
 
     limit = parse_size(cap, "--cap") if cap is not None else None
     builds = list(settings.builds) if settings else []
@@ -36,7 +36,7 @@ def merge(
         builds = [build for build in builds if build.name in only]
     if not builds:
         name = Path(model.rpartition(":")[2]).stem or "student"
-        builds = [BuildConfig(name, tuple(entry.name for entry in TARGETS))]
+        builds = [BuildConfig(name, tuple(entry.name for entry in USUAL))]
     if target:
         builds = [replace(build, targets=tuple(dict.fromkeys(target))) for build in builds]
     if limit is not None:

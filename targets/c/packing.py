@@ -18,6 +18,7 @@ BLOCK = 16  # outputs that are computed together
 QUAD = 4  # inputs of an int8 output that lie together
 ACTIVATIONS = {"": 0, "Relu": 1, "Relu6": 2}
 PARAMETERS = ("bias", "multiplier", "shift")
+_FORMS = {"float": ("f32", np.float32), "w8": ("w8", np.int8), "float16": ("w16", np.float16)}
 _INT32 = 2**31 - 1
 
 
@@ -81,17 +82,15 @@ class Tables:
             limits = ", ".join(map(str, bounds(self.e, self.kernel)))
             return f"phiz_matmul_s8({first}, {self.quads()}, {', '.join(names)}, {limits}, {last});"
         bias = self.table("bias", self.made.bias)
-        if self.made.scheme == "float":
-            return f"phiz_matmul_f32({first}, {self.columns(np.float32)}, {bias}, {activation}, {last});"
         if self.made.scheme == "w8-dynamic":
             total = self.table("sum", self.made.matrix.sum(axis=2, dtype=np.int32))
             work = self.e.scratch("int8_t", inputs)
             scale = self.table("scale", self.made.scale)
             constants = f"{self.quads()}, {scale}, {total}, {bias}, {activation}, {work}"
             return f"phiz_matmul_dynamic({first}, {constants}, {last});"
-        narrow = ("w16", np.float16) if self.made.scheme == "float16" else ("w8", np.int8)
-        constants = f"{self.columns(narrow[1])}, {self.table('scale', self.made.scale)}, {bias}, {activation}"
-        return f"phiz_matmul_{narrow[0]}({first}, {constants}, {last});"
+        form, dtype = _FORMS[self.made.scheme]
+        constants = f"{self.columns(dtype)}, {self.table('scale', self.made.scale)}, {bias}, {activation}"
+        return f"phiz_matmul_{form}({first}, {constants}, {last});"
 
     def quads(self) -> str:
         """int8 weights as [blocks][quads][16 outputs][4 inputs]."""

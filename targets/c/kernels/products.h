@@ -58,57 +58,30 @@ static void phiz_finish_f32(int32_t some, const float *sums, const float *scale,
     }
 }
 
+/** PHIZ_MATMUL: float rows times weights of any kind. */
+#define PHIZ_MATMUL(NAME, TYPE, DOTS)                                                                               \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs, const TYPE *w, \
+                          const float *scale, const float *bias, int32_t activation, float *y, int32_t dy) {        \
+        float sums[phiz_rows * 16];                                                                                 \
+        for (int32_t o = 0; o < outputs; o += 16) {                                                                 \
+            const int32_t some = outputs - o < 16 ? outputs - o : 16;                                               \
+            for (int32_t r = 0; r < rows; r += phiz_rows) {                                                         \
+                const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;                                    \
+                memset(sums, 0, sizeof sums);                                                                       \
+                DOTS(few, inputs, x + r * dx, dx, w, sums);                                                         \
+                for (int32_t k = 0; k < few; ++k)                                                                   \
+                    phiz_finish_f32(some, sums + k * 16, scale ? scale + o : 0, bias ? bias + o : 0, activation,    \
+                                    y + (r + k) * dy + o);                                                          \
+            }                                                                                                       \
+            w += inputs * 16;                                                                                       \
+        }                                                                                                           \
+    }
+
 /** phiz_matmul_f32: float rows times float weights. */
-PHIZ_KERNEL void phiz_matmul_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs, const float *w,
-                            const float *bias, int32_t activation, float *y, int32_t dy) {
-    float sums[phiz_rows * 16];
-    for (int32_t o = 0; o < outputs; o += 16) {
-        const int32_t some = outputs - o < 16 ? outputs - o : 16;
-        for (int32_t r = 0; r < rows; r += phiz_rows) {
-            const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;
-            memset(sums, 0, sizeof sums);
-            phiz_dots_f32(few, inputs, x + r * dx, dx, w, sums);
-            for (int32_t k = 0; k < few; ++k)
-                phiz_finish_f32(some, sums + k * 16, 0, bias ? bias + o : 0, activation, y + (r + k) * dy + o);
-        }
-        w += inputs * 16;
-    }
-}
+PHIZ_MATMUL(phiz_matmul_f32, float, phiz_dots_f32)
 
-/** PHIZ_MATMUL: float rows times narrow weights, which are widened 64 inputs at a time for 8 rows. */
-#define PHIZ_MATMUL(NAME, TYPE, WIDEN)                                                                     \
-    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,       \
-                     const TYPE *w, const float *scale, const float *bias, int32_t activation, float *y,   \
-                     int32_t dy) {                                                                         \
-        float sums[8 * 16], wide[64 * 16];                                                                 \
-        for (int32_t o = 0; o < outputs; o += 16) {                                                        \
-            const int32_t some = outputs - o < 16 ? outputs - o : 16;                                      \
-            for (int32_t r = 0; r < rows; r += 8) {                                                        \
-                const int32_t few = rows - r < 8 ? rows - r : 8;                                           \
-                memset(sums, 0, sizeof sums);                                                              \
-                for (int32_t i = 0; i < inputs; i += 64) {                                                 \
-                    const int32_t part = inputs - i < 64 ? inputs - i : 64;                                \
-                    WIDEN(part * 16, w + i * 16, wide);                                                    \
-                    for (int32_t k = 0; k < few; k += phiz_rows)                                           \
-                        phiz_dots_f32(few - k < phiz_rows ? few - k : phiz_rows, part,                     \
-                                      x + (r + k) * dx + i, dx, wide, sums + k * 16);                      \
-                }                                                                                          \
-                for (int32_t k = 0; k < few; ++k)                                                          \
-                    phiz_finish_f32(some, sums + k * 16, scale ? scale + o : 0, bias ? bias + o : 0,       \
-                                    activation, y + (r + k) * dy + o);                                     \
-            }                                                                                              \
-            w += inputs * 16;                                                                              \
-        }                                                                                                  \
-    }
-
-/** phiz_widen_s8: int8 as floats, 16 at a time. */
-PHIZ_KERNEL void phiz_widen_s8(int32_t n, const int8_t *x, float *y) {
-    for (int32_t i = 0; i < n; i += 16) {
-        float wide[16];
-        for (int32_t j = 0; j < 16; ++j) wide[j] = (float)x[i + j];
-        memcpy(y + i, wide, sizeof wide);
-    }
-}
+/** phiz_matmul_w8: float rows times int8 weights. */
+PHIZ_MATMUL(phiz_matmul_w8, int8_t, phiz_dots_w8)
 
 /** phiz_widen_f16: half precision as floats, subnormal ones too. */
 PHIZ_KERNEL void phiz_widen_f16(int32_t n, const uint16_t *x, float *y) {
@@ -119,11 +92,18 @@ PHIZ_KERNEL void phiz_widen_f16(int32_t n, const uint16_t *x, float *y) {
     }
 }
 
-/** phiz_matmul_w8: float rows times int8 weights. */
-PHIZ_MATMUL(phiz_matmul_w8, int8_t, phiz_widen_s8)
+/** phiz_dots_w16: float rows times half-precision weights, which are widened 64 inputs at a time. */
+static void phiz_dots_w16(int32_t rows, int32_t inputs, const float *x, int32_t dx, const uint16_t *w, float *sums) {
+    float wide[64 * 16];
+    for (int32_t i = 0; i < inputs; i += 64) {
+        const int32_t part = inputs - i < 64 ? inputs - i : 64;
+        phiz_widen_f16(part * 16, w + i * 16, wide);
+        phiz_dots_f32(rows, part, x + i, dx, wide, sums);
+    }
+}
 
 /** phiz_matmul_w16: float rows times half-precision weights. */
-PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_widen_f16)
+PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_dots_w16)
 
 /** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights; `sum` is that of each output's. */
 PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,

@@ -56,39 +56,52 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
     for (int32_t j = 0; j < 16; ++j) y[j] = (int8_t)made[j];
 }
 
-/** phiz_dots_f32: 16 outputs in two registers, product and sum apart. */
-PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
-    for (int32_t r = 0; r < rows; r += 4, x += 4 * dx, sums += 64) {
-        const int32_t few = rows - r;
-        const float *x1 = few > 1 ? x + dx : x, *x2 = few > 2 ? x1 + dx : x1, *x3 = few > 3 ? x2 + dx : x2;
-        __m256 a = _mm256_loadu_ps(sums), b = _mm256_loadu_ps(sums + 8), c = a, d = b, e = a, f = b, g = a, h = b;
-        if (few == 1) {
-            for (int32_t i = 0; i < inputs; ++i) {
-                const __m256 v = _mm256_set1_ps(x[i]);
-                a = _mm256_add_ps(a, _mm256_mul_ps(v, _mm256_loadu_ps(w + 16 * i)));
-                b = _mm256_add_ps(b, _mm256_mul_ps(v, _mm256_loadu_ps(w + 16 * i + 8)));
-            }
-            _mm256_storeu_ps(sums, a);
-            _mm256_storeu_ps(sums + 8, b);
-            return;
-        }
-        c = _mm256_loadu_ps(sums + 16), d = _mm256_loadu_ps(sums + 24);
-        if (few > 2) e = _mm256_loadu_ps(sums + 32), f = _mm256_loadu_ps(sums + 40);
-        if (few > 3) g = _mm256_loadu_ps(sums + 48), h = _mm256_loadu_ps(sums + 56);
-        for (int32_t i = 0; i < inputs; ++i) {
-            const __m256 u = _mm256_loadu_ps(w + 16 * i), v = _mm256_loadu_ps(w + 16 * i + 8);
-            __m256 t = _mm256_set1_ps(x[i]);
-            a = _mm256_add_ps(a, _mm256_mul_ps(t, u)), b = _mm256_add_ps(b, _mm256_mul_ps(t, v));
-            t = _mm256_set1_ps(x1[i]);
-            c = _mm256_add_ps(c, _mm256_mul_ps(t, u)), d = _mm256_add_ps(d, _mm256_mul_ps(t, v));
-            t = _mm256_set1_ps(x2[i]);
-            e = _mm256_add_ps(e, _mm256_mul_ps(t, u)), f = _mm256_add_ps(f, _mm256_mul_ps(t, v));
-            t = _mm256_set1_ps(x3[i]);
-            g = _mm256_add_ps(g, _mm256_mul_ps(t, u)), h = _mm256_add_ps(h, _mm256_mul_ps(t, v));
-        }
-        _mm256_storeu_ps(sums, a), _mm256_storeu_ps(sums + 8, b);
-        _mm256_storeu_ps(sums + 16, c), _mm256_storeu_ps(sums + 24, d);
-        if (few > 2) _mm256_storeu_ps(sums + 32, e), _mm256_storeu_ps(sums + 40, f);
-        if (few > 3) _mm256_storeu_ps(sums + 48, g), _mm256_storeu_ps(sums + 56, h);
+/** PHIZ_DOTS: 16 outputs in two registers, product and sum apart. */
+#define PHIZ_DOTS(NAME, TYPE, LOAD)                                                                                    \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, const TYPE *w, float *sums) {      \
+        for (int32_t r = 0; r < rows; r += 4, x += 4 * dx, sums += 64) {                                               \
+            const int32_t few = rows - r;                                                                              \
+            const float *x1 = few > 1 ? x + dx : x, *x2 = few > 2 ? x1 + dx : x1, *x3 = few > 3 ? x2 + dx : x2;        \
+            __m256 a = _mm256_loadu_ps(sums), b = _mm256_loadu_ps(sums + 8), c = a, d = b, e = a, f = b, g = a, h = b; \
+            if (few == 1) {                                                                                            \
+                for (int32_t i = 0; i < inputs; ++i) {                                                                 \
+                    const __m256 v = _mm256_set1_ps(x[i]);                                                             \
+                    a = _mm256_add_ps(a, _mm256_mul_ps(v, LOAD(w + 16 * i)));                                          \
+                    b = _mm256_add_ps(b, _mm256_mul_ps(v, LOAD(w + 16 * i + 8)));                                      \
+                }                                                                                                      \
+                _mm256_storeu_ps(sums, a);                                                                             \
+                _mm256_storeu_ps(sums + 8, b);                                                                         \
+                return;                                                                                                \
+            }                                                                                                          \
+            c = _mm256_loadu_ps(sums + 16), d = _mm256_loadu_ps(sums + 24);                                            \
+            if (few > 2) e = _mm256_loadu_ps(sums + 32), f = _mm256_loadu_ps(sums + 40);                               \
+            if (few > 3) g = _mm256_loadu_ps(sums + 48), h = _mm256_loadu_ps(sums + 56);                               \
+            for (int32_t i = 0; i < inputs; ++i) {                                                                     \
+                const __m256 u = LOAD(w + 16 * i), v = LOAD(w + 16 * i + 8);                                           \
+                __m256 t = _mm256_set1_ps(x[i]);                                                                       \
+                a = _mm256_add_ps(a, _mm256_mul_ps(t, u)), b = _mm256_add_ps(b, _mm256_mul_ps(t, v));                  \
+                t = _mm256_set1_ps(x1[i]);                                                                             \
+                c = _mm256_add_ps(c, _mm256_mul_ps(t, u)), d = _mm256_add_ps(d, _mm256_mul_ps(t, v));                  \
+                t = _mm256_set1_ps(x2[i]);                                                                             \
+                e = _mm256_add_ps(e, _mm256_mul_ps(t, u)), f = _mm256_add_ps(f, _mm256_mul_ps(t, v));                  \
+                t = _mm256_set1_ps(x3[i]);                                                                             \
+                g = _mm256_add_ps(g, _mm256_mul_ps(t, u)), h = _mm256_add_ps(h, _mm256_mul_ps(t, v));                  \
+            }                                                                                                          \
+            _mm256_storeu_ps(sums, a), _mm256_storeu_ps(sums + 8, b);                                                  \
+            _mm256_storeu_ps(sums + 16, c), _mm256_storeu_ps(sums + 24, d);                                            \
+            if (few > 2) _mm256_storeu_ps(sums + 32, e), _mm256_storeu_ps(sums + 40, f);                               \
+            if (few > 3) _mm256_storeu_ps(sums + 48, g), _mm256_storeu_ps(sums + 56, h);                               \
+        }                                                                                                              \
     }
-}
+
+/** PHIZ_LOAD_F32: weights as they are. */
+#define PHIZ_LOAD_F32(AT) _mm256_loadu_ps(AT)
+
+/** PHIZ_LOAD_S8: int8 weights as floats. */
+#define PHIZ_LOAD_S8(AT) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(AT))))
+
+/** phiz_dots_f32: with float weights. */
+PHIZ_DOTS(phiz_dots_f32, float, PHIZ_LOAD_F32)
+
+/** phiz_dots_w8: with int8 weights. */
+PHIZ_DOTS(phiz_dots_w8, int8_t, PHIZ_LOAD_S8)

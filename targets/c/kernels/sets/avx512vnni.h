@@ -70,28 +70,41 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
     _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(even));
 }
 
-/** phiz_dots_f32: 16 outputs in one register, product and sum apart. */
-PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
-    const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
-    __m512 a = _mm512_loadu_ps(sums), b = a, c = a, d = a;
-    if (rows == 1) {
-        for (int32_t i = 0; i < inputs; ++i)
-            a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), _mm512_loadu_ps(w + 16 * i)));
-        _mm512_storeu_ps(sums, a);
-        return;
+/** PHIZ_DOTS: 16 outputs in one register, product and sum apart. */
+#define PHIZ_DOTS(NAME, TYPE, LOAD)                                                                               \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, const TYPE *w, float *sums) { \
+        const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;    \
+        __m512 a = _mm512_loadu_ps(sums), b = a, c = a, d = a;                                                    \
+        if (rows == 1) {                                                                                          \
+            for (int32_t i = 0; i < inputs; ++i)                                                                  \
+                a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), LOAD(w + 16 * i)));                      \
+            _mm512_storeu_ps(sums, a);                                                                            \
+            return;                                                                                               \
+        }                                                                                                         \
+        b = _mm512_loadu_ps(sums + 16);                                                                           \
+        if (rows > 2) c = _mm512_loadu_ps(sums + 32);                                                             \
+        if (rows > 3) d = _mm512_loadu_ps(sums + 48);                                                             \
+        for (int32_t i = 0; i < inputs; ++i) {                                                                    \
+            const __m512 u = LOAD(w + 16 * i);                                                                    \
+            a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), u));                                         \
+            b = _mm512_add_ps(b, _mm512_mul_ps(_mm512_set1_ps(x1[i]), u));                                        \
+            c = _mm512_add_ps(c, _mm512_mul_ps(_mm512_set1_ps(x2[i]), u));                                        \
+            d = _mm512_add_ps(d, _mm512_mul_ps(_mm512_set1_ps(x3[i]), u));                                        \
+        }                                                                                                         \
+        _mm512_storeu_ps(sums, a);                                                                                \
+        _mm512_storeu_ps(sums + 16, b);                                                                           \
+        if (rows > 2) _mm512_storeu_ps(sums + 32, c);                                                             \
+        if (rows > 3) _mm512_storeu_ps(sums + 48, d);                                                             \
     }
-    b = _mm512_loadu_ps(sums + 16);
-    if (rows > 2) c = _mm512_loadu_ps(sums + 32);
-    if (rows > 3) d = _mm512_loadu_ps(sums + 48);
-    for (int32_t i = 0; i < inputs; ++i) {
-        const __m512 u = _mm512_loadu_ps(w + 16 * i);
-        a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), u));
-        b = _mm512_add_ps(b, _mm512_mul_ps(_mm512_set1_ps(x1[i]), u));
-        c = _mm512_add_ps(c, _mm512_mul_ps(_mm512_set1_ps(x2[i]), u));
-        d = _mm512_add_ps(d, _mm512_mul_ps(_mm512_set1_ps(x3[i]), u));
-    }
-    _mm512_storeu_ps(sums, a);
-    _mm512_storeu_ps(sums + 16, b);
-    if (rows > 2) _mm512_storeu_ps(sums + 32, c);
-    if (rows > 3) _mm512_storeu_ps(sums + 48, d);
-}
+
+/** PHIZ_LOAD_F32: weights as they are. */
+#define PHIZ_LOAD_F32(AT) _mm512_loadu_ps(AT)
+
+/** PHIZ_LOAD_S8: int8 weights as floats. */
+#define PHIZ_LOAD_S8(AT) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(AT))))
+
+/** phiz_dots_f32: with float weights. */
+PHIZ_DOTS(phiz_dots_f32, float, PHIZ_LOAD_F32)
+
+/** phiz_dots_w8: with int8 weights. */
+PHIZ_DOTS(phiz_dots_w8, int8_t, PHIZ_LOAD_S8)

@@ -37,27 +37,40 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
     }
 }
 
-/** phiz_dots_f32: 16 outputs in four registers, product and sum apart. */
-PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
-    for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
-        const int32_t both = r + 1 < rows;
-        const float *x1 = both ? x + dx : x;
-        float32x4_t a[4], b[4];
-        for (int32_t j = 0; j < 4; ++j) {
-            a[j] = vld1q_f32(sums + 4 * j);
-            b[j] = both ? vld1q_f32(sums + 16 + 4 * j) : a[j];
-        }
-        for (int32_t i = 0; i < inputs; ++i) {
-            const float32x4_t s = vdupq_n_f32(x[i]), t = vdupq_n_f32(x1[i]);
-            for (int32_t j = 0; j < 4; ++j) {
-                const float32x4_t u = vld1q_f32(w + 16 * i + 4 * j);
-                a[j] = vaddq_f32(a[j], vmulq_f32(s, u));
-                b[j] = vaddq_f32(b[j], vmulq_f32(t, u));
-            }
-        }
-        for (int32_t j = 0; j < 4; ++j) {
-            vst1q_f32(sums + 4 * j, a[j]);
-            if (both) vst1q_f32(sums + 16 + 4 * j, b[j]);
-        }
+/** PHIZ_DOTS: 16 outputs in four registers, product and sum apart. */
+#define PHIZ_DOTS(NAME, TYPE, LOAD)                                                                               \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, const TYPE *w, float *sums) { \
+        for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {                                          \
+            const int32_t both = r + 1 < rows;                                                                    \
+            const float *x1 = both ? x + dx : x;                                                                  \
+            float32x4_t a[4], b[4];                                                                               \
+            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+                a[j] = vld1q_f32(sums + 4 * j);                                                                   \
+                b[j] = both ? vld1q_f32(sums + 16 + 4 * j) : a[j];                                                \
+            }                                                                                                     \
+            for (int32_t i = 0; i < inputs; ++i) {                                                                \
+                const float32x4_t s = vdupq_n_f32(x[i]), t = vdupq_n_f32(x1[i]);                                  \
+                for (int32_t j = 0; j < 4; ++j) {                                                                 \
+                    const float32x4_t u = LOAD(w + 16 * i + 4 * j);                                               \
+                    a[j] = vaddq_f32(a[j], vmulq_f32(s, u));                                                      \
+                    b[j] = vaddq_f32(b[j], vmulq_f32(t, u));                                                      \
+                }                                                                                                 \
+            }                                                                                                     \
+            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+                vst1q_f32(sums + 4 * j, a[j]);                                                                    \
+                if (both) vst1q_f32(sums + 16 + 4 * j, b[j]);                                                     \
+            }                                                                                                     \
+        }                                                                                                         \
     }
-}
+
+/** PHIZ_LOAD_F32: weights as they are. */
+#define PHIZ_LOAD_F32(AT) vld1q_f32(AT)
+
+/** PHIZ_LOAD_S8: int8 weights as floats. */
+#define PHIZ_LOAD_S8(AT) vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(phiz_quad(AT, 4)))))))
+
+/** phiz_dots_f32: with float weights. */
+PHIZ_DOTS(phiz_dots_f32, float, PHIZ_LOAD_F32)
+
+/** phiz_dots_w8: with int8 weights. */
+PHIZ_DOTS(phiz_dots_w8, int8_t, PHIZ_LOAD_S8)

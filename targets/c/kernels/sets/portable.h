@@ -50,30 +50,43 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
         y[j] = (int8_t)(phiz_narrow(sums[j] + bias[j], multiplier[j], shift[j], low, high) + zero);
 }
 
-/** phiz_dots_f32: adds rows (4 at most) times 16 outputs; each sum in the order of the inputs, whatever the width of a
+/** PHIZ_DOTS: adds rows (4 at most) times 16 outputs; each sum in the order of the inputs, whatever the width of a
  * register. */
-PHIZ_KERNEL void phiz_dots_f32(int32_t rows, int32_t inputs, const float *x, int32_t dx, const float *w, float *sums) {
-    const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
-    float a[16], b[16] = {0.0f}, c[16] = {0.0f}, d[16] = {0.0f};
-    memcpy(a, sums, sizeof a);
-    if (rows > 1) memcpy(b, sums + 16, sizeof b);
-    if (rows > 2) memcpy(c, sums + 32, sizeof c);
-    if (rows > 3) memcpy(d, sums + 48, sizeof d);
-    for (int32_t i = 0; rows == 1 && i < inputs; ++i) {
-        for (int32_t j = 0; j < 16; ++j) a[j] += x[i] * w[16 * i + j];
+#define PHIZ_DOTS(NAME, TYPE, LOAD)                                                                               \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, const TYPE *w, float *sums) { \
+        const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;    \
+        float a[16], b[16] = {0.0f}, c[16] = {0.0f}, d[16] = {0.0f};                                              \
+        memcpy(a, sums, sizeof a);                                                                                \
+        if (rows > 1) memcpy(b, sums + 16, sizeof b);                                                             \
+        if (rows > 2) memcpy(c, sums + 32, sizeof c);                                                             \
+        if (rows > 3) memcpy(d, sums + 48, sizeof d);                                                             \
+        for (int32_t i = 0; rows == 1 && i < inputs; ++i) {                                                       \
+            for (int32_t j = 0; j < 16; ++j) a[j] += x[i] * LOAD(w + 16 * i + j);                                 \
+        }                                                                                                         \
+        for (int32_t i = 0; rows > 1 && i < inputs; ++i) {                                                        \
+            const float p = x[i], q = x1[i], s = x2[i], t = x3[i];                                                \
+            for (int32_t j = 0; j < 16; ++j) {                                                                    \
+                const float u = LOAD(w + 16 * i + j);                                                             \
+                a[j] += p * u;                                                                                    \
+                b[j] += q * u;                                                                                    \
+                c[j] += s * u;                                                                                    \
+                d[j] += t * u;                                                                                    \
+            }                                                                                                     \
+        }                                                                                                         \
+        memcpy(sums, a, sizeof a);                                                                                \
+        if (rows > 1) memcpy(sums + 16, b, sizeof b);                                                             \
+        if (rows > 2) memcpy(sums + 32, c, sizeof c);                                                             \
+        if (rows > 3) memcpy(sums + 48, d, sizeof d);                                                             \
     }
-    for (int32_t i = 0; rows > 1 && i < inputs; ++i) {
-        const float p = x[i], q = x1[i], s = x2[i], t = x3[i];
-        for (int32_t j = 0; j < 16; ++j) {
-            const float u = w[16 * i + j];
-            a[j] += p * u;
-            b[j] += q * u;
-            c[j] += s * u;
-            d[j] += t * u;
-        }
-    }
-    memcpy(sums, a, sizeof a);
-    if (rows > 1) memcpy(sums + 16, b, sizeof b);
-    if (rows > 2) memcpy(sums + 32, c, sizeof c);
-    if (rows > 3) memcpy(sums + 48, d, sizeof d);
-}
+
+/** PHIZ_LOAD_F32: weights as they are. */
+#define PHIZ_LOAD_F32(AT) *(AT)
+
+/** PHIZ_LOAD_S8: int8 weights as floats. */
+#define PHIZ_LOAD_S8(AT) (float)*(AT)
+
+/** phiz_dots_f32: with float weights. */
+PHIZ_DOTS(phiz_dots_f32, float, PHIZ_LOAD_F32)
+
+/** phiz_dots_w8: with int8 weights. */
+PHIZ_DOTS(phiz_dots_w8, int8_t, PHIZ_LOAD_S8)
