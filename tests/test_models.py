@@ -24,7 +24,7 @@ from compile.quiet import quiet
 from compile.request import Request
 from compile.samples import Split
 from targets.base import Kind
-from targets.catalogue import TARGETS
+from targets.catalogue import USUAL
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ai_edge_litert")
@@ -257,7 +257,7 @@ def compiled(name: str, folder: Path) -> Built:
         }
 
     split = Split(noise(CALIBRATION), noise(JUDGING), "arrays")
-    request = Request(TARGETS, PROFILES["w8a8"], split, Budget(), MIN_SQNR, None, folder / "build")
+    request = Request(USUAL, PROFILES["w8a8"], split, Budget(), MIN_SQNR, None, folder / "build")
     return build(model, request, lambda *_: None)
 
 
@@ -265,7 +265,7 @@ def compiled(name: str, folder: Path) -> Built:
 def test_a_network_compiles_with_parity(name: str, tmp_path: Path) -> None:
     built = compiled(name, tmp_path)
     assert built.failures == ()
-    assert [row.parity.status for row in built.report.rows] == ["run"] * len(TARGETS)
+    assert [row.parity.status for row in built.report.rows] == ["run"] * len(USUAL)
     assert {decision.scheme.value for decision in built.plan.decisions.values()} <= {"w8a8", "float"}
     weighted = [decision.scheme.value for name, decision in built.plan.decisions.items() if name.startswith(_WEIGHTED)]
     assert len(weighted) > 2
@@ -279,7 +279,7 @@ _WEIGHTED = ("conv", "gemm")  # names that simplify gives, also to transposed co
 
 def assert_stored_once(folder: Path, size: int) -> None:
     """The larger weight of the shared encoder, ``size`` numbers of one byte, lies in each artefact once."""
-    for target in TARGETS:
+    for target in USUAL:
         artefact = f"student{target.suffix}"
         dissection = target.dissect(Folder(folder, names_of(folder, artefact)))
         large = [s for s in dissection.sections if s.kind is Kind.WEIGHTS and s.end - s.start >= size]

@@ -16,7 +16,7 @@ from compile.audit.budget import caps
 from compile.build import Built, build
 from compile.quantize.recipe import PROFILES
 from compile.request import Request
-from targets.catalogue import TARGETS
+from targets.catalogue import USUAL
 
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader")
@@ -34,7 +34,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     captured = capture.from_module(*students.load(STUDENT))
     split = samples.from_clips(captured, [audio.decode(source.path) for source in sources], 256)
     budget = caps({"footprint": 3_400_000, "file": 3_400_000})
-    request = Request(TARGETS, PROFILES["int8"], split, budget, None, None, folder / "build")
+    request = Request(USUAL, PROFILES["int8"], split, budget, None, None, folder / "build")
     return build(captured, request, lambda *_: None)
 
 

@@ -16,7 +16,7 @@ from compile.audit.budget import caps
 from compile.build import Built, build
 from compile.quantize.recipe import PROFILES, Profile
 from compile.request import Request
-from targets.catalogue import TARGETS
+from targets.catalogue import USUAL
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader")
@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
             split = samples.from_clips(captured, clips, 96)
             budget = caps({"footprint": 3_400_000, "file": 3_400_000})
             out = folder / f"build-{architecture}"
-            request = Request(TARGETS, profile, split, budget, least, None, out)
+            request = Request(USUAL, profile, split, budget, least, None, out)
             done[architecture] = build(captured, request, lambda *_: None)
         return done[architecture]
 

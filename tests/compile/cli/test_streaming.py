@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from compile.parity import STEP_LIMITS
-from targets.catalogue import TARGETS, find
+from targets.catalogue import USUAL, find
 from targets.files import read_files
 from targets.stream import Stream
 from targets.streamed import Streamed
 
-WINDOWED = {target.name for target in TARGETS}
+WINDOWED = {target.name for target in USUAL}
 
 
 @pytest.fixture
