@@ -2,6 +2,7 @@
 
     python -m bench.conformance            # writes docs/conformance.md
     python -m bench.conformance gelu pad   # prints the cases whose names hold one of these words
+    python -m bench.conformance --c        # counts the verdicts on the C target, which takes a compiler for each case
 
 The cases are the node tests that ship with the installed ``onnx``. Each takes phiz's own road in float: capture,
 simplify, lower, and the artefact run from disk (onnxruntime, LiteRT, the evaluator of Core ML packages).
@@ -35,6 +36,7 @@ from targets.kernels import read
 
 # Each in a form that computes in float32 throughout.
 TARGETS = tuple(find(name) for name in ("onnx", "onnx:unity", "tflite", "coreml:fp32"))
+SOURCES = "--c"
 PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
 # float32: sums in another order, relative to the largest element; elements that cancel have no relative precision left.
 ATOL = 1e-5
@@ -285,7 +287,16 @@ Written by `python -m bench.conformance`; `tests/bench/test_conformance.py` keep
 
 
 def main(words: Sequence[str]) -> None:
-    """Judge all cases and write the page, or some and print their verdicts."""
+    """Judge all cases and write the page, or some and print their verdicts; or all of them on the C target."""
+    if list(words) == [SOURCES]:
+        chosen = cases()
+        counts: Counter[str] = Counter()
+        for name, of in run(chosen, (find("c"),)).items():
+            counts[of["c"].status] += 1
+            if of["c"].status == WRONG:
+                print(name, of["c"].reason, sep="\t")
+        print(*(f"{status}: {counts[status]}" for status in (PASS, BAKED, REFUSED, WRONG)), sep=", ")
+        return
     chosen = [case for case in cases() if not words or any(word in case.name for word in words)]
     if not chosen:
         sys.exit(f"no case's name holds any of: {', '.join(words)}")

@@ -7,6 +7,7 @@ that it was written with; another has other cases.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from importlib.metadata import version
 
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 
 from bench import conformance
 from bench.conformance import PAGE, REFUSED, TARGETS, WRONG, Case, Verdicts, page, run
+from targets.c.run import COMPILERS
+from targets.catalogue import find
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("coremltools")
@@ -60,6 +63,15 @@ def test_a_wrong_result_is_called_wrong(cases: list[Case]) -> None:
     for spoilt in (np.float32(1.01) * outputs["y"], outputs["y"][..., :1], outputs["y"].astype(np.float64)):
         case = dataclasses.replace(relu, data=((inputs, {"y": spoilt}),))
         assert {found.status for found in run([case])["test_relu"].values()} == {WRONG}
+
+
+def test_c_is_right_too(cases: list[Case]) -> None:
+    """Every twelfth case, for each takes a call of the compiler; ``python -m bench.conformance --c`` has them all."""
+    if not any(shutil.which(name) for name in COMPILERS):
+        pytest.skip("there is no C compiler")
+    found = [of["c"] for of in run(cases[::12], (find("c"),)).values()]
+    assert [verdict for verdict in found if verdict.status == WRONG] == []
+    assert sum(verdict.status != REFUSED for verdict in found) > 30
 
 
 def test_words_that_no_case_has(monkeypatch):
