@@ -182,7 +182,7 @@ def open_artifact(
         MissingExtra: its runtime is not installed.
     """
     target = by_suffix(path)
-    metadata = target.dissect(read_files(path)).metadata
+    metadata = target.dissect(read_files(path, target.beside)).metadata
     face = Face.from_metadata(metadata, str(path))
     runner = target.load(path)
     hops: Hops

@@ -20,6 +20,7 @@ from targets.sections import cover
 
 ALIGNMENT = 16  # of buffers in the scratch memory; SIMD kernels load from anywhere
 _MOST = 2**31 - 1
+_FIRST = 200  # characters in which a source says who wrote it
 _TABLE = re.compile(rb"^static const (\w+) (\w+)\[(\d{1,10})\] = \{\n([-+0-9a-zA-Z.,\s]*)\};$", re.M)
 _BUFFER = re.compile(
     r"^    (\w+) \*const (v\d+) = \(\1 \*\)\(void \*\)\(at \+ (\d{1,10})\); /\* (\d{1,10}) bytes \*/$", re.M
@@ -114,6 +115,8 @@ def companion(name: str) -> str:
 def _texts(files: Files) -> tuple[str, str, str, str]:
     name = next((name for name in files if name.endswith(".c")), None) or next(iter(files))
     beside = companion(name)
+    if b": written by phiz" not in files[name][:_FIRST]:
+        raise UserError("not a C source that phiz wrote", where=name, fix="give one of phiz compile --target c")
     try:
         header = files[beside]
     except KeyError as error:

@@ -17,7 +17,7 @@ static float phiz_float(uint32_t bits) {
 /** phiz_power_of_two: 2 to the n, within -126 to 127. */
 static float phiz_power_of_two(uint32_t n) { return phiz_float((n + 127u) << 23); }
 
-/** phiz_exp: exponential function. Source: Cephes expf, by Moshier; 2 to the n in two factors, so that it underflows late. */
+/** phiz_exp: exponential function. Source: Cephes expf, by Moshier; 2 to the n in two factors, to underflow late. */
 static float phiz_exp(float x) {
     const float a = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
     const float shifted = a * 1.44269504f + 12582912.0f, whole = shifted - 12582912.0f;

@@ -27,9 +27,9 @@ PHIZ_GATHER(phiz_gather_s8, int8_t)
 enum { phiz_rows = 4 };
 
 /** phiz_matmul_s8: int8 rows times int8 weights, in 32 bits, narrowed to int8. */
-PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs, const int8_t *w,
-                           const int32_t *bias, const int32_t *multiplier, const uint8_t *shift, int32_t zero,
-                           int32_t low, int32_t high, int8_t *y, int32_t dy) {
+PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs,
+                                const int8_t *w, const int32_t *bias, const int32_t *multiplier, const uint8_t *shift,
+                                int32_t zero, int32_t low, int32_t high, int8_t *y, int32_t dy) {
     int32_t sums[phiz_rows * 16];
     for (int32_t o = 0; o < outputs; o += 16) {
         const int32_t some = outputs - o < 16 ? outputs - o : 16;
@@ -38,7 +38,8 @@ PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, i
             phiz_dots_s8(few, inputs, x + r * dx, dx, w, sums);
             for (int32_t k = 0; k < few; ++k) {
                 int8_t block[16];
-                phiz_narrow_16(sums + k * 16, bias + o, multiplier + o, shift + o, low - zero, high - zero, zero, block);
+                phiz_narrow_16(sums + k * 16, bias + o, multiplier + o, shift + o, low - zero, high - zero, zero,
+                               block);
                 memcpy(y + (r + k) * dy + o, block, (size_t)some);
             }
         }
@@ -105,7 +106,7 @@ static void phiz_dots_w16(int32_t rows, int32_t inputs, const float *x, int32_t 
 /** phiz_matmul_w16: float rows times half-precision weights. */
 PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_dots_w16)
 
-/** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights; `sum` is that of each output's. */
+/** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights, of which `sum` is the sum. */
 PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,
                                 const int8_t *w, const float *scale, const int32_t *sum, const float *bias,
                                 int32_t activation, int8_t *narrow, float *y, int32_t dy) {
@@ -152,8 +153,8 @@ PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int
 
 /** phiz_depthwise_f32: each channel with a filter of its own. */
 PHIZ_KERNEL void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
-                               int32_t channels, const float *x, const float *w, const float *bias, int32_t activation,
-                               float *y, int32_t dy) {
+                                    int32_t channels, const float *x, const float *w, const float *bias,
+                                    int32_t activation, float *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t c = 0; c < channels; c += 16) {
             const int32_t some = channels - c < 16 ? channels - c : 16;

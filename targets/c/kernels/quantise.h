@@ -74,7 +74,7 @@ static void phiz_mean_s8(int32_t n, int8_t *y, int32_t dy, const int32_t *x, int
     }
 }
 
-/** phiz_quantize_row: a row by its own range, as ONNX's DynamicQuantizeLinear; gives the scale and, less 128, the zero. */
+/** phiz_quantize_row: a row by its own range, as ONNX's DynamicQuantizeLinear does; gives its scale and zero. */
 static float phiz_quantize_row(int32_t n, const float *x, int8_t *y, int32_t *zero) {
     float low = 0.0f, high = 0.0f, scale;
     for (int32_t i = 0; i < n; ++i) low = x[i] < low ? x[i] : low;

@@ -2,7 +2,8 @@
 #include <immintrin.h>
 
 /** phiz_dots_s8: inputs and weights as 16 bits, pairs of products in 32. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int8_t *x1 = r + 1 < rows ? x + dx : x, *u = w;
         __m256i a[4], b[4];

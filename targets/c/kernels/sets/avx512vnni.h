@@ -11,7 +11,8 @@
 
 /** phiz_dots_s8: 64 products at a time. The instruction wants one factor without sign: 128 is added to the inputs, and
  * 128 times the weights' sum taken off again. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     const __m512i flip = _mm512_set1_epi8(-128);
     __m512i extra = _mm512_setzero_si512();
     if (rows == 1) {

@@ -9,7 +9,8 @@
 #endif
 
 /** phiz_dots_s8: 32 products at a time; as with AVX-512, 128 is added to the inputs and taken off the sums. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     const __m256i flip = _mm256_set1_epi8(-128), none = _mm256_setzero_si256();
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int8_t *x1 = r + 1 < rows ? x + dx : x, *p = w;

@@ -2,7 +2,8 @@
 #include <arm_neon.h>
 
 /** phiz_dots_s8: products in 16 bits, pairs of them added in 32. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     for (int32_t r = 0; r < rows; ++r, x += dx, sums += 16) {
         const int8_t *u = w;
         int32x4_t a[8];
@@ -66,8 +67,11 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
 /** PHIZ_LOAD_F32: weights as they are. */
 #define PHIZ_LOAD_F32(AT) vld1q_f32(AT)
 
+/** PHIZ_FOUR: four int8 in the lower half of a register. */
+#define PHIZ_FOUR(AT) vreinterpret_s8_s32(vdup_n_s32(phiz_quad(AT, 4)))
+
 /** PHIZ_LOAD_S8: int8 weights as floats. */
-#define PHIZ_LOAD_S8(AT) vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(phiz_quad(AT, 4)))))))
+#define PHIZ_LOAD_S8(AT) vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(PHIZ_FOUR(AT)))))
 
 /** phiz_dots_f32: with float weights. */
 PHIZ_DOTS(phiz_dots_f32, float, PHIZ_LOAD_F32)

@@ -2,7 +2,8 @@
 #include <arm_neon.h>
 
 /** phiz_dots_s8: 16 products at a time. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int8_t *x1 = r + 1 < rows ? x + dx : x, *u = w;
         int32x4_t a[4], b[4];

@@ -2,7 +2,8 @@
 
 /** phiz_dots_s8: rows (4 at most) times 16 outputs. Weights lie in quads: 4 inputs of the first output, then of the
  * second. Two products of int8 by [-127, 127] fit into 16 bits. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     const int8_t *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
     int32_t a[16] = {0}, b[16] = {0}, c[16] = {0}, d[16] = {0}, q = 0;
     for (; rows == 1 && q + 4 <= inputs; q += 4, w += 64) {

@@ -2,7 +2,8 @@
 #include <smmintrin.h>
 
 /** phiz_dots_s8: inputs and weights as 16 bits, pairs of products in 32. */
-PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) {
+PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
+                              int32_t *sums) {
     for (int32_t r = 0; r < rows; ++r, x += dx, sums += 16) {
         const int8_t *u = w;
         __m128i a[8];
