@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -126,8 +127,7 @@ class Emitter:
 
     def fresh(self, ctype: str, shape: tuple[int, ...], order: Sequence[int] | None = None) -> View:
         """A new buffer for a value, which goes through the axes in ``order``."""
-        view = dense("", ctype, shape, order)
-        return dense(self.scratch(ctype, view.elements), ctype, shape, order)
+        return dense(self.scratch(ctype, prod(shape)), ctype, shape, order)
 
     def place(self, name: str) -> View:
         """Where a value lies; a constant gets a table in its row-major order."""
@@ -137,8 +137,7 @@ class Emitter:
         if data is None:
             raise Bug(f"'{name}' is read before it is computed")
         array = np.asarray(data)
-        own = dense("", CTYPES[array.dtype.name], tuple(array.shape))
-        self.places[name] = dense(self.table(f"{name}_data", array), own.ctype, own.shape)
+        self.places[name] = dense(self.table(f"{name}_data", array), CTYPES[array.dtype.name], tuple(array.shape))
         return self.places[name]
 
     def fixed(self, value: float) -> View:
@@ -197,9 +196,8 @@ class Emitter:
         views = [self.broadcast(view, shape) for view in operands]
         fitting, dims = self.fitting(views)
         lead = sorted(range(len(views)), key=lambda at: sum(dim.memory == 0 for dim in fitting[at].dims))
-        ordered = by_memory(dims, lead)
-        like = packed("", ctype, shape, [group[0] for group in ordered])
-        made = packed(self.scratch(ctype, like.elements), ctype, shape, [group[0] for group in ordered])
+        like = [group[0] for group in by_memory(dims, lead)]
+        made = packed(self.scratch(ctype, prod(shape)), ctype, shape, like)
         self.nest(kernel, [made, *fitting], (0,), extra)
         return made
 
