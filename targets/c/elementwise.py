@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from targets.c.emitter import Emitter, refuse
-from targets.c.fixed import addition, look_up, narrowing, scale_of, zero_of
+from targets.c.fixed import MOST, addition, look_up, narrowing, scale_of, zero_of
 from targets.c.packing import bounds
 from targets.c.source import identifier, real
 from targets.kernels import Kernel
@@ -106,6 +106,8 @@ def add(e: Emitter, kernel: Kernel) -> None:
     if x is None or z is None or y is None:
         real_function(e, kernel)
         return
+    if max(scale_of(x), scale_of(z)) / scale_of(y) > MOST:  # what cancels would cancel too coarsely
+        raise refuse(kernel, f"a step of its inputs is more than {MOST:.0f} of its sum; give it the scheme float")
     made = addition(x, z, y)
     _, low, high = bounds(e, kernel)
     extra = (*map(str, (made.a, made.b, made.c, made.shift, low, high)),)

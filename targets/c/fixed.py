@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from targets.kernels import Quantization
 
-_MOST = 512.0  # a step of the sum moves the output beyond its 256 numbers: what is larger gives the same
+MOST = 512.0  # a step of the sum moves the output beyond its 256 numbers: what is larger gives the same
 _SUM = 20  # bits of the factors of a sum, so that 32 hold it
 
 
@@ -24,7 +24,7 @@ class Narrowing:
 
 def narrowing(factors: NDArray[np.float64]) -> Narrowing:
     """The multiplier of 31 bits and the shift that come nearest to each real factor, none of which is negative."""
-    bounded = np.minimum(factors, _MOST)
+    bounded = np.minimum(factors, MOST)
     fraction, exponent = np.frexp(bounded)  # factor = fraction * 2 ** exponent, the fraction within [0.5, 1)
     multiplier = np.rint(fraction * 2.0**31).astype(np.int64)
     shift = 31 - exponent.astype(np.int64)
@@ -39,7 +39,7 @@ def shared_shift(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
     """Multipliers of factors that differ little, and the one shift that all of them have."""
     one = narrowing(np.array([factors.max()]))
     shift = int(one.shift[0])
-    return np.rint(np.minimum(factors, _MOST) * 2.0**shift).clip(0, 2**31 - 1).astype(np.int32), shift
+    return np.rint(np.minimum(factors, MOST) * 2.0**shift).clip(0, 2**31 - 1).astype(np.int32), shift
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Sum:
 
 
 def addition(x: Quantization, z: Quantization, y: Quantization) -> Sum:
-    """The factors that bring two int8 values to the scale of their sum."""
-    ratios = [min(scale_of(side) / scale_of(y), _MOST) for side in (x, z)]
+    """The factors that bring two int8 values to the scale of their sum, each at most ``MOST``."""
+    ratios = [scale_of(side) / scale_of(y) for side in (x, z)]
     _, exponent = np.frexp(max(ratios))
     shift = int(np.clip(_SUM - exponent, 1, _SUM))
     a, b = (round(ratio * 2.0**shift) for ratio in ratios)
