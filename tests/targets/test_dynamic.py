@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from compile.quantize.calibrate import observe
 from compile.quantize.decide import decide
 from compile.quantize.recipe import PROFILES, parse
 from compile.simplify.pipeline import simplify
+from targets.c.lower import lower as lower_c
+from targets.c.run import COMPILERS
+from targets.c.run import load as load_c
 from targets.capabilities import refusals, scheme_of
 from targets.kernels import read
 from targets.onnx.dissect import dissect
@@ -147,6 +151,16 @@ def test_litert_quantises_alike(head: Any, tmp_path: Path, delegate: bool) -> No
     assert np.abs(found - expected).max() < np.abs(expected).max() / 100
     if delegate:
         assert delegation(tmp_path / "head.tflite").whole
+
+
+def test_c_quantises_alike(head: Any, tmp_path: Path) -> None:
+    if not any(shutil.which(name) for name in COMPILERS):
+        pytest.skip("there is no C compiler")
+    model, feeds = head
+    for name, data in lower_c(copied(model)).files.items():
+        (tmp_path / name).write_bytes(data)
+    found = next(iter(load_c(tmp_path / "net.c").run(feeds).values()))
+    np.testing.assert_allclose(found, by_hand(model, feeds), atol=1e-5)
 
 
 def test_an_old_runtime_must_refuse_the_file(head: Any, tmp_path: Path) -> None:

@@ -127,3 +127,18 @@ def test_functions_at_their_edges(hub: Any, written: Any, compiler: str) -> None
             off = np.where(same, 0, np.abs(found[output] - exact) / np.spacing(np.abs(wanted)))
         worst = int(np.nanargmax(np.where(np.isnan(off), np.inf, off)))
         assert not off[worst] > 4, f"{name}({x[worst]}) is {found[output][worst]}, not {wanted[worst]}"
+
+
+def test_half_precision_weights(hub: Any, differences: Callable[..., Any]) -> None:
+    """Also subnormal ones and the largest, in products with tails of rows, inputs and outputs."""
+    h = hub(4)
+
+    def half(*shape: int) -> str:
+        data = h.random.normal(0, 0.1, shape)
+        data.reshape(-1)[:4] = 6e-8, -3e-5, 65504, 0
+        return h.op("Cast", h.constant(data, np.float16), to=1)
+
+    given = {"kernel_shape": [3], "strides": [1], "dilations": [1], "pads": [1, 1], "group": 1}
+    x = h.op("Conv", h.input(1, 5, 23), half(18, 5, 3), h.noise(18), **given)
+    rows = h.op("Gemm", h.input(3, 130), half(7, 130), transB=1, transA=0, alpha=1.0, beta=1.0)
+    assert all(off <= 1 for off in differences(h.model(x, rows), h.feeds()).values())
