@@ -51,16 +51,11 @@ def mean(e: Emitter, kernel: Kernel) -> None:
 
 def softmax(e: Emitter, kernel: Kernel) -> None:
     """Exponentials less the largest, over their sum."""
-    x, along = e.place(kernel.inputs[0]), [int(kernel.attributes["axis"]) % len(kernel_shape(e, kernel))]
+    x, along = e.place(kernel.inputs[0]), [int(kernel.attributes["axis"]) % len(e.tensor(kernel.inputs[0]).shape)]
     highest = reduced(e, "largest", x, along)
     powers = e.elementwise("phiz_exp_sub_f32", "float", x.shape, [x, highest])
     total = reduced(e, "sum", powers, along)
     e.shaped(kernel.output, e.elementwise("phiz_div_f32", "float", x.shape, [powers, total]))
-
-
-def kernel_shape(e: Emitter, kernel: Kernel) -> tuple[int, ...]:
-    """The shape of what a kernel reads."""
-    return e.tensor(kernel.inputs[0]).shape
 
 
 def max_pool(e: Emitter, kernel: Kernel) -> None:
