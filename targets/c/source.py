@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the auditor reads sources without numpy
+    from numpy.typing import NDArray
 
 CTYPES = {
     "float32": "float",
@@ -69,11 +70,10 @@ def string(text: str) -> str:
 
 
 def real(value: float) -> str:
-    """A float literal of exactly this float32."""
-    number = np.float32(value)
-    if np.isinf(number):
-        return "INFINITY" if number > 0 else "-INFINITY"
-    text = str(number)
+    """A float literal of this number, which if it is numpy's float32 has as many digits as that needs."""
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    text = str(value)
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
