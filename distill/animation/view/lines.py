@@ -41,16 +41,17 @@ class Line:
 
 
 def lines(takes: tuple[Take, ...]) -> tuple[Line, ...]:
-    """All lines of these faces: those of :data:`distill.curves.LINES` first, or what moves most in their stead."""
+    """All lines of these faces: those of :data:`distill.curves.LINES` first, and what moves most of faces without."""
     known = list(dict.fromkeys(name for take in takes for name in take.controls))
     known.sort(key=lambda name: ARKIT.index(name) if name in ARKIT else len(ARKIT))
     spread = {name: max(_spread(take, name) for take in takes) for name in known}
     usual: list[tuple[str, Mapping[str, float], str]] = [(CLOSED[0], CLOSURE, CLOSED[1])]
     usual += [(label, dict.fromkeys(names, 1 / len(names)), colour) for label, names, colour in LINES]
-    usual = [line for line in usual if any(line[1].keys() <= set(take.controls) for take in takes)]
-    if not usual:
-        most = sorted((name for name in known if spread[name]), key=lambda name: -spread[name])
-        usual = [(name, {name: 1.0}, colour) for name, (_, _, colour) in zip(most, LINES, strict=False)]
+    usual = [line for line in usual if any(_has(take, line[1]) for take in takes)]
+    strangers = [take for take in takes if not any(_has(take, terms) for _, terms, _ in usual)]
+    names = dict.fromkeys(name for take in strangers for name in _most(take))
+    free = sorted(dict.fromkeys(_HUES), key=lambda colour: colour in [line[2] for line in usual])
+    usual += [(name, {name: 1.0}, colour) for name, colour in zip(names, cycle(free), strict=False)]
     main = [
         Line(label, terms, colour, MAIN, shown=True, moves=any(spread[name] > 0 for name in terms))
         for label, terms, colour in usual
@@ -60,6 +61,16 @@ def lines(takes: tuple[Take, ...]) -> tuple[Line, ...]:
         for name, colour in zip(known, cycle(_HUES), strict=False)
     ]
     return (*main, *sorted(single, key=lambda line: (*_GROUPS, OTHERS).index(line.group)))
+
+
+def _has(take: Take, terms: Mapping[str, float]) -> bool:
+    return terms.keys() <= set(take.controls)
+
+
+def _most(take: Take) -> list[str]:
+    """The controls that move most in a take, at most as many as :data:`distill.curves.LINES`."""
+    moving = [name for name in take.controls if _spread(take, name)]
+    return sorted(moving, key=lambda name: -_spread(take, name))[: len(LINES)]
 
 
 def _spread(take: Take, name: str) -> float:

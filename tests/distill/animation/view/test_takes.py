@@ -73,6 +73,19 @@ def test_of_another_rig_what_moves_most_is_drawn() -> None:
     assert [line.label for line in found if line.shown] == ["b", "d", "a"]
 
 
+def test_another_rig_beside_arkits_shows_what_moves_most_of_it(made) -> None:
+    """Every such face by itself; a control of several is one line, and faces that have usual lines add none."""
+    rigs = [
+        Take(name, np.outer([0, 1], spread).astype(np.float32), controls, 30.0)
+        for name, controls, spread in (("rig", ("still", "b", "c"), (0, 1, 9)), ("other", ("c", "d"), (1, 2)))
+    ]
+    alone = [line.label for line in lines((made(browInnerUp=np.linspace(0, 1, 100)),)) if line.shown]
+    found = [line for line in lines((made(browInnerUp=np.linspace(0, 1, 100)), *rigs)) if line.shown]
+    assert [line.label for line in found] == [*alone, "c", "b", "d"]
+    assert all(line.group == MAIN and line.moves for line in found[len(alone) :])
+    assert len({line.colour for line in found[len(alone) :]}) == 3
+
+
 def test_a_still_rig_has_no_main_lines() -> None:
     found = lines((Take("rig", np.zeros((2, 1), np.float32), ("a",), 30.0),))
     assert [(line.label, line.shown, line.moves) for line in found] == [("a", False, False)]
