@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,28 @@ def pairs(build: Path) -> list[tuple[Path, Path]]:
     return found
 
 
-def row(window: Path, stream: Path) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Costs:
+    """Of one artefact of windows and of that of hops.
+
+    Attributes:
+        window: microseconds of a window.
+        hop: of a hop.
+        ratio: how many hops a window is worth; the median of rounds.
+        windows: the share of a core that a second of audio takes at a window a hop.
+        hops: the same, hop by hop.
+        player: the same, Python and all.
+    """
+
+    window: float
+    hop: float
+    ratio: float
+    windows: float
+    hops: float
+    player: float
+
+
+def costs(window: Path, stream: Path) -> Costs:
     """Both called in turn, then the share of a core that the player takes."""
     opened = {".onnx": onnxruntime, ".tflite": litert}[window.suffix]
     calls = [opened(path) for path in (window, stream)]
@@ -85,8 +107,7 @@ def row(window: Path, stream: Path) -> tuple[str, ...]:
     ratio = statistics.median(each[0] / each[1] for each in rounds)
     player = open_artifact(stream)
     a_second = 1e-6 * player.face.sample_rate / player.hop
-    shares = (whole * a_second, hop * a_second, listened(player))
-    return (window.name, f"{whole:.1f}", f"{hop:.1f}", f"1 / {ratio:.1f}", *(f"{share:.2%}" for share in shares))
+    return Costs(whole, hop, ratio, whole * a_second, hop * a_second, listened(player))
 
 
 def listened(face: Player) -> float:
@@ -101,15 +122,18 @@ def listened(face: Player) -> float:
 
 def main(arguments: Sequence[str]) -> None:
     """Time and print."""
-    found = [(Path(build), pair) for build in arguments for pair in pairs(Path(build))]
-    if not found:
+    everything = [(Path(build), pair) for build in arguments for pair in pairs(Path(build))]
+    if not everything:
         sys.exit("usage: python -m bench.stream BUILD [BUILD ...], folders that phiz compile --stream wrote")
     table = Table(box=None)
     heads = ("build", "artefact", "window us", "hop us", "hop / window", "core, windows", "core, hops", "core, player")
     for column in heads:
         table.add_column(column, justify="left" if column in heads[:2] else "right", no_wrap=True)
-    for build, (window, stream) in found:
-        table.add_row(str(build), *row(window, stream))
+    for build, (window, stream) in everything:
+        found = costs(window, stream)
+        shares = (f"{share:.2%}" for share in (found.windows, found.hops, found.player))
+        times = (f"{found.window:.1f}", f"{found.hop:.1f}", f"1 / {found.ratio:.1f}")
+        table.add_row(str(build), window.name, *times, *shares)
     Console(width=140).print(table)
 
 

@@ -1,0 +1,27 @@
+"""``phiz compile``, the command, as a user types it."""
+
+
+def everything(model, windows, out):
+    phiz("compile", model, "--calibrate", windows, "-t", "onnx", "-t", "tflite", "-t", "coreml", "-o", out.parent)
+
+
+def onnx(model, windows, out):
+    phiz("compile", model, "--calibrate", windows, "-t", "onnx", "-o", out.parent)
+
+
+def tflite(model, windows, out):
+    phiz("compile", model, "--calibrate", windows, "-t", "tflite", "-o", out.parent)
+
+
+def coreml(model, windows, out):
+    phiz("compile", model, "--calibrate", windows, "-t", "coreml", "-o", out.parent)
+
+
+def stream(model, windows, out):
+    phiz("compile", model, "--calibrate", windows, "-t", "onnx", "-t", "tflite", "--stream", "-o", out.parent)
+
+
+def phiz(*words):
+    import subprocess
+
+    subprocess.run(["phiz", *map(str, words)], check=True)
