@@ -1,4 +1,4 @@
-"""``python -m bench``: phiz beside its peers; ``python -m bench own``: what it costs itself. See docs/benchmarking.md."""
+"""``python -m bench``: phiz beside its peers; ``python -m bench own``: its own costs. See docs/benchmarking.md."""
 
 from __future__ import annotations
 

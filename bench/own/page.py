@@ -70,18 +70,18 @@ def _parts(results: Mapping[str, Any]) -> Iterator[bytes]:
         "[benchmarking.md](benchmarking.md) says how to run it.\n\n"
         f"{described(results['machine'])} Medians of {results['runs']}.\n\n![Growth]({IMAGES}/{PICTURE})\n\n"
     ).encode()
-    rows = tuple((name, *_both(took)) for name, took in results["start"].items())
+    rows = tuple((name, *_start(took)) for name, took in results["start"].items())
     yield markdown([Sheet("The start of every command", ("command", "ms", "processor ms", "peak MB"), rows)])
     spent = results["stages"]["stages"]
-    rows = tuple((name, f"{one['clock']:.2f}", f"{one['processor']:.2f}") for name, one in spent.items())
+    parts = tuple((name, f"{one['clock']:.2f}", f"{one['processor']:.2f}") for name, one in spent.items())
     total = tuple(f"{sum(one[kind] for one in spent.values()):.2f}" for kind in ("clock", "processor"))
     heads = ("stage", "seconds", "processor")
     title = "`phiz compile` of the reference student for three targets"
-    yield markdown([Sheet(title, heads, (*rows, ("the whole command", *total)), last=1)])
+    yield markdown([Sheet(title, heads, (*parts, ("the whole command", *total)), last=1)])
     yield markdown([_sizes(results["sizes"]), _lengths(results["lengths"]), _growths(results)])
 
 
-def _both(took: Mapping[str, float]) -> tuple[str, str, str]:
+def _start(took: Mapping[str, float]) -> tuple[str, str, str]:
     return f"{1000 * took['seconds']:.0f}", f"{1000 * took['processor']:.0f}", f"{took['peak'] / 1e6:.0f}"
 
 

@@ -112,7 +112,7 @@ PEERS: tuple[Peer, ...] = (
         *("ort-percentile", "onnxruntime", "onnxruntime:percentile", "onnx", _ORT),
         "pre-processed, per channel, uint8, percentile ranges",
     ),
-    Peer("ort-dynamic", "onnxruntime", "onnxruntime:dynamic", "onnx", _ORT, "quantize_dynamic as it comes"),
+    Peer("ort-dynamic", "onnxruntime", "onnxruntime:dynamic", "onnx", _ORT, "pre-processed, quantize_dynamic"),
     Peer("olive", "olive", "olive:default", "onnx", _ORT, "OnnxStaticQuantization as it comes"),
     Peer("nncf-onnx", "nncf", "nncf:onnx_default", "onnx", _ORT, "nncf.quantize as it comes, on ONNX"),
     Peer("nncf-onnx-tuned", "nncf", "nncf:onnx_tuned", "onnx", _ORT, "min-max ranges, full bias correction"),

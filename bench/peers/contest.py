@@ -151,7 +151,8 @@ class Contest:
             return []
         digests = {name: facts["digest"] for name, facts in row["artefacts"].items()}
         folder = (self.folder / "builds" / next(iter(row["artefacts"].values()))["path"]).parent
-        return self.store.once("time", {"streams": digests}, lambda _: {"streams": flowing(folder)})["streams"]
+        found = self.store.once("time", {"streams": digests}, lambda _: {"streams": flowing(folder)})
+        return list(found["streams"])
 
     def _artefact(self, facts: Mapping[str, Any]) -> Artefact:
         return Artefact(self.folder / "builds" / facts["path"], facts["runtime"], facts["digest"])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.peers import steps
+from bench.peers.catalogue import RUNTIMES
 from bench.peers.rooms import Room
 from bench.peers.steps import Artefact
 from bench.peers.subjects import Heard, Subject
@@ -18,6 +19,7 @@ from distill.evaluate.base import Case
 from distill.evaluate.bootstrap import Tally
 from distill.evaluate.metrics import Metrics
 
+EVALUATED = 12  # sentences, where a program is evaluated and not run: that takes a hundred times as long
 FIGURES = ("closure.f1", "closure.recall", "closure.precision", "r2")
 
 
@@ -41,17 +43,21 @@ class Judge:
         """``sqnr`` in dB (None: infinite), figures of the ``face``, and the runtime's ``version``; or ``error``."""
         with tempfile.TemporaryDirectory() as scratch:
             out = Path(scratch) / "outputs.npy"
-            told = steps.run(artefact, room, self.sound, out)
+            told = steps.run(artefact, room, self.sound, out, sum(self._counts(artefact)))
             if "error" in told:
                 return told
             outputs = np.load(out)
         if not np.isfinite(outputs).all():
             return {"error": "its outputs are not finite"}
-        reference = self._reference()
+        reference = self._reference()[: sum(self._counts(artefact))]
         if outputs.shape != reference.shape:
             return {"error": f"its outputs are {list(outputs.shape)}, not {list(reference.shape)}"}
         found = sqnr({"face": reference}, {"face": outputs})
         return {**told, "sqnr": found if np.isfinite(found) else None, "face": self._face(outputs)}
+
+    def _counts(self, artefact: Artefact) -> list[int]:
+        """Frames of every clip that is judged."""
+        return self._heard.counts()[: None if RUNTIMES[artefact.runtime].timed else EVALUATED]
 
     def float_face(self) -> dict[str, float | None]:
         """What the float model's lips do."""
@@ -73,11 +79,11 @@ class Judge:
 
     def _face(self, outputs: NDArray[np.float32]) -> dict[str, float | None]:
         """Figures of ``distill.evaluate``; without the three-tap ensemble."""
-        speech, edges = self._heard.speech, np.cumsum(self._heard.counts())[:-1]
+        speech, edges = self._heard.speech, np.cumsum(self._heard.counts())
         order = [self._subject.controls.index(control) for control in speech.controls]
         metrics = Metrics(speech.controls)
         tally = Tally(metrics.size)
-        for number, curves in enumerate(np.split(outputs.clip(0, 1)[:, order], edges)):
+        for number, curves in enumerate(np.split(outputs.clip(0, 1)[:, order], edges[edges < len(outputs)])):
             clip = speech.read(number)
             tally.add(metrics.sums(Case(curves, clip.curves, clip.phones)), clip.name)
         figures = tally.figures(metrics.figures)

@@ -96,7 +96,7 @@ def _described(place: Path, wanted: Sequence[str], digest: str) -> dict[str, Any
     """Say what is in a room; with this file it is whole."""
     listed = _pip(place, ["list", "--format=json"], [])
     versions = {package["name"]: package["version"] for package in json.loads(listed)}
-    facts = {"wanted": [*wanted], "digest": digest, "versions": versions}
+    facts: dict[str, Any] = {"wanted": [*wanted], "digest": digest, "versions": versions}
     facts |= {"empty": int((place / "empty").read_text()), "bytes": size(place)}
     write_atomically(place / INSTALLED, (json.dumps(facts, indent=1) + "\n").encode())
     return facts

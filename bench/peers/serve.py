@@ -5,7 +5,7 @@ print there goes to standard error. Imports nothing of phiz, only numpy and the 
 
 - ``{"do": "import"}``: the runtime itself, and the version it has.
 - ``{"do": "load", "path": …}``: an artefact, for the orders after it; answers its number.
-- ``{"do": "run", "number": …, "sound": NPZ, "out": NPY}``: every window of ``audio`` that begins at ``starts``.
+- ``{"do": "run", "number": …, "sound": NPZ, "out": NPY, "most": …}``: every window of ``audio`` that begins at ``starts``.
 - ``{"do": "time", "number": …, "sound": NPZ, "calls": …}``: seconds of each call.
 - ``{"do": "resident"}``: bytes now, and the most since the last time this was asked; Linux only, null elsewhere.
 """
@@ -54,10 +54,10 @@ class Server:
         self.loaded.append(self.runtime.load(Path(path)))
         return {"number": len(self.loaded) - 1}
 
-    def do_run(self, number, sound, out):
-        """Write the outputs of all windows."""
+    def do_run(self, number, sound, out, most=None):
+        """Write the outputs of all windows, or of the first ``most``."""
         call = self.loaded[number]
-        np.save(out, np.stack([np.array(call(window), np.float32).reshape(-1) for window in windows(sound)]))
+        np.save(out, np.stack([np.array(call(window), np.float32).reshape(-1) for window in windows(sound)[:most]]))
         return {}
 
     def do_time(self, number, sound, calls):

@@ -57,7 +57,7 @@ def lines(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[Line]:
     """Every artefact of a network, in the order of the tables."""
     minimum = least(network)
     times = network["times"]
-    base = {}
+    base: dict[str, Sequence[float]] = {}
     for row in network["rows"]:
         for name, facts in row.get("artefacts", {}).items():
             key = f"{row['peer']}/{name}"
@@ -159,16 +159,18 @@ def _smallest(found: Sequence[Line], runtime: str) -> Goal:
 
 
 def _most_precise(found: Sequence[Line], runtime: str) -> Goal:
-    own = [line for line in _own(found, runtime) if line.sqnr is not None]
+    own = [(line.bytes, line.sqnr) for line in _own(found, runtime) if line.sqnr is not None]
     text = f"{runtime}: {AHEAD_DB:.0f} dB above every int8 peer of similar bytes"
     if not own:
         return Goal(text, None, "not measured")
-    ours = min(own, key=lambda line: line.bytes)
-    rivals = [one for one in _rivals(found, runtime) if one.sqnr is not None and one.bytes <= SIMILAR * ours.bytes]
+    size, ours = min(own)
+    rivals = [
+        (one.sqnr, one.peer) for one in _rivals(found, runtime) if one.sqnr is not None and one.bytes <= SIMILAR * size
+    ]
     if not rivals:
         return Goal(text, None, "no peer has similar bytes")
-    best = max(rivals, key=lambda line: line.sqnr or 0.0)
-    return Goal(text, ours.sqnr - best.sqnr >= AHEAD_DB, f"{ours.sqnr:.1f} dB against {best.sqnr:.1f} of {best.peer}")
+    best, peer = max(rivals)
+    return Goal(text, ours - best >= AHEAD_DB, f"{ours:.1f} dB against {best:.1f} of {peer}")
 
 
 def _fastest(found: Sequence[Line], runtime: str) -> Goal:
@@ -185,21 +187,18 @@ def _quickest(network: Mapping[str, Any]) -> Goal:
     """Compile time against the quickest way to an ONNX and a TFLite file, which takes two peers."""
     text = f"ONNX, TFLite and Core ML together at least {TIMES_FASTER:.0f} times faster than peers make ONNX and TFLite"
     built = {row["peer"]: row for row in network["rows"] if "seconds" in row}
-    first = {
-        kind: min(
+    onnx, tflite = (
+        sorted(
             (row["seconds"], peer)
             for peer, row in built.items()
-            if not peer.startswith(PHIZ) and "float" not in peer and f"model.{kind}" in row["artefacts"]
+            if f"model.{kind}" in row["artefacts"] and "float" not in peer
         )
-        if any(f"model.{kind}" in row["artefacts"] for row in built.values())
-        else None
         for kind in ("onnx", "tflite")
-    }
-    if PHIZ not in built or None in first.values():
+    )
+    if PHIZ not in built or not onnx or not tflite:
         return Goal(text, None, "not measured")
-    (onnx, first_peer), (tflite, second_peer) = first["onnx"], first["tflite"]
-    ours, theirs = built[PHIZ]["seconds"], onnx + tflite
-    said = f"{ours:.1f} s against {theirs:.1f} of {first_peer} and {second_peer}: {theirs / ours:.1f} times"
+    ours, theirs = built[PHIZ]["seconds"], onnx[0][0] + tflite[0][0]
+    said = f"{ours:.1f} s against {theirs:.1f} of {onnx[0][1]} and {tflite[0][1]}: {theirs / ours:.1f} times"
     return Goal(text, theirs >= TIMES_FASTER * ours, said)
 
 

@@ -45,8 +45,8 @@ def build(peer: Peer, subject: Subject, room: Room, folder: Path, times: int) ->
     """Build ``times`` times, each in a process of its own with another hash seed.
 
     Returns:
-        Artefacts with their bytes and digests, whether the builds are equal, and medians of seconds, processor time and memory;
-        or ``error``: why there is nothing.
+        Artefacts with their bytes and digests, whether the builds are equal, and medians of seconds, processor time and
+        memory; or ``error``: why there is nothing.
     """
     file, _, function = peer.builder.partition(":")
     took: list[dict[str, Any]] = []
@@ -169,13 +169,16 @@ class RuntimeFailed(Exception):
     """What a runtime answered instead of a result."""
 
 
-def run(artefact: Artefact, room: Room | None, sound: Path, out: Path) -> dict[str, Any]:
-    """Write the outputs ``[windows, controls]`` of an artefact; ``error`` where its runtime does not take it."""
+def run(artefact: Artefact, room: Room | None, sound: Path, out: Path, most: int | None = None) -> dict[str, Any]:
+    """Write the outputs ``[windows, controls]`` of an artefact; ``error`` where its runtime does not take it.
+
+    ``most``: only so many windows, the first.
+    """
     with Server(artefact.runtime, room) as server:
         try:
             version = server.ask("import")["version"]
             number = server.ask("load", path=str(artefact.path))["number"]
-            server.ask("run", number=number, sound=str(sound), out=str(out))
+            server.ask("run", number=number, sound=str(sound), out=str(out), most=most)
         except RuntimeFailed as error:
             return {"error": str(error)}
     return {"version": version}

@@ -121,7 +121,7 @@ def listen(sources: Sequence[corpus.Source]) -> Heard:
 
     clips = tuple(decode(source.path) for source in sources)
     known = [
-        Utterance(clip, tuple(source.phones or ()), source.language)
+        Utterance(clip, tuple(source.phones or ()), language=source.language)
         for clip, source in zip(clips, sources, strict=True)
     ]
     return Heard(from_utterances(PhoneticTeacher(), known), clips)

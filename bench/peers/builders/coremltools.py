@@ -23,25 +23,6 @@ def activations(model, windows, out):
     optimize.linear_quantize_weights(observed, weights).save(str(out))
 
 
-def trained(model, windows, out):
-    import coremltools as ct
-    import numpy as np
-    import torch
-    from coremltools.optimize.torch.quantization import LinearQuantizer, LinearQuantizerConfig
-
-    program = torch.export.load(model)
-    quantizer = LinearQuantizer(program.module(), LinearQuantizerConfig())
-    prepared = quantizer.prepare(program.example_inputs[0])
-    for window in np.load(windows)["window"]:
-        prepared(torch.from_numpy(window[None]))
-    finished = quantizer.finalize()
-    traced = torch.jit.trace(finished, program.example_inputs[0])
-    shape = program.example_inputs[0][0].shape
-    ct.convert(traced, inputs=[ct.TensorType("window", shape)], minimum_deployment_target=ct.target.iOS17).save(
-        str(out)
-    )
-
-
 def convert(model):
     import coremltools as ct
     import torch

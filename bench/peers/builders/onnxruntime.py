@@ -29,8 +29,11 @@ def percentile(model, windows, out):
 
 def dynamic(model, windows, out):
     from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    quantize_dynamic(model, out)
+    prepared = out.with_suffix(".prepared.onnx")
+    quant_pre_process(model, prepared)
+    quantize_dynamic(prepared, out)
 
 
 def quantise(model, windows, out, first_layers, last_layers, **options):
@@ -51,7 +54,6 @@ def quantise(model, windows, out, first_layers, last_layers, **options):
         nodes_to_exclude=in_float,
         **options,
     )
-    prepared.unlink()
 
 
 def reader(windows):
