@@ -97,7 +97,11 @@ PEERS: tuple[Peer, ...] = (
     Peer("phiz-onnx", PHIZ, "phiz:onnx", "onnx", {"student.onnx": "onnxruntime"}, "ONNX alone", quick=True),
     Peer("phiz-tflite", PHIZ, "phiz:tflite", "onnx", {"student.tflite": "litert"}, "TFLite alone", quick=True),
     Peer("phiz-coreml", PHIZ, "phiz:coreml", "onnx", {"student.mlpackage": "coreml"}, "Core ML alone"),
-    Peer("onnx-float", "onnxruntime", "copy:onnx", "onnx", _ORT, "the float model itself", quick=True, int8=False),
+    Peer(
+        *("phiz-w8a8", PHIZ, "phiz:integers", "onnx", {"student.onnx": "onnxruntime", "student.tflite": "litert"}),
+        *("int8 throughout, as the peers", True),
+    ),
+    Peer("onnx-float", "onnxruntime", "unchanged:onnx", "onnx", _ORT, "the float model itself", quick=True, int8=False),
     Peer("ort-default", "onnxruntime", "onnxruntime:default", "onnx", _ORT, "quantize_static as it comes", quick=True),
     Peer("ort-u8", "onnxruntime", "onnxruntime:unsigned", "onnx", _ORT, "the same, uint8 activations", quick=True),
     Peer(
@@ -120,7 +124,7 @@ PEERS: tuple[Peer, ...] = (
     Peer("openvino", "nncf", "nncf:openvino_default", "onnx", _OPENVINO, "nncf.quantize as it comes, on OpenVINO"),
     Peer("openvino-tuned", "nncf", "nncf:openvino_tuned", "onnx", _OPENVINO, "min-max ranges, full bias correction"),
     Peer("litert-float", "litert", "litert:floating", "pt2", _TFLITE, "litert-torch, float", int8=False),
-    Peer("litert", "litert", "litert:default", "pt2", _TFLITE, "litert-torch, ai-edge-quantizer as it comes"),
+    Peer("litert", "litert", "litert:default", "pt2", _TFLITE, "litert-torch, ai-edge-quantizer, float in and out"),
     Peer("litert-minmax", "litert", "litert:true_ranges", "pt2", _TFLITE, "the same, true min-max ranges"),
     Peer("pt2e", "litert", "litert:pt2e", "pt2", _TFLITE, "PT2E, per channel, by litert-torch"),
     Peer("executorch", "executorch", "executorch:default", "pt2", {"model.pte": "executorch"}, "PT2E for XNNPACK"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,8 +110,9 @@ class Contest:
                 artefacts[f"{peer.name}/{name}"] = artefact
             board.end(named)
             rows.append(row)
-        board.tell(subject.name, "time", 0, 1)
-        times = self._race(artefacts, judge)
+        rounds = self.manner.rounds
+        told = partial(board.tell, subject.name, "time", total=rounds)
+        times = self._race(artefacts, judge, lambda done: told(done=done))
         board.end(subject.name)
         return {
             "name": subject.name,
@@ -193,16 +194,16 @@ class Contest:
             return {"error": str(error)}
         return self.store.once("memory", self.how(artefact), lambda _: steps.weigh(artefact, room, judge.sound))
 
-    def _race(self, artefacts: Mapping[str, Artefact], judge: Judge) -> dict[str, Any]:
+    def _race(self, artefacts: Mapping[str, Artefact], judge: Judge, tell: Callable[[int], None]) -> dict[str, Any]:
         timed = {
             name: artefact
             for name, artefact in artefacts.items()
             if RUNTIMES[artefact.runtime].timed and RUNTIMES[artefact.runtime].room not in self.failed
         }
         of = {"artefacts": {name: self.how(one) for name, one in timed.items()}, "rounds": self.manner.rounds}
-        return self.store.once("time", of, lambda _: steps.race(timed, self.rooms, judge.sound, self.manner.rounds))[
-            "microseconds"
-        ]
+        rounds = self.manner.rounds
+        race = partial(steps.race, timed, self.rooms, judge.sound, rounds, tell)
+        return dict(self.store.once("time", of, lambda _: race())["microseconds"])
 
 
 def flowing(folder: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ print there goes to standard error. Imports nothing of phiz, only numpy and the 
 
 - ``{"do": "import"}``: the runtime itself, and the version it has.
 - ``{"do": "load", "path": …}``: an artefact, for the orders after it; answers its number.
-- ``{"do": "run", "number": …, "sound": NPZ, "out": NPY, "most": …}``: every window of ``audio`` that begins at ``starts``.
+- ``{"do": "run", "number": …, "sound": NPZ, "out": NPY, "most": …}``: every window of ``audio`` that begins
+  at one of ``starts``, or the first so many of them.
 - ``{"do": "time", "number": …, "sound": NPZ, "calls": …}``: seconds of each call.
 - ``{"do": "resident"}``: bytes now, and the most since the last time this was asked; Linux only, null elsewhere.
 """

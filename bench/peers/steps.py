@@ -10,7 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,8 +203,16 @@ def weigh(artefact: Artefact, room: Room | None, sound: Path) -> dict[str, Any]:
     return {"bytes": int(statistics.median(grown))}
 
 
-def race(artefacts: Mapping[str, Artefact], rooms: Mapping[str, Room], sound: Path, rounds: int) -> dict[str, Any]:
+def race(
+    artefacts: Mapping[str, Artefact],
+    rooms: Mapping[str, Room],
+    sound: Path,
+    rounds: int,
+    tell: Callable[[int], None],
+) -> dict[str, Any]:
     """Time artefacts in turn, A B C A B C, on one thread; those of one runtime share a process, the others wait.
+
+    ``tell`` is called with the rounds that have begun.
 
     Returns:
         By name: ``median`` and ``p99`` in microseconds a call, and ``rounds``: the median of each round; or ``error``.
@@ -212,28 +220,35 @@ def race(artefacts: Mapping[str, Artefact], rooms: Mapping[str, Room], sound: Pa
     servers: dict[str, Server] = {}
     numbers: dict[str, int] = {}
     found: dict[str, Any] = {}
+    calls: dict[str, list[list[float]]] = {}
     try:
         for name, artefact in artefacts.items():
             room = RUNTIMES[artefact.runtime].room
             if artefact.runtime not in servers:
                 servers[artefact.runtime] = Server(artefact.runtime, rooms[room] if room else None)
-                servers[artefact.runtime].ask("import")
             try:
                 numbers[name] = servers[artefact.runtime].ask("load", path=str(artefact.path))["number"]
             except RuntimeFailed as error:
                 found[name] = {"error": str(error)}
-        calls: dict[str, list[list[float]]] = {name: [] for name in numbers}
         for _ in range(rounds):
-            for name, number in numbers.items():
-                told = servers[artefacts[name].runtime].ask("time", number=number, sound=str(sound), calls=CALLS)
-                calls[name].append([1e6 * second for second in told["seconds"]])
+            for name, number in [*numbers.items()]:
+                try:
+                    told = servers[artefacts[name].runtime].ask("time", number=number, sound=str(sound), calls=CALLS)
+                except RuntimeFailed as error:
+                    found[name] = {"error": str(error)}
+                    del numbers[name]
+                    continue
+                calls.setdefault(name, []).append([1e6 * second for second in told["seconds"]])
+                tell(len(calls[name]))
     finally:
         for server in servers.values():
             server.__exit__()
-    for name, measured in calls.items():
-        found[name] = {
-            "median": float(np.median(measured)),
-            "p99": float(np.quantile(measured, 0.99)),
-            "rounds": [float(np.median(one)) for one in measured],
+    found |= {
+        name: {
+            "median": float(np.median(calls[name])),
+            "p99": float(np.quantile(calls[name], 0.99)),
+            "rounds": [float(np.median(one)) for one in calls[name]],
         }
+        for name in numbers
+    }
     return {"microseconds": found}

@@ -30,6 +30,7 @@ CALIBRATE, WINDOWS = 48, 384  # sentences, and windows of them: phiz fits to two
 SEED = 8
 STEPS = 60  # of batch norms, whose momentum is 0.1
 RANDOM = "random"
+FORM = 2  # of a network's files: another number makes them anew
 
 # Name: the student folder, or an architecture that gets random weights. With what to say of it.
 SUBJECTS: Mapping[str, tuple[str, str]] = {
@@ -140,15 +141,15 @@ def prepare(folder: Path, name: str, calibration: Sequence[corpus.Source]) -> Su
             save(alive(ARCHITECTURES[place.removeprefix(RANDOM).strip()], calibration), student)
     else:
         student = locate(place) if place.startswith("phiz:") else ROOT / place
-    out = folder / f"{name}-{digest([student / FACTS, student / WEIGHTS, *(s.path for s in calibration)])}"
+    out = folder / f"{name}-{FORM}-{digest([student / FACTS, student / WEIGHTS, *(s.path for s in calibration)])}"
     module, inputs, metadata = load(student)
+    count = sum(parameter.numel() for parameter in module.parameters())
     if not out.is_dir():
         with folder_atomically(out) as new:
             _write(new, student, (module, inputs, metadata), calibration)
     facts = read_facts(student)
     shape = shape_of(facts)
-    count = sum(parameter.numel() for parameter in module.parameters())
-    made = digest([out / "model.onnx", out / "windows.npz"])
+    made = f"{FORM}-{digest([out / 'model.onnx', out / 'windows.npz'])}"
     return Subject(name, out, made, count, shape.window, shape.look_ahead, tuple(facts["controls"]))
 
 
@@ -167,10 +168,24 @@ def _write(new: Path, student: Path, loaded: Any, calibration: Sequence[corpus.S
     captured = capture.from_module(*loaded)
     ir.save(captured.ir, new / "model.onnx")
     with quiet(), torch.no_grad():
-        torch.export.save(torch.export.export(module, inputs), new / "model.pt2")
+        torch.export.save(torch.export.export(folded(module), inputs), new / "model.pt2")
     split = samples.from_clips(captured, [decode(source.path) for source in calibration], WINDOWS * 2 // 3)
     ((port, given),) = split.calibrate.items()
     np.savez(new / "windows.npz", **{port: np.concatenate([given, split.judge[port]])})
+
+
+def folded(student: Student) -> Student:
+    """The same network with its batch norms in the convolutions before them, as torch's ONNX export has it.
+
+    Converters of torch programs leave them where they are, and quantise them: no fair beginning.
+    """
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for layer in student.modules():
+        if hasattr(layer, "convolution") and hasattr(layer, "norm"):
+            layer.convolution, layer.norm = fuse_conv_bn_eval(layer.convolution, layer.norm), torch.nn.Identity()
+    return student
 
 
 def alive(shape: Architecture, speech: Sequence[corpus.Source]) -> Student:

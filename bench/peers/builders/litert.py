@@ -6,25 +6,34 @@ def floating(model, windows, out):
 
 
 def default(model, windows, out):
-    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer import quantizer
 
     floating(model, windows, out)
-    tool = quantizer.Quantizer(str(out), recipe.static_wi8_ai8())
+    tool = quantizer.Quantizer(str(out), recipes().get_quantization_recipe())
     ranges = tool.calibrate({"serving_default": samples(windows)})
     tool.quantize(ranges).export_model(str(out), overwrite=True)
 
 
 def true_ranges(model, windows, out):
-    from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
+    from ai_edge_quantizer import calibrator, quantizer
     from ai_edge_quantizer.utils import qsv_utils
 
     floating(model, windows, out)
-    tool = quantizer.Quantizer(str(out), recipe.static_wi8_ai8())
-    recipes = recipe_manager.RecipeManager()
-    recipes.load_quantization_recipe(recipe.static_wi8_ai8())
+    tool = quantizer.Quantizer(str(out), recipes().get_quantization_recipe())
     observer = calibrator.Calibrator(str(out), qsv_update_func=qsv_utils.min_max_update)
-    observer.calibrate({"serving_default": samples(windows)}, recipes)
+    observer.calibrate({"serving_default": samples(windows)}, recipes())
     tool.quantize(observer.get_model_qsvs()).export_model(str(out), overwrite=True)
+
+
+def recipes():
+    from ai_edge_quantizer import qtyping, recipe, recipe_manager
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    made = recipe_manager.RecipeManager()
+    made.load_quantization_recipe(recipe.static_wi8_ai8())
+    for port in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):  # float in, float out, as all have
+        made.add_quantization_config(".*", port, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return made
 
 
 def pt2e(model, windows, out):

@@ -17,6 +17,11 @@ def coreml(model, windows, out):
     phiz("compile", model, "--calibrate", windows, "-t", "coreml", "-o", out.parent)
 
 
+def integers(model, windows, out):
+    two = ("-t", "onnx", "-t", "tflite")
+    phiz("compile", model, "--calibrate", windows, *two, "--scheme", "w8a8", "-o", out.parent)
+
+
 def stream(model, windows, out):
     phiz("compile", model, "--calibrate", windows, "-t", "onnx", "-t", "tflite", "--stream", "-o", out.parent)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.peers import steps
-from bench.peers.catalogue import Peer
+from bench.peers.catalogue import Peer, Runtime
 from bench.peers.rooms import Room
 from bench.peers.steps import Artefact, Server
 from bench.peers.subjects import Subject
@@ -53,6 +53,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text)
     monkeypatch.setattr(steps, "HERE", tmp_path)
+    monkeypatch.setattr(steps, "RUNTIMES", {"fake": Runtime("fake")})
     return Room(Path(sys.executable), 0, {})
 
 
@@ -113,3 +114,14 @@ def test_what_a_runtime_refuses_is_an_answer(room: Room, tmp_path: Path) -> None
     artefact = Artefact(tmp_path / "made.bin", "fake", "0")
     told = steps.run(artefact, room, tmp_path / "sound.npz", tmp_path / "out.npy")
     assert told == {"error": "OSError: cannot open made.bin"}
+
+
+def test_in_a_race_one_that_fails_stops_no_other(room: Room, tmp_path: Path) -> None:
+    np.savez(tmp_path / "sound.npz", audio=np.zeros(10, np.float32), starts=np.array([0, 3, 6]), window=4)
+    for name, content in (("good", b"network"), ("bad", b"broken")):
+        (tmp_path / name).write_bytes(content)
+    artefacts = {name: Artefact(tmp_path / name, "fake", name) for name in ("bad", "good")}
+    found = steps.race(artefacts, {"fake": room}, tmp_path / "sound.npz", 3, lambda _: None)["microseconds"]
+    assert found["bad"] == {"error": "OSError: cannot open bad"}
+    assert len(found["good"]["rounds"]) == 3
+    assert 0 < found["good"]["median"] <= found["good"]["p99"]
