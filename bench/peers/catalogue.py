@@ -67,7 +67,7 @@ class Peer:
         name: its own in all tables.
         room: where its tool is installed.
         builder: ``file:function`` in ``builders/``.
-        takes: ``onnx``, ``pt2`` or ``student``: the same network, as a file of that kind.
+        takes: ``onnx``, ``pt2``, ``jit`` or ``student``: the same network, as a file of that kind.
         makes: artefact: its runtime. A builder gets the path of the first; others lie beside it.
         about: what is set, in a few words.
         quick: part of ``--quick``.
@@ -128,9 +128,9 @@ PEERS: tuple[Peer, ...] = (
     Peer("litert-minmax", "litert", "litert:true_ranges", "pt2", _TFLITE, "the same, true min-max ranges"),
     Peer("pt2e", "litert", "litert:pt2e", "pt2", _TFLITE, "PT2E, per channel, by litert-torch"),
     Peer("executorch", "executorch", "executorch:default", "pt2", {"model.pte": "executorch"}, "PT2E for XNNPACK"),
-    Peer("coreml-float", "coremltools", "coremltools:floating", "pt2", _COREML, "float16 as it comes", int8=False),
-    Peer("coreml-w8", "coremltools", "coremltools:weights", "pt2", _COREML, "linear_quantize_weights"),
-    Peer("coreml-w8a8", "coremltools", "coremltools:activations", "pt2", _COREML, "linear_quantize_activations too"),
+    Peer("coreml-float", "coremltools", "coremltools:floating", "jit", _COREML, "float16 as it comes", int8=False),
+    Peer("coreml-w8", "coremltools", "coremltools:weights", "jit", _COREML, "linear_quantize_weights"),
+    Peer("coreml-w8a8", "coremltools", "coremltools:activations", "jit", _COREML, "linear_quantize_activations too"),
     Peer("ncnn", "ncnn", "ncnn:half", "onnx", {"model.ncnn.param": "ncnn"}, "pnnx, float16 weights", int8=False),
     Peer("ncnn-int8", "ncnn", "ncnn:int8", "onnx", {"model.ncnn.param": "ncnn"}, "ncnn2table, ncnn2int8"),
     Peer("mnn-w8", "mnn", "mnn:weights", "onnx", {"model.mnn": "mnn"}, "mnnconvert, 8-bit weights"),

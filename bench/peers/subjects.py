@@ -6,6 +6,9 @@ Speech is espeak-ng's, with exact phone times. What calibrates and what judges s
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compile.errors import UserError
 from compile.files import folder_atomically
 from distill.audio import HOP, decode
 from distill.corpus import sources as corpus
@@ -29,16 +33,16 @@ ROOT = Path(__file__).parents[2]
 CALIBRATE, WINDOWS = 48, 384  # sentences, and windows of them: phiz fits to two thirds of what it gets
 SEED = 8
 STEPS = 60  # of batch norms, whose momentum is 0.1
-RANDOM = "random"
-FORM = 2  # of a network's files: another number makes them anew
+BRIEF, TRAINING = "brief", 60  # steps of the students that are trained here
+FORM = 3  # of a network's files: another number makes them anew
 
-# Name: the student folder, or an architecture that gets random weights. With what to say of it.
+# Name: the student folder, or an architecture that is trained briefly, here. With what to say of it.
 SUBJECTS: Mapping[str, tuple[str, str]] = {
     "reference": ("examples/reference", "8 convolutions on the waveform and 3 fully connected layers, trained"),
     "tiny": ("phiz:tiny", "ships with phiz: log-mels, 256 ms look-ahead, trained"),
     "tiny-low-latency": ("phiz:tiny-low-latency", "ships with phiz: log-mels, 64 ms look-ahead, trained"),
     "low-latency": ("phiz:low-latency", "ships with phiz: log-mels, 64 ms look-ahead, trained"),
-    "small": (f"{RANDOM} small", "on the waveform, random weights: bytes and speed count, precision says little"),
+    "small": (f"{BRIEF} small", "on the waveform, trained for 60 steps: its bytes and speed count, its lips do not"),
 }
 QUICK = ("reference",)
 
@@ -49,7 +53,8 @@ class Subject:
 
     Attributes:
         name: of :data:`SUBJECTS`.
-        folder: with ``student/``, ``model.onnx``, ``model.pt2`` and ``windows.npz``.
+        folder: with ``student/``, ``model.onnx``, ``model.pt2``, ``model.pt`` (TorchScript) and
+            ``windows.npz``.
         digest: of the network and of all speech.
         parameters: how many.
         window: samples.
@@ -67,7 +72,7 @@ class Subject:
 
     def path(self, kind: str) -> Path:
         """The network as a peer takes it."""
-        return self.folder / {"onnx": "model.onnx", "pt2": "model.pt2", "student": "student"}[kind]
+        return self.folder / {"onnx": "model.onnx", "pt2": "model.pt2", "jit": "model.pt", "student": "student"}[kind]
 
     @property
     def windows(self) -> Path:
@@ -131,14 +136,13 @@ def listen(sources: Sequence[corpus.Source]) -> Heard:
 def prepare(folder: Path, name: str, calibration: Sequence[corpus.Source]) -> Subject:
     """The files of a subject; they are made if they are not there, or were made of another network or speech."""
     from distill.pretrained import locate
-    from distill.students.architectures import ARCHITECTURES
-    from distill.students.folder import FACTS, WEIGHTS, load, read_facts, save, shape_of
+    from distill.students.folder import FACTS, WEIGHTS, load, read_facts, shape_of
 
     place, _ = SUBJECTS[name]
-    if place.startswith(RANDOM):
+    if place.startswith(BRIEF):
         student = folder / f"{name} student"
         if not (student / FACTS).is_file():
-            save(alive(ARCHITECTURES[place.removeprefix(RANDOM).strip()], calibration), student)
+            _train(place.removeprefix(BRIEF).strip(), student, calibration[0].path.parent)
     else:
         student = locate(place) if place.startswith("phiz:") else ROOT / place
     out = folder / f"{name}-{FORM}-{digest([student / FACTS, student / WEIGHTS, *(s.path for s in calibration)])}"
@@ -167,11 +171,27 @@ def _write(new: Path, student: Path, loaded: Any, calibration: Sequence[corpus.S
         (new / "student" / name).write_bytes((student / name).read_bytes())
     captured = capture.from_module(*loaded)
     ir.save(captured.ir, new / "model.onnx")
-    with quiet(), torch.no_grad():
-        torch.export.save(torch.export.export(folded(module), inputs), new / "model.pt2")
+    with quiet(), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that TorchScript is old: coremltools wants it
+        module = folded(module)
+        torch.export.save(torch.export.export(module, inputs), new / "model.pt2")
+        torch.jit.save(torch.jit.trace(module, inputs), new / "model.pt")
     split = samples.from_clips(captured, [decode(source.path) for source in calibration], WINDOWS * 2 // 3)
     ((port, given),) = split.calibrate.items()
     np.savez(new / "windows.npz", **{port: np.concatenate([given, split.judge[port]])})
+
+
+def _train(architecture: str, folder: Path, speech: Path) -> None:
+    """A student that has learnt a little: enough for the statistics of its layers, not to speak."""
+    phiz = (sys.executable, "-m", "compile.cli")
+    labels = folder.with_name(f"{folder.name} labels")
+    made = folder.with_name(f"{folder.name} in training")
+    for words in (("label", speech, "-o", labels), ("distill", labels, "--student", architecture, "-o", made)):
+        more = ("--steps", TRAINING) if words[0] == "distill" else ()
+        done = subprocess.run([*phiz, *map(str, (*words, *more))], capture_output=True, text=True, cwd=ROOT)
+        if done.returncode:
+            raise UserError(f"phiz {words[0]} failed: {done.stderr.strip()[-300:]}", where=folder.name)
+    made.rename(folder)
 
 
 def folded(student: Student) -> Student:

@@ -12,7 +12,8 @@ def onnx_tuned(model, windows, out):
     import nncf
     import onnx
 
-    onnx.save(nncf.quantize(onnx.load(model), samples(windows), **tuned()), out)
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(model))
+    onnx.save(nncf.quantize(inferred, samples(windows), **tuned()), out)
 
 
 def openvino_float(model, windows, out):

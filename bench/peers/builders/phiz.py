@@ -28,5 +28,6 @@ def stream(model, windows, out):
 
 def phiz(*words):
     import subprocess
+    import sys
 
-    subprocess.run(["phiz", *map(str, words)], check=True)
+    sys.exit(subprocess.call(["phiz", *map(str, words)]))

@@ -19,15 +19,23 @@ def load(path):
     (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def call(window):
-        interpreter.set_tensor(given["index"], window)
+        interpreter.set_tensor(given["index"], _quantised(window, given))
         interpreter.invoke()
-        return interpreter.get_tensor(wanted["index"])
+        return _floating(interpreter.get_tensor(wanted["index"]), wanted)
 
-    def call_int8(window):  # whose ends are integers: then its user converts
-        scale, zero = given["quantization"]
-        interpreter.set_tensor(given["index"], np.clip(np.rint(window / scale) + zero, -128, 127).astype(np.int8))
-        interpreter.invoke()
-        scale, zero = wanted["quantization"]
-        return (interpreter.get_tensor(wanted["index"]).astype(np.float32) - zero) * np.float32(scale)
+    return call
 
-    return call_int8 if given["dtype"] == np.int8 else call
+
+def _quantised(values, port):
+    """For a port of integers, which PT2E makes: there its user converts."""
+    if port["dtype"] != np.int8:
+        return values
+    scale, zero = port["quantization"]
+    return np.clip(np.rint(values / scale) + zero, -128, 127).astype(np.int8)
+
+
+def _floating(values, port):
+    if port["dtype"] != np.int8:
+        return values
+    scale, zero = port["quantization"]
+    return (values.astype(np.float32) - zero) * np.float32(scale)
