@@ -115,7 +115,7 @@ def of_size(millions: float, runs: int, speech: Sequence[corpus.Source], folder:
     ((port, given),) = split.calibrate.items()
     np.savez(windows, **{port: np.concatenate([given, split.judge[port]])})
     # The weights are random, and so is how rounding adds up: what is measured is the cost.
-    targets = ("-t", "onnx", "-t", "tflite", "-t", "coreml", "--max-steps", "1000", "--min-sqnr", "0 dB")
+    targets = ("-t", "onnx", "-t", "tflite", "-t", "coreml", "--max-steps", "1000")
     command = [*PHIZ, "compile", model, "--calibrate", windows, *targets, "-o", build]
     measured = stages.measure([str(word) for word in command[len(PHIZ) + 1 : -2]])
     return {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import plots
-from bench.peers.standing import Line, behind, failures, goals, least, lines
+from bench.peers.standing import Line, behind, failures, goals, least, lines, pairs
 from bench.results import NOTHING, Sheet, markdown
 from compile.files import write_atomically
 
@@ -53,16 +53,32 @@ def _parts(results: Mapping[str, Any]) -> Iterator[bytes]:
         f"{speech['judge']} others, {speech['seconds']:.0f} s by voices never heard. Speech is espeak-ng's.\n\n"
         f"![Bytes against precision]({IMAGES}/{PRECISION})\n\n![Latency]({IMAGES}/{LATENCY})\n\n"
     ).encode()
+    yield b"## In short\n\nphiz as it comes, and on the same runtime the int8 peer that is most precise.\n\n"
+    yield markdown([_short(results)])
     for network in results["networks"]:
         if network["name"] == GOAL_OF:
             yield b"## Goals, on the reference student\n\n"
             words = {True: "holds", False: "**does not hold**", None: "not measured"}
             rows = tuple((goal.text, words[goal.holds], goal.detail) for goal in goals(results, network))
-            yield markdown([Sheet("Goals", ("goal", "", "figures"), rows)])
+            yield markdown([Sheet("What phiz is to be", ("goal", "", "figures"), rows)])
     yield from _ahead(results)
     for network in results["networks"]:
         yield from _network(results, network)
     yield from _made(results)
+
+
+def _short(results: Mapping[str, Any]) -> Sheet:
+    """Of each network and runtime two lines in one: phiz's, and that of its most precise rival."""
+    half = ("/ least", "dB", "lips F1", "µs")
+    rows = []
+    for network in results["networks"]:
+        for ours, theirs in pairs(lines(results, network)):
+            rows.append((network["name"], ours.runtime, *_brief(ours), theirs.peer, *_brief(theirs)))
+    return Sheet("phiz, and the best of the others", ("", "on", *half, "the peer", *half), tuple(rows))
+
+
+def _brief(line: Line) -> tuple[str, str, str, str]:
+    return _figure(line.least, ".2f"), _figure(line.sqnr, ".1f"), _figure(line.f1, ".2f"), _figure(line.median, ".0f")
 
 
 def described(machine: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 PHIZ = "phiz"
 ALONE = ("phiz-onnx", "phiz-tflite", "phiz-coreml")
+COMMON = ("onnxruntime", "litert", "coreml")  # that both phiz and peers make files for
 SIMILAR = 1.05  # times phiz's bytes: what is called of similar bytes
 AHEAD_DB = 10.0
 TIMES_FASTER = 3.0
@@ -117,9 +118,9 @@ def goals(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[Goal]:
     """What issue 8 promises of the reference student."""
     found = lines(results, network)
     return [
-        *(_smallest(found, runtime) for runtime in ("onnxruntime", "litert", "coreml")),
-        *(_most_precise(found, runtime) for runtime in ("onnxruntime", "litert", "coreml")),
-        *(_fastest(found, runtime) for runtime in ("onnxruntime", "litert")),
+        *(_smallest(found, runtime) for runtime in COMMON),
+        *(_most_precise(found, runtime) for runtime in COMMON),
+        *(_fastest(found, runtime) for runtime in COMMON[:2]),
         _quickest(network),
     ]
 
@@ -135,7 +136,7 @@ def behind(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
         ("leaner in memory", lambda line: line.memory, False, "{0:,.0f} bytes against {1:,.0f}"),
         ("built sooner", lambda line: line.seconds, False, "{0:.1f} s against {1:.1f}"),
     )
-    for runtime in ("onnxruntime", "litert", "coreml"):
+    for runtime in COMMON:
         for word, figure, high, pattern in measures:
             rivals = [line for line in _rivals(found, runtime) if figure(line) is not None]
             own = [figure(line) for line in _own(found, runtime) if figure(line) is not None]
@@ -148,6 +149,15 @@ def behind(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
             if theirs > ours + margin if high else theirs < ours - margin:
                 said.append(f"{network['name']}, {runtime}: {first.peer} is {word}: {pattern.format(theirs, ours)}")
     return said
+
+
+def pairs(found: Sequence[Line]) -> Iterator[tuple[Line, Line]]:
+    """On each runtime phiz's artefact and the most precise int8 peer's, where both run."""
+    for runtime in COMMON:
+        own = [line for line in _own(found, runtime) if line.sqnr is not None]
+        rivals = [line for line in _rivals(found, runtime) if line.sqnr is not None]
+        if own and rivals:
+            yield own[0], max(rivals, key=lambda line: line.sqnr or 0.0)
 
 
 def _smallest(found: Sequence[Line], runtime: str) -> Goal:

@@ -51,3 +51,12 @@ def test_compile_time_is_beside_the_two_peers_that_two_targets_take(results: dic
     *_, goal = standing.goals(results, network)
     assert goal.holds is True
     assert goal.detail == "4.0 s against 12.0 of ort-tuned and litert: 3.0 times, 2.0 in processor time"
+
+
+def test_beside_phiz_stands_the_most_precise_peer_of_its_runtime(results: dict[str, Any]) -> None:
+    network = results["networks"][0]
+    artefact = network["rows"][2]["artefacts"]["model.onnx"]
+    less = artefact | {"judged": artefact["judged"] | {"sqnr": 12.0}}
+    network["rows"].insert(2, network["rows"][2] | {"artefacts": {"model.onnx": less}})
+    ((ours, theirs),) = standing.pairs(standing.lines(results, network))
+    assert (ours.peer, theirs.peer, theirs.sqnr) == ("phiz-onnx", "ort-tuned", 31.0)
