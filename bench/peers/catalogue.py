@@ -12,6 +12,7 @@ from dataclasses import dataclass
 PHIZ = "phiz"
 TORCH = "torch==2.13.0"
 ONNX = ("onnx==1.23.2", "onnxruntime==1.31.1")
+SYMPY = "sympy==1.14.0"  # onnxruntime's quant_pre_process wants it and does not say so
 
 # Virtual environment: what pip installs into it. HERE is this checkout.
 HERE = "HERE"
@@ -21,9 +22,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         *(TORCH, *ONNX, "onnx-ir==1.1.0", "onnxsim==0.8.1", "onnxscript==0.7.2"),
         *("ai-edge-litert==2.3.0", "coremltools==9.0", "numpy==2.4.6"),
     ),
-    "onnxruntime": (*ONNX, "sympy==1.14.0"),  # sympy: quant_pre_process wants it and does not say so
+    "onnxruntime": (*ONNX, SYMPY),
     "olive": ("olive-ai==0.13.0", *ONNX, TORCH, "requests==2.34.2"),  # requests: as above
-    "nncf": ("nncf==3.4.0", "openvino==2026.4.1", *ONNX),
+    "nncf": ("nncf==3.4.0", "openvino==2026.4.1", *ONNX, SYMPY),
     "litert": (
         *("litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "ai-edge-litert==2.3.0", "cattrs==25.2.0", TORCH),
     ),
@@ -119,7 +120,14 @@ PEERS: tuple[Peer, ...] = (
     Peer("ort-dynamic", "onnxruntime", "onnxruntime:dynamic", "onnx", _ORT, "pre-processed, quantize_dynamic"),
     Peer("olive", "olive", "olive:default", "onnx", _ORT, "OnnxStaticQuantization as it comes"),
     Peer("nncf-onnx", "nncf", "nncf:onnx_default", "onnx", _ORT, "nncf.quantize as it comes, on ONNX"),
-    Peer("nncf-onnx-tuned", "nncf", "nncf:onnx_tuned", "onnx", _ORT, "min-max ranges, full bias correction"),
+    Peer(
+        "nncf-onnx-tuned",
+        "nncf",
+        "nncf:onnx_tuned",
+        "onnx",
+        _ORT,
+        "pre-processed, min-max ranges, full bias correction",
+    ),
     Peer("openvino-float", "nncf", "nncf:openvino_float", "onnx", _OPENVINO, "converted, float16 weights", int8=False),
     Peer("openvino", "nncf", "nncf:openvino_default", "onnx", _OPENVINO, "nncf.quantize as it comes, on OpenVINO"),
     Peer("openvino-tuned", "nncf", "nncf:openvino_tuned", "onnx", _OPENVINO, "min-max ranges, full bias correction"),

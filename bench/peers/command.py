@@ -26,7 +26,7 @@ from compile.errors import UserError
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 FOLDER = ROOT / "bench" / ".peers"
-WHOLE = Manner(builds=3, sentences=60, rounds=60)
+WHOLE = Manner(builds=2, sentences=60, rounds=60)
 BRIEF = Manner(builds=1, sentences=12, rounds=15)
 
 

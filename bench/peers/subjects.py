@@ -140,7 +140,7 @@ def prepare(folder: Path, name: str, calibration: Sequence[corpus.Source]) -> Su
 
     place, _ = SUBJECTS[name]
     if place.startswith(BRIEF):
-        student = folder / f"{name} student"
+        student = folder / f"{name} of {TRAINING} steps"
         if not (student / FACTS).is_file():
             _train(place.removeprefix(BRIEF).strip(), student, calibration[0].path.parent)
     else:

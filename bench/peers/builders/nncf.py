@@ -11,9 +11,11 @@ def onnx_default(model, windows, out):
 def onnx_tuned(model, windows, out):
     import nncf
     import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    inferred = onnx.shape_inference.infer_shapes(onnx.load(model))
-    onnx.save(nncf.quantize(inferred, samples(windows), **tuned()), out)
+    prepared = out.with_suffix(".prepared.onnx")
+    quant_pre_process(model, prepared)
+    onnx.save(nncf.quantize(onnx.load(prepared), samples(windows), **tuned()), out)
 
 
 def openvino_float(model, windows, out):
