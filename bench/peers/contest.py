@@ -57,7 +57,7 @@ class Contest:
         names = [name for name in ROOMS if any(peer.room == name for _, peers in chosen for peer in peers)]
         runtimes = {runtime for _, peers in chosen for peer in peers for runtime in peer.makes.values()}
         names += [room for one in sorted(runtimes) if (room := RUNTIMES[one].room) and room not in names]
-        total = len(names) + sum(3 * len(peers) + 1 for _, peers in chosen)
+        total = len(names) + sum(len(peers) + 1 for _, peers in chosen)
         with Board("bench", total) as board:
             for name in names:
                 self._open(name, board)
@@ -66,10 +66,11 @@ class Contest:
             heard = listen(
                 speak(self.folder / "speech" / f"judge-{self.manner.sentences}", self.manner.sentences, HELD_OUT, told)
             )
-            networks = [
-                self._network(prepare(self.folder / "networks", subject, calibration), peers, heard, board)
-                for subject, peers in chosen
-            ]
+            networks = []
+            for name, peers in chosen:
+                board.tell(name, "prepare", 0, 1)
+                subject = prepare(self.folder / "networks", name, calibration)
+                networks.append(self._network(subject, peers, heard, board))
         return {
             "machine": machine(),
             "rooms": {name: {"bytes": room.bytes, "versions": room.versions} for name, room in self.rooms.items()},
@@ -98,21 +99,21 @@ class Contest:
             named = f"{peer.name}/{subject.name}"
             board.tell(named, "build", 0, 3)
             row = {"peer": peer.name, **self._build(peer, subject)}
-            board.end(named, row.get("error", ""))
             made = {name: self._artefact(facts) for name, facts in row.get("artefacts", {}).items()}
             board.tell(named, "judge", 1, 3)
             for name, artefact in made.items():
                 row["artefacts"][name] |= {"judged": self._judged(artefact, judge)}
-            board.end(named)
             board.tell(named, "memory", 2, 3)
             for name, artefact in made.items():
                 row["artefacts"][name] |= {"memory": self._weigh(artefact, judge)}
                 artefacts[f"{peer.name}/{name}"] = artefact
-            board.end(named)
+            board.end(named, row.get("error", ""))
             rows.append(row)
         rounds = self.manner.rounds
         told = partial(board.tell, subject.name, "time", total=rounds)
         times = self._race(artefacts, judge, lambda done: told(done=done))
+        told(done=rounds, note="and hop by hop")
+        streams = self._streams(subject) if any(peer.room == PHIZ for peer in peers) else []
         board.end(subject.name)
         return {
             "name": subject.name,
@@ -122,7 +123,7 @@ class Contest:
             "rows": rows,
             "times": times,
             "faces": self.store.once("judge", {**judge.of, "floor": True}, lambda _: {"float": judge.float_face()}),
-            "streams": self._streams(subject) if any(peer.room == PHIZ for peer in peers) else [],
+            "streams": streams,
         }
 
     def _build(self, peer: Peer, subject: Subject) -> dict[str, Any]:

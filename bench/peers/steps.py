@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,7 @@ def race(
 ) -> dict[str, Any]:
     """Time artefacts in turn, A B C A B C, on one thread; those of one runtime share a process, the others wait.
 
-    ``tell`` is called with the rounds that have begun.
+    ``tell`` is called with the rounds that are finished.
 
     Returns:
         By name: ``median`` and ``p99`` in microseconds a call, and ``rounds``: the median of each round; or ``error``.
@@ -221,16 +222,18 @@ def race(
     numbers: dict[str, int] = {}
     found: dict[str, Any] = {}
     calls: dict[str, list[list[float]]] = {}
-    try:
+    with ExitStack() as stack:
         for name, artefact in artefacts.items():
             room = RUNTIMES[artefact.runtime].room
             if artefact.runtime not in servers:
-                servers[artefact.runtime] = Server(artefact.runtime, rooms[room] if room else None)
+                server = Server(artefact.runtime, rooms[room] if room else None)
+                servers[artefact.runtime] = stack.enter_context(server)
             try:
                 numbers[name] = servers[artefact.runtime].ask("load", path=str(artefact.path))["number"]
             except RuntimeFailed as error:
                 found[name] = {"error": str(error)}
-        for _ in range(rounds):
+        for done in range(rounds):
+            tell(done)
             for name, number in [*numbers.items()]:
                 try:
                     told = servers[artefacts[name].runtime].ask("time", number=number, sound=str(sound), calls=CALLS)
@@ -239,10 +242,6 @@ def race(
                     del numbers[name]
                     continue
                 calls.setdefault(name, []).append([1e6 * second for second in told["seconds"]])
-                tell(len(calls[name]))
-    finally:
-        for server in servers.values():
-            server.__exit__()
     found |= {
         name: {
             "median": float(np.median(calls[name])),
