@@ -27,7 +27,7 @@ from distill.corpus.sources import TRAIN
 
 PAGE = ROOT / "docs" / "costs.md"
 STEPS = ("start", "stages", "size", "length")
-RUNS, QUICK_RUNS = 3, 1
+RUNS, QUICK_RUNS = 2, 1
 STARTS = 7
 
 

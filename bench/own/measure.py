@@ -11,6 +11,7 @@ import tempfile
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +67,13 @@ def middle(runs: int, once: Callable[[], Took]) -> dict[str, float]:
 
 
 def starts(runs: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Every command's ``--help``, beside a Python that does nothing; interleaved would say the same: they are short."""
+    """Every command's ``--help``, beside a Python that does nothing."""
+    helps = {" ".join(("phiz", *name)): [*PHIZ, *name, "--help"] for name in ((), *((one,) for one, *_ in COMMANDS))}
     took([*PHIZ, "--help"], folder)  # so that everything is compiled, and read from disk
-    nothing = {"python -c pass": middle(runs, lambda: took([sys.executable, "-c", "pass"], folder))}
-    alone = {"phiz --help": middle(runs, lambda: took([*PHIZ, "--help"], folder))}
-    return (
-        nothing
-        | alone
-        | {
-            f"phiz {name} --help": middle(runs, lambda name=name: took([*PHIZ, name, "--help"], folder))
-            for name, *_ in COMMANDS
-        }
-    )
+    commands = {"python -c pass": [sys.executable, "-c", "pass"]} | {
+        f"{name} --help": words for name, words in helps.items()
+    }
+    return {name: middle(runs, partial(took, words, folder)) for name, words in commands.items()}
 
 
 def by_stage(runs: int, windows: Path) -> dict[str, Any]:

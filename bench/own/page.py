@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from bench.results import NOTHING, Sheet, markdown
 from compile.files import write_atomically
 
 PICTURE = "costs.png"
+MOST_POWER = 6.0
 LINEAR = 1.1  # an exponent up to which growth is called linear: what was measured is not exact
 GROWTHS = (
     ("sizes", "parameters", ("compile", "audit")),
@@ -34,18 +34,28 @@ def render(results: Mapping[str, Any]) -> bytes:
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
-    """The ``k`` of ``cost - fixed = c * (size - smallest)**k`` through the last two points; None: it cannot be told.
+    """The ``k`` of ``cost = fixed + c * size**k`` through the last three points; None: it cannot be told.
 
-    The fixed part is what the smallest size costs: without it a constant start would hide how the rest grows.
+    The fixed part is why three are needed: a start that costs much would hide how the rest grows. What does not grow
+    has 0. ``(x3**k - x1**k) / (x2**k - x1**k)`` rises with ``k``, so bisection finds it.
     """
     if len(points) < 3:
         return None
-    (smallest, fixed), (middle, low), (largest, high) = points[0], points[-2], points[-1]
-    if high <= fixed:
+    (first, least), (middle, low), (last, high) = points[-3:]
+    if high <= least:
         return 0.0
-    if low <= fixed:
+    if low <= least:
         return None
-    return math.log((high - fixed) / (low - fixed)) / math.log((largest - smallest) / (middle - smallest))
+    if high <= low:
+        return 0.0
+    under, over = MOST_POWER / -2, MOST_POWER
+    for _ in range(60):
+        power = (under + over) / 2 or 1e-9
+        if (last**power - first**power) / (middle**power - first**power) < (high - least) / (low - least):
+            under = power
+        else:
+            over = power
+    return max(power, 0.0)
 
 
 def growths(results: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]]:
@@ -108,7 +118,7 @@ def _growths(results: Mapping[str, Any]) -> Sheet:
         (what, figure, NOTHING if power is None else f"{power:.2f}", verdict(power))
         for what, figure, power in growths(results)
     )
-    return Sheet("Growth: the power of the size, beyond what the smallest costs", ("", "of", "power", ""), rows)
+    return Sheet("Growth: the power of the size, beside a fixed cost", ("", "of", "power", ""), rows)
 
 
 def _cost(took: Mapping[str, float]) -> tuple[str, str, str]:

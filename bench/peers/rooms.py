@@ -108,7 +108,7 @@ def _pip(place: Path, command: Sequence[str], wanted: Sequence[str]) -> str:
         if any(HERE in one for one in wanted):
             _copy(Path(scratch))
         words = [one.replace(HERE, scratch) for one in wanted]
-        line = [_python(place), "-m", "pip", *command, "--disable-pip-version-check"]
+        line = [str(_python(place)), "-m", "pip", *command, "--disable-pip-version-check"]
         try:
             done = subprocess.run([*line, *words], capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired as error:
