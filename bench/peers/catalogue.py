@@ -126,7 +126,7 @@ PEERS: tuple[Peer, ...] = (
         "nncf:onnx_tuned",
         "onnx",
         _ORT,
-        "pre-processed, min-max ranges, full bias correction",
+        "pre-processed, min-max ranges",
     ),
     Peer("openvino-float", "nncf", "nncf:openvino_float", "onnx", _OPENVINO, "converted, float16 weights", int8=False),
     Peer("openvino", "nncf", "nncf:openvino_default", "onnx", _OPENVINO, "nncf.quantize as it comes, on OpenVINO"),

@@ -147,7 +147,10 @@ def behind(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
             theirs = figure(first) or 0.0
             margin = NOISE * abs(ours) if word in ("faster", "leaner in memory", "built sooner") else 0.0
             if theirs > ours + margin if high else theirs < ours - margin:
-                said.append(f"{network['name']}, {runtime}: {first.peer} is {word}: {pattern.format(theirs, ours)}")
+                size = first.bytes / min(line.bytes for line in _own(found, runtime))
+                beside = f", in {size:.2f} times the bytes" if size > SIMILAR else ""
+                figures = pattern.format(theirs, ours)
+                said.append(f"{network['name']}, {runtime}: {first.peer} is {word}: {figures}{beside}")
     return said
 
 

@@ -28,5 +28,5 @@ def convert(model, windows):
     import numpy as np
     import torch
 
-    window = ct.TensorType("window", (1, np.load(windows)["window"].shape[1]))
+    window = ct.TensorType("window", (1, np.load(windows)["window"].shape[1]), np.float32)
     return ct.convert(torch.jit.load(model), inputs=[window], minimum_deployment_target=ct.target.iOS17)

@@ -35,7 +35,7 @@ def openvino_tuned(model, windows, out):
     import nncf
     import openvino as ov
 
-    ov.save_model(nncf.quantize(ov.convert_model(model), samples(windows), **tuned()), out)
+    ov.save_model(nncf.quantize(ov.convert_model(model), samples(windows), fast_bias_correction=False, **tuned()), out)
 
 
 def samples(windows):
@@ -55,7 +55,6 @@ def tuned():
     )
     return {
         "preset": nncf.QuantizationPreset.MIXED,
-        "fast_bias_correction": False,
         "subset_size": 384,
         "advanced_parameters": parameters,
     }

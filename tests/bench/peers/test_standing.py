@@ -38,7 +38,9 @@ def test_losses_are_told_and_the_float_model_is_no_rival(results: dict[str, Any]
     network = results["networks"][0]
     assert standing.behind(results, network) == ["reference, onnxruntime: ort-tuned is faster: 91 µs against 100"]
     network["rows"][2]["artefacts"]["model.onnx"]["judged"]["sqnr"] = 50.0
-    assert any("more precise: 50.0 dB against 42.0" in line for line in standing.behind(results, network))
+    assert any(line.endswith("more precise: 50.0 dB against 42.0") for line in standing.behind(results, network))
+    network["rows"][2]["artefacts"]["model.onnx"]["bytes"] = 1515
+    assert any(line.endswith(", in 1.50 times the bytes") for line in standing.behind(results, network))
 
 
 def test_compile_time_is_beside_the_two_peers_that_two_targets_take(results: dict[str, Any]) -> None:
