@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PHIZ = "phiz"
-TORCH = "torch==2.13.0"
+TORCH, NUMPY = "torch==2.13.0", "numpy==2.4.6"
+LITERT = "ai-edge-litert==2.3.0"
 ONNX = ("onnx==1.23.2", "onnxruntime==1.31.1")
 SYMPY = "sympy==1.14.0"  # onnxruntime's quant_pre_process wants it and does not say so
 
@@ -20,18 +21,17 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "phiz": (
         f"{HERE}[torch,tflite,coreml]",
         *(TORCH, *ONNX, "onnx-ir==1.1.0", "onnxsim==0.8.1", "onnxscript==0.7.2"),
-        *("ai-edge-litert==2.3.0", "coremltools==9.0", "numpy==2.4.6"),
+        *(LITERT, "coremltools==9.0", NUMPY),
     ),
     "onnxruntime": (*ONNX, SYMPY),
     "olive": ("olive-ai==0.13.0", *ONNX, TORCH, "requests==2.34.2"),  # requests: as above
     "nncf": ("nncf==3.4.0", "openvino==2026.4.1", *ONNX, SYMPY),
-    "litert": (
-        *("litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "ai-edge-litert==2.3.0", "cattrs==25.2.0", TORCH),
-    ),
+    "litert": (*("litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", LITERT, "cattrs==25.2.0", TORCH),),
+    "ai-edge-litert": (LITERT, NUMPY),  # what executes; the tools above take gigabytes
     "executorch": ("executorch==1.5.1", TORCH),
     "coremltools": ("coremltools==9.0", TORCH),
-    "ncnn": ("ncnn==1.0.20261020", "pnnx==20261020", "numpy==2.4.6", TORCH),
-    "mnn": ("MNN==3.6.1", "numpy==2.4.6"),
+    "ncnn": ("ncnn==1.0.20261020", "pnnx==20261020", NUMPY, TORCH),
+    "mnn": ("MNN==3.6.1", NUMPY),
 }
 
 
@@ -51,7 +51,7 @@ class Runtime:
 # By the name of its file in ``runtimes/``.
 RUNTIMES: Mapping[str, Runtime] = {
     "onnxruntime": Runtime("onnxruntime"),
-    "litert": Runtime("litert"),
+    "litert": Runtime("ai-edge-litert"),
     "openvino": Runtime("nncf"),
     "executorch": Runtime("executorch"),
     "coreml": Runtime(None, timed=False),
