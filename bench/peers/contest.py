@@ -73,6 +73,7 @@ class Contest:
                 networks.append(self._network(subject, peers, heard, board))
         return {
             "machine": machine(),
+            "manner": asdict(self.manner),
             "rooms": {name: {"bytes": room.bytes, "versions": room.versions} for name, room in self.rooms.items()},
             "failed rooms": self.failed,
             "speech": {"calibrate": CALIBRATE, "judge": self.manner.sentences, "seconds": seconds(heard)},

@@ -43,14 +43,15 @@ def render(results: Mapping[str, Any]) -> bytes:
 
 
 def _parts(results: Mapping[str, Any]) -> Iterator[bytes]:
-    speech = results["speech"]
+    speech, manner = results["speech"], results["manner"]
     yield (
         "# phiz beside its peers\n\n"
         "Written by `python -m bench`; do not edit. [benchmarking.md](benchmarking.md) says how to run it, what is "
         "measured how, and how to add a peer.\n\n"
         f"{described(results['machine'])}\n\n"
         f"All got the same networks and the same {speech['calibrate']} sentences to calibrate on, and were judged on "
-        f"{speech['judge']} others, {speech['seconds']:.0f} s by voices never heard. Speech is espeak-ng's.\n\n"
+        f"{speech['judge']} others, {speech['seconds']:.0f} s by voices never heard. Speech is espeak-ng's. "
+        f"Each peer built each network {times(manner['builds'])}, and the files were timed in {manner['rounds']} rounds.\n\n"
         f"![Bytes against precision]({IMAGES}/{PRECISION})\n\n![Latency]({IMAGES}/{LATENCY})\n\n"
     ).encode()
     yield b"## In short\n\nphiz as it comes, and on the same runtime the int8 peer that is most precise.\n\n"
@@ -65,6 +66,11 @@ def _parts(results: Mapping[str, Any]) -> Iterator[bytes]:
     for network in results["networks"]:
         yield from _network(results, network)
     yield from _made(results)
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _short(results: Mapping[str, Any]) -> Sheet:

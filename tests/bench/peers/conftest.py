@@ -32,6 +32,7 @@ def results() -> dict[str, Any]:
     return {
         "machine": {"processor": "Some CPU", "instructions": ["avx2"], "cores": 2, "memory": 8 * 10**9}
         | {"system": "Linux x86_64", "python": "3.11.7"},
+        "manner": {"builds": 2, "sentences": 60, "rounds": 60},
         "rooms": {"onnxruntime": {"bytes": 250_000_000, "versions": {}}},
         "failed rooms": {"olive": "pip: no matching distribution"},
         "speech": {"calibrate": 48, "judge": 60, "seconds": 180.0},
