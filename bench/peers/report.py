@@ -51,7 +51,7 @@ def _parts(results: Mapping[str, Any]) -> Iterator[bytes]:
         f"{described(results['machine'])}\n\n"
         f"All got the same networks and the same {speech['calibrate']} sentences to calibrate on, and were judged on "
         f"{speech['judge']} others, {speech['seconds']:.0f} s by voices never heard. Speech is espeak-ng's. "
-        f"Each peer built each network {times(manner['builds'])}; the files were timed in {manner['rounds']} rounds.\n\n"
+        f"Each peer built each network {times(manner['builds'])}; files were timed in {manner['rounds']} rounds.\n\n"
         f"![Bytes against precision]({IMAGES}/{PRECISION})\n\n![Latency]({IMAGES}/{LATENCY})\n\n"
     ).encode()
     yield b"## In short\n\nphiz as it comes, and on the same runtime the int8 peer that is most precise.\n\n"
