@@ -10,12 +10,13 @@ from targets.c.emitter import Buffer, Step, Table
 from targets.c.interface import Port, render
 from targets.c.library import includes, text_of
 from targets.c.source import identifier, string, table
+from targets.face import Face
 from targets.stream import Stream
 
 _WORD = re.compile(r"\w+")
 _GUARD = """\
-#if defined(__FAST_MATH__)
-#error "compile without -ffast-math: sums would be taken in another order, and NaN forgotten"
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST)
+#error "compile without -ffast-math or /fp:fast: sums would be taken in another order, and NaN forgotten"
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define PHIZ_HELPER __attribute__((unused)) static /* some instruction sets do without it */
@@ -74,6 +75,11 @@ class Parts:
     def of(self, kind: str) -> list[Port]:
         """The ports of a kind."""
         return [port for port in self.ports if port.kind == kind]
+
+    @property
+    def face(self) -> Face | None:
+        """What it drives; None for a network of another kind."""
+        return Face.from_metadata(self.metadata, self.name) if "phiz.controls" in self.metadata else None
 
     @property
     def signature(self) -> str:
@@ -165,6 +171,10 @@ def header(parts: Parts) -> str:
         "",
         "/* Keys and values in turn, and a null pointer at the end. */",
         f"extern const char *const {word}_metadata[];",
+    ]
+    if parts.face is not None:
+        lines += ["/* Names of what it moves, in their order. */", f"{_names(parts)};"]
+    lines += [
         "",
         "#ifdef __cplusplus",
         "}",
@@ -187,14 +197,18 @@ def _explanation(parts: Parts) -> list[str]:
 
 
 def _facts(parts: Parts) -> Iterator[str]:
-    """Metadata that are whole numbers, as macros."""
-    upper = parts.word.upper()
+    """Metadata that are whole numbers, as macros; times in samples."""
+    upper, face = parts.word.upper(), parts.face
     if parts.stream is not None:
         yield f"#define {upper}_HOP {parts.stream.hop}"
         yield f"#define {upper}_WARM_UP {parts.stream.warm_up}"
     for key, value in sorted(parts.metadata.items()):
         if re.fullmatch(r"phiz\.[a-z_]+", key) and re.fullmatch(r"\d{1,9}", value):
             yield f"#define {upper}_{key.removeprefix('phiz.').upper()} {int(value)}"
+    if face is not None:
+        yield f"#define {upper}_LOOK_AHEAD {round(face.look_ahead_ms * face.sample_rate / 1000)}"
+        yield f"#define {upper}_CONTROLS {len(face.controls)}"
+        yield f"#define {upper}_BOUNDED {int(face.bounded)} /* whether controls beyond 0 and 1 are to be clipped */"
 
 
 def _function(parts: Parts) -> Iterator[str]:
@@ -244,6 +258,16 @@ def _metadata(parts: Parts) -> Iterator[str]:
         yield f"        {string(value)},"
     yield "    0"
     yield "};"
+    if parts.face is not None:
+        yield ""
+        yield f"{_names(parts).removeprefix('extern ')} = {{"
+        yield from (f"    {string(name)}," for name in parts.face.controls)
+        yield "};"
+
+
+def _names(parts: Parts) -> str:
+    """The declaration of the controls' names."""
+    return f"extern const char *const {parts.word}_controls[{parts.word.upper()}_CONTROLS]"
 
 
 def _named(name: str, lines: list[str]) -> bool:
