@@ -14,7 +14,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 class Tab:
     """One page, and everything that it complained of or asked for."""
 
-    def __init__(self, folder: Path, chromium: str) -> None:
+    def __init__(self, folder: Path, chromium: str, flags: tuple[str, ...] = ()) -> None:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
 
-        command = [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+        command = [chromium, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", "about:blank"]
         self._process = subprocess.Popen(
             [sys.executable, "-c", PIPES, str(to_read), str(to_write), *command],
             pass_fds=(to_read, to_write),
@@ -168,12 +168,24 @@ class Tab:
 
 
 @pytest.fixture(scope="session")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """Chromium by ``$CHROMIUM`` or one of ``NAMES``; the tests that need it are skipped where there is none."""
+def tab(open_tab: Callable[..., Tab]) -> Tab:
+    """The one that tests share."""
+    return open_tab()
+
+
+@pytest.fixture(scope="session")
+def open_tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tab]]:
+    """``open_tab(*flags)``: Chromium by ``$CHROMIUM`` or one of ``NAMES``; without one, tests are skipped."""
     named = os.environ.get("CHROMIUM")
     chromium = named or next((path for name in NAMES if (path := shutil.which(name))), None)
     if chromium is None:
         pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is installed and $CHROMIUM is not set")
-    tab = Tab(tmp_path_factory.mktemp("chromium"), chromium)
-    yield tab
-    tab.close()
+    tabs: list[Tab] = []
+
+    def open_one(*flags: str) -> Tab:
+        tabs.append(Tab(tmp_path_factory.mktemp("chromium"), chromium, flags))
+        return tabs[-1]
+
+    yield open_one
+    for tab in tabs:
+        tab.close()
