@@ -16,7 +16,7 @@ const char *const *const phiz_face_names = student_stream_controls;
 
 /* ---- resampling: a sinc under a Kaiser window, one filter for each place between two samples ---- */
 
-static const double PI = 3.14159265358979323846;
+static const double HALF_TURN = 3.14159265358979323846;
 static const double ZEROS = 16; /* crossings of the sinc on either side */
 static const double PASSED = 0.92; /* of half the lower rate: where the filter begins to fall */
 static const double BETA = 9;    /* of the window: what folds back is 90 dB down */
@@ -32,7 +32,7 @@ static double bessel(double x) {
 }
 
 static double kernel(double cut, double distance, double half) {
-    const double turn = PI * cut * distance, inside = 1 - distance * distance / (half * half);
+    const double turn = HALF_TURN * cut * distance, inside = 1 - distance * distance / (half * half);
     return (fabs(turn) < 1e-9 ? 1 : sin(turn) / turn) * bessel(BETA * sqrt(inside > 0 ? inside : 0));
 }
 

@@ -11,7 +11,7 @@
 #include <io.h>
 #endif
 
-enum { CHUNK = 256 };
+enum { CHUNK = 64 }; /* few: a pipe gives them only together */
 
 static const char *const USAGE =
     "usage: speak SPEECH.wav > curves.csv            a WAV file of 16 bits, any rate and channels\n"
