@@ -7,6 +7,7 @@
 #define RATE STUDENT_STREAM_SAMPLE_RATE
 #define AHEAD STUDENT_STREAM_LOOK_AHEAD
 #define CONTROLS PHIZ_FACE_CONTROLS
+#define LOUDEST 8.0f /* 18 dB above full scale */
 
 #if 60 * HOP < RATE
 #error "more than 60 frames a second: the taps of the ensemble lie beyond the neighbours of a frame"
@@ -54,6 +55,12 @@ static int prepare(phiz_face *face, int rate) {
             filter[i] = (float)(kernel(cut, i - half + 1 - (double)phase / up, half) / sum); /* equal gain everywhere */
     }
     return 1;
+}
+
+/* No number of a broken driver's gets further. */
+static float tame(float sample) {
+    if (!(sample - sample == 0.0f)) return 0.0f;
+    return sample > LOUDEST ? LOUDEST : sample < -LOUDEST ? -LOUDEST : sample;
 }
 
 /* Take one sample in; every sample is written twice, so that the newest always lie in one piece. */
@@ -133,8 +140,7 @@ int phiz_face_push(phiz_face *face, const float **samples, int *count, int chann
         float sum = 0;
         for (int i = 0; i < channels; ++i) sum += *(*samples)++;
         --*count;
-        sum /= (float)channels;
-        hear(face, sum - sum == 0.0f ? sum : 0.0f);
+        hear(face, tame(sum / (float)channels));
     }
 }
 

@@ -42,8 +42,8 @@ int phiz_face_begin(phiz_face *face, int rate);
 /* Forget all that was heard. */
 void phiz_face_reset(phiz_face *face);
 
-/* Hear `*count` samples of each of `channels` channels, interleaved, in [-1, 1]; channels are averaged, what is no
- * number is silence. Stops at a frame: 1, `controls` [PHIZ_FACE_CONTROLS] are its, and the samples that are left are
+/* Hear `*count` samples of each of `channels` channels, interleaved, in [-1, 1]; channels are averaged, what is
+ * no number is silence, and what is beyond 8 is 8. Stops at a frame: 1, `controls` [PHIZ_FACE_CONTROLS] are its, and the samples that are left are
  * `*samples` and `*count`. 0 when all are heard:
  *
  *     while (phiz_face_push(face, &samples, &count, channels, controls)) show(phiz_face_time(face), controls);
