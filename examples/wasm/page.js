@@ -15,12 +15,16 @@ async function listen(open, what) {
   const number = ++asked;
   stop();
   say(what);
+  let opened = null;
   try {
-    const opened = await open();
+    opened = await open(() => number === asked && say(`${what}: click the page to let it sound`));
     if (number !== asked) return opened.close();
+    say(what);
+    opened.begin();
     voice = opened;
     $("stop").disabled = false;
   } catch (problem) {
+    opened?.close();
     if (number === asked) say(`${what} does not work: ${problem.message || problem}`);
   }
 }
@@ -34,8 +38,8 @@ function stop() {
 }
 
 const say = (text) => ($("said").textContent = text);
-const play = (file) => file && listen(() => Recording.open(face, file), file.name);
-$("microphone").addEventListener("click", () => listen(() => Microphone.open(face, worklet), "Microphone"));
+const play = (file) => file && listen((hint) => Recording.open(face, file, hint), file.name);
+$("microphone").addEventListener("click", () => listen((hint) => Microphone.open(face, worklet, hint), "Microphone"));
 $("file").addEventListener("change", (event) => (play(event.target.files[0]), (event.target.value = "")));
 $("stop").addEventListener("click", () => (asked++, stop()));
 addEventListener("dragover", (event) => event.preventDefault());

@@ -3,6 +3,16 @@
 const KEPT = 64; // frames
 const SLACK = 0.06; // seconds by which a picture may lie behind the newest frame, where sound comes in pieces
 
+/** Browsers let a page sound once it was clicked; what was dropped on it is no click. */
+async function started(context, hint) {
+  const click = () => context.resume();
+  const waiting = setTimeout(hint, 500);
+  addEventListener("click", click);
+  await context.resume();
+  removeEventListener("click", click);
+  clearTimeout(waiting);
+}
+
 /** Frames by their times. */
 class Frames {
   constructor(names) {
@@ -32,14 +42,13 @@ class Frames {
 }
 
 class Microphone {
-  static async open(face, worklet) {
+  static async open(face, worklet, hint) {
     const wanted = { echoCancellation: false, noiseSuppression: false, autoGainControl: true };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     const context = new AudioContext({ latencyHint: "interactive" });
     try {
       await context.audioWorklet.addModule(worklet);
-      await context.resume();
-      if (!face.begin(context.sampleRate)) throw new Error(`nothing is known of ${context.sampleRate} Hz`);
+      await started(context, hint);
       return new Microphone(face, stream, context);
     } catch (problem) {
       stream.getTracks().forEach((track) => track.stop());
@@ -50,10 +59,15 @@ class Microphone {
 
   constructor(face, stream, context) {
     Object.assign(this, { face, stream, context, frames: new Frames(face.names), shown: 0, level: 0, over: false });
-    const listener = new AudioWorkletNode(context, "listener", { channelCount: 1, channelCountMode: "explicit" });
-    listener.port.onmessage = ({ data }) => this.hear(data);
-    context.createMediaStreamSource(stream).connect(listener).connect(context.destination); // it gives silence
     stream.getAudioTracks()[0].addEventListener("ended", () => (this.over = true));
+  }
+
+  begin() {
+    const { face, stream, context } = this;
+    if (!face.begin(context.sampleRate)) throw new Error(`nothing is known of ${context.sampleRate} Hz`);
+    const listener = new AudioWorkletNode(context, "listener", { channelCount: 1, channelCountMode: "explicit" });
+    listener.port.onmessage = ({ data }) => this.over || this.hear(data);
+    context.createMediaStreamSource(stream).connect(listener).connect(context.destination); // it gives silence
   }
 
   hear(samples) {
@@ -74,6 +88,7 @@ class Microphone {
   }
 
   close() {
+    this.over = true; // what is still on its way is not heard
     this.stream.getTracks().forEach((track) => track.stop());
     this.context.close();
   }
@@ -81,18 +96,22 @@ class Microphone {
 
 /** A file is heard ahead of its sound, so that lips and voice meet. */
 class Recording {
-  static async open(face, file) {
+  static async open(face, file, hint) {
     const decoder = new OfflineAudioContext(1, 1, face.rate); // decodes to its own rate
     const sound = await decoder.decodeAudioData(await file.arrayBuffer());
     const context = new AudioContext();
-    await context.resume();
-    face.begin(face.rate);
+    await started(context, hint);
     return new Recording(face, sound, context);
   }
 
   constructor(face, sound, context) {
     Object.assign(this, { face, sound, context, frames: new Frames(face.names), place: 0, level: 0, behind: 0 });
     this.seconds = sound.duration;
+  }
+
+  begin() {
+    const { face, sound, context } = this;
+    face.begin(face.rate);
     const source = new AudioBufferSourceNode(context, { buffer: sound });
     source.connect(context.destination);
     this.start = context.currentTime + 0.05;
