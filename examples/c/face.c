@@ -3,6 +3,15 @@
 #include <math.h>
 #include <string.h>
 
+/* A product and a sum are rounded apart, on every machine. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 #define HOP STUDENT_STREAM_HOP
 #define RATE STUDENT_STREAM_SAMPLE_RATE
 #define AHEAD STUDENT_STREAM_LOOK_AHEAD

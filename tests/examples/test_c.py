@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import struct
 import subprocess
 import threading
@@ -77,6 +78,15 @@ def test_any_look_ahead(
     folder, audio = student_of(look_ahead), voice(0.5)
     _, table = curves(heard(built("c", folder) / "speak", wav(audio, 16_000), tmp_path).stdout)
     np.testing.assert_allclose(table[:, 1:], frames(folder, audio, 16_000), atol=CLOSE)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="-march=native is said otherwise elsewhere")
+def test_instructions_change_no_digit(
+    speak: Path, built: Callable[..., Path], student: Path, voice: Voice, tmp_path: Path
+) -> None:
+    data = wav(voice(0.7, 44_100), 44_100)
+    native = built("c", student, "-march=native -O3") / "speak"
+    assert heard(native, data, tmp_path).stdout == heard(speak, data, tmp_path).stdout
 
 
 def test_a_pipe_says_what_a_file_says(speak: Path, voice: Voice, tmp_path: Path) -> None:
