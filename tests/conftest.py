@@ -26,6 +26,15 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("repeat")
 
 
+@pytest.fixture(scope="session")
+def compiler() -> str:
+    """Any C compiler."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
+        pytest.skip("there is no C compiler")
+    return found
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks as small as a test's only wait for torch's threads, and for long on a busy machine."""

@@ -195,11 +195,11 @@ def test_other_arguments_are_refused(speak: Path, arguments: list[str], tmp_path
 
 
 def test_damaged_files_touch_nothing_else(
-    built: Callable[..., Path], student: Path, voice: Voice, tmp_path: Path
+    built: Callable[..., Path], compiler: str, student: Path, voice: Voice, tmp_path: Path
 ) -> None:
     """Under the sanitizers: heads with any byte changed."""
     if subprocess.run(
-        ["cc", "-fsanitize=address,undefined", "-x", "c", "-", "-o", tmp_path / "none"],
+        [compiler, "-fsanitize=address,undefined", "-x", "c", "-", "-o", tmp_path / "none"],
         input=b"int main(void) { return 0; }",
         capture_output=True,
         check=False,

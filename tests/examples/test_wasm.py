@@ -76,7 +76,7 @@ def node(module: Path, audio: Floats, rate: int) -> dict[str, Any]:
 
 
 def test_the_bits_are_the_native_builds(
-    module: Path, built: Callable[..., Path], student: Path, frames: Callable[..., Floats], voice: Any, tmp_path: Path
+    module: Path, compiler: str, student: Path, frames: Callable[..., Floats], voice: Any, tmp_path: Path
 ) -> None:
     audio = voice(1.0)
     answer = node(module, audio / np.float32(32768), 16_000)
@@ -89,7 +89,7 @@ def test_the_bits_are_the_native_builds(
     speak = tmp_path / "native"
     places = ["-I", str(student), "-I", str(ROOT / "examples" / "c")]
     sources = [str(program), str(ROOT / "examples" / "c" / "face.c"), str(student / "student.stream.c")]
-    subprocess.run(["cc", "-O2", *places, *sources, "-o", str(speak), "-lm"], check=True)
+    subprocess.run([compiler, "-O2", *places, *sources, "-o", str(speak), "-lm"], check=True)
     data = (audio / np.float32(32768)).astype("<f4").tobytes()
     native = np.frombuffer(subprocess.run([speak], input=data, capture_output=True, check=True).stdout, "<f4")
     np.testing.assert_array_equal(np.array(answer["values"], np.float32).reshape(-1), native)

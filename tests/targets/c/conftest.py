@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,6 @@ from targets.c.run import load
 STRICT = ("-std=c99", "-O1", "-fPIC", "-shared", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 # float32's eps times what is accumulated on the way; some functions are good to a few of their last bits.
 FLOAT = 1e-5
-
-
-@pytest.fixture
-def compiler() -> str:
-    """Any C compiler."""
-    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if found is None:
-        pytest.skip("there is no C compiler")
-    return found
 
 
 @pytest.fixture
