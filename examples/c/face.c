@@ -95,7 +95,7 @@ static float resampled(phiz_face *face) {
 /* ---- frames ---- */
 
 /* The mean of the face a sixtieth of a second before, at, and after a frame, linear between frames.
- * Source: arXiv 2507.18352. */
+ * Source: arXiv 2507.18352. In ARKit's terms mouthClose takes back what jawOpen opens, and more of it crosses the lips. */
 static void mix(const phiz_face *face, float *controls) {
     const float share = (float)(RATE / (60.0 * HOP)), rest = (float)(1 - RATE / (60.0 * HOP));
     for (int i = 0; i < CONTROLS; ++i) {
@@ -103,6 +103,20 @@ static void mix(const phiz_face *face, float *controls) {
         const float mean = ((a + rest * (b - a)) + b + (b + share * (c - b))) / 3.0f;
         controls[i] = !STUDENT_STREAM_BOUNDED ? mean : mean < 0.0f ? 0.0f : mean > 1.0f ? 1.0f : mean;
     }
+    if (face->jaw >= 0 && face->close >= 0) {
+        const float open = controls[face->jaw] > 0.0f ? controls[face->jaw] : 0.0f;
+        if (controls[face->close] > open) controls[face->close] = open;
+    }
+}
+
+/* Where a control is; -1 where the face has none of this name. */
+static int place_of(const char *name) {
+    for (int i = 0; i < CONTROLS; ++i) {
+        const char *a = phiz_face_names[i], *b = name;
+        while (*a && *a == *b) ++a, ++b;
+        if (*a == *b) return i;
+    }
+    return -1;
 }
 
 /* A whole hop is there; whether it completes a frame. */
@@ -118,6 +132,7 @@ static int advance(phiz_face *face, float *controls) {
 
 int phiz_face_begin(phiz_face *face, int rate) {
     if (!prepare(face, rate)) return 0;
+    face->jaw = place_of("jawOpen"), face->close = place_of("mouthClose");
     student_stream_reset(&face->silent);
     memset(face->hop, 0, sizeof face->hop);
     for (int i = 0; i < STUDENT_STREAM_WARM_UP; ++i) student_stream_push_hop(&face->silent, face->hop, face->still);

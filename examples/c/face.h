@@ -26,6 +26,7 @@ typedef struct phiz_face {
     float still[PHIZ_FACE_CONTROLS];    /* what silence looks like */
     float before[PHIZ_FACE_CONTROLS], latest[PHIZ_FACE_CONTROLS], next[PHIZ_FACE_CONTROLS];
     float hop[STUDENT_STREAM_HOP];
+    int jaw, close; /* which controls jawOpen and mouthClose are */
     int filled;  /* samples of the hop that are there */
     int64_t frame; /* number of the frame that the next hop gives; the first lies at time 0 */
     int rate, up, down, half, phase, wait, place;

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compile import capture
 from compile.simplify.pipeline import simplify
 from compile.streaming.stream import stream
+from distill.controls import worn
 from targets.catalogue import find
 from targets.face import Face
 from targets.player import open_artifact
@@ -85,11 +86,11 @@ def student(student_of: Callable[[float], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def frames() -> Callable[..., NDArray[np.float32]]:
-    """``frames(folder, audio, rate)``: ``[frames, controls]`` by onnxruntime; ``audio`` as of the player."""
+    """``frames(folder, audio, rate)``: ``[frames, controls]`` by onnxruntime, as worn; ``audio`` as of the player."""
 
     def play(folder: Path, audio: NDArray[np.generic], rate: int) -> NDArray[np.float32]:
         player = open_artifact(folder / "student.stream.onnx", sample_rate=rate)
-        return np.stack([frame.controls for frame in [*player.push(audio), *player.flush()]])
+        return worn(np.stack([frame.controls for frame in [*player.push(audio), *player.flush()]]), CONTROLS)
 
     return play
 
