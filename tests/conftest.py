@@ -183,6 +183,13 @@ def tab(open_tab: Callable[..., Tab]) -> Tab:
 
 
 @pytest.fixture(scope="session")
+def webgl(tab: Tab) -> None:
+    """Heads are drawn by WebGL, which a browser may lack where there is no graphics card."""
+    if not tab.ask("Boolean(document.createElement('canvas').getContext('webgl2'))"):
+        pytest.skip("this Chromium draws no WebGL")
+
+
+@pytest.fixture(scope="session")
 def open_tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tab]]:
     """``open_tab(*flags)``: Chromium by ``$CHROMIUM`` or one of ``NAMES``; without one, tests are skipped."""
     named = os.environ.get("CHROMIUM")

@@ -129,7 +129,7 @@ def test_what_is_missing_is_said(student: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.fixture(scope="module")
-def hearing(open_tab: Callable[..., Any], module: Path, voice: Any) -> Any:
+def hearing(webgl: None, open_tab: Callable[..., Any], module: Path, voice: Any) -> Any:
     """Chromium whose microphone hears a file, again and again."""
     speech = module.with_name("speech.wav")
     with wave.open(str(speech), "wb") as writer:

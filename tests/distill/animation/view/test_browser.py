@@ -33,6 +33,9 @@ class Tab(Protocol):
     def call(self, method: str, **params: object) -> Any: ...
 
 
+pytestmark = pytest.mark.usefixtures("webgl")
+
+
 @pytest.fixture(scope="module")
 def file(page: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("view") / "view.html"
