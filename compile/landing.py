@@ -88,12 +88,13 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
         if request.page:
-            if request.samples.passage is None:
+            passage = request.samples.passage
+            if passage is None:
                 known = {name: given for name, given in outputs.items() if not isinstance(given, str)}
                 spoken = laid_over(captured, against.float_outputs, known, request.targets)
             else:
-                artifacts = {artifact.target: artifact for artifact in product.artifacts}
-                spoken = speak(captured, request.samples, request.targets, artifacts, landing.folder, progress)
+                paths = {artifact.target: landing.folder / artifact.name for artifact in product.artifacts}
+                spoken = speak(captured, passage, request.targets, paths, streams, progress)
             page = render(Facts(report, description, results, product.errors, spoken))
             (landing.folder / PAGE).write_bytes(page)
         if report.failures:

@@ -106,13 +106,18 @@ def write_wav(path: Path, samples: NDArray[np.float32] | NDArray[np.int16], rate
     """Write mono ``samples`` [time] (int16, or float in [-1, 1], clipped) as a 16-bit WAV, atomically."""
     if samples.dtype != np.int16:
         samples = as_int16(np.asarray(samples, np.float32))
+    write_atomically(path, wav_of(samples, rate))
+
+
+def wav_of(samples: NDArray[np.generic], rate: int = SAMPLE_RATE) -> bytes:
+    """A WAV of mono int16 ``samples`` [time]."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:

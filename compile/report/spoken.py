@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from compile import parity
 from compile.errors import UserError
 from compile.model import Model
 from compile.quantize.measure import Outputs
-from compile.samples import Passage, Split
-from targets.base import Artifact
+from compile.samples import Passage
 from targets.catalogue import Target
 from targets.face import Face
+from targets.stream import Stream
 
 FLOAT = "float"
 MOST = 250  # outputs of what has no passage: as many fit a screen
@@ -41,27 +42,25 @@ class Spoken:
 
 def speak(
     captured: Model,
-    samples: Split,
+    passage: Passage,
     targets: Sequence[Target],
-    artifacts: Mapping[str, Artifact],
-    folder: Path,
+    artifacts: Mapping[str, Path],
+    streams: Mapping[str, Stream],
     progress: Callable[[str, int, int], None],
 ) -> Spoken:
-    """Run the float model and every artefact that is worth drawing on the passage, as it lies in ``folder``.
+    """Run the float model and every artefact that is worth drawing on the passage, as it lies on disk.
 
     Those that stream say what those of windows say; what has no runtime here is evaluated, which is slow, and so only
     where there is nothing else.
     """
-    assert samples.passage is not None
-    against = parity.float_reference(captured, samples.passage.windows)
+    against = parity.float_reference(captured, passage.windows)
     said: dict[str, Outputs] = {}
     for target in _worth_drawing(targets):
-        artifact = artifacts[target.name]
-        path, stream = folder / artifact.name, parity.stream_of(target, artifact)
-        outputs = parity.run(target, path, against, lambda *done: progress("speak", *done), stream)
+        path, stream = artifacts[target.name], streams.get(target.name)
+        outputs = parity.run(target, path, against, partial(progress, "speak"), stream)
         if not isinstance(outputs, str):
             said[target.name] = outputs
-    return laid_over(captured, against.float_outputs, said, targets, samples.passage)
+    return laid_over(captured, against.float_outputs, said, targets, passage)
 
 
 def laid_over(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from compile.errors import UserError
 from distill.animation.view.openness import openness
 from distill.animation.view.takes import Take
-from distill.audio import SAMPLE_RATE
+from distill.audio import SAMPLE_RATE, wav_of
 
 if TYPE_CHECKING:
     from distill.animation.head import Head
@@ -73,7 +72,7 @@ def pack_sound(samples: NDArray[np.int16]) -> Packed:
     peaks = padded.reshape(slices, -1).max(axis=1) >> 7
     drawn = base64.b64encode(peaks.clip(0, 255).astype(np.uint8).tobytes()).decode()
     flac = _flac(samples)
-    kind, data = ("audio/wav", _wav(samples)) if flac is None else ("audio/flac", flac)
+    kind, data = ("audio/wav", wav_of(samples)) if flac is None else ("audio/flac", flac)
     return Packed({"type": kind, "peaks": drawn, "peak_rate": PEAKS}, data)
 
 
@@ -90,16 +89,6 @@ def _flac(samples: NDArray[np.int16]) -> bytes | None:
         frame.sample_rate = SAMPLE_RATE
         for given in (frame, None):
             container.mux(stream.encode(given))
-    return file.getvalue()
-
-
-def _wav(samples: NDArray[np.int16]) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(SAMPLE_RATE)
-        sound.writeframes(samples.astype("<i2").tobytes())
     return file.getvalue()
 
 

@@ -24,7 +24,7 @@ def panel(
     hues: Mapping[str, str],
     seconds: float,
     step: float,
-    behind: Markup = Markup(""),  # noqa: B008  a string, which nobody can change
+    behind: str = "",
     least: float = 0.5,
 ) -> Markup:
     """Lines over time in one box.
