@@ -11,7 +11,7 @@ form       for whom
 =========  =====================================================================================================
 
 Values that are neither inputs nor outputs get short names; weights keep the name of their layer, for the auditor.
-Shapes of intermediate values are left out: every runtime infers them.
+Shapes of intermediate values are left out: every runtime infers them. Those of constants are too: a tensor says its own.
 """
 
 from __future__ import annotations
@@ -144,6 +144,7 @@ def _undress(model: ir.Model) -> None:
         array = constant(value)
         if array is not None and (array.ndim < 2 or array.dtype == np.int64):
             value.name = next(names)
+        value.type = value.shape = None
     for node in graph:
         node.name = None
         node.doc_string = None
