@@ -12,13 +12,15 @@ WORTH_KNOWING = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, system and Python."""
+    """Processor, cores and how many of them this process may use, memory, system and Python."""
     model, flags = _processor()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
     return {
         "processor": model,
         "instructions": [name for name in WORTH_KNOWING if name in flags],
         "cores": os.cpu_count(),
+        "usable": usable,
         "memory": memory,
         "system": f"{platform.system()} {platform.machine()}",
         "python": ".".join(map(str, sys.version_info[:3])),

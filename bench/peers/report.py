@@ -91,8 +91,9 @@ def described(machine: Mapping[str, Any]) -> str:
     """The machine in a sentence."""
     memory = f", {machine['memory'] / 1e9:.0f} GB" if machine["memory"] else ""
     with_ = f" ({', '.join(machine['instructions'])})" if machine["instructions"] else ""
+    of = f"{machine['usable']} of " if machine["usable"] != machine["cores"] else ""
     return (
-        f"{machine['processor']}{with_}, {machine['cores']} cores{memory}, {machine['system']}, "
+        f"{machine['processor']}{with_}, {of}{machine['cores']} cores{memory}, {machine['system']}, "
         f"Python {machine['python']}. Runtimes had one thread."
     )
 

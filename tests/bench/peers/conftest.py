@@ -30,7 +30,7 @@ def results() -> dict[str, Any]:
     }
     about = {"about": "as it comes", "room": "onnxruntime", "int8": True, "pins": ["onnxruntime==1"]}
     return {
-        "machine": {"processor": "Some CPU", "instructions": ["avx2"], "cores": 2, "memory": 8 * 10**9}
+        "machine": {"processor": "Some CPU", "instructions": ["avx2"], "cores": 2, "usable": 2, "memory": 8 * 10**9}
         | {"system": "Linux x86_64", "python": "3.11.7"},
         "manner": {"builds": 2, "sentences": 60, "rounds": 60},
         "rooms": {"onnxruntime": {"bytes": 250_000_000, "versions": {}}},
