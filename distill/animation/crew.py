@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,8 +62,8 @@ def bake(
 
 @contextmanager
 def _bench_in(out: Path) -> Iterator[Path]:
-    """A folder in ``out``, on its file system; ``out`` goes as well where nothing came of it."""
-    new = not out.exists()
+    """A folder in ``out``, on its file system; what was made for it goes as well where nothing came of it."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -72,8 +72,9 @@ def _bench_in(out: Path) -> Iterator[Path]:
         with workbench(out / "bake") as bench:
             yield bench
     finally:
-        if new and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
+        with suppress(OSError):  # one that holds something stays
+            for folder in made:
+                folder.rmdir()
 
 
 def _one_by_one(sources: Sequence[Source], drive: Drive, order: Order, bench: Path, tell: Progress) -> list[Baked]:

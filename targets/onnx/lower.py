@@ -11,7 +11,7 @@ form       for whom
 =========  =====================================================================================================
 
 Values that are neither inputs nor outputs get short names; weights keep the name of their layer, for the auditor.
-Shapes of intermediate values are left out: every runtime infers them. Those of constants are too: a tensor says its own.
+Shapes of intermediate values are left out: every runtime infers them. So are those of constants: tensors say them.
 """
 
 from __future__ import annotations

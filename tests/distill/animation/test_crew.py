@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -100,10 +101,10 @@ def test_a_face_that_does_not_open_in_a_process(speech, order, monkeypatch) -> N
     assert not order.out.exists()
 
 
-def test_a_face_that_is_no_number(speech, order) -> None:
-    (baked,) = bake(speech[:1], nan, order)
+def test_a_face_that_is_no_number(speech, order, tmp_path) -> None:
+    (baked,) = bake(speech[:1], nan, replace(order, out=tmp_path / "deep/deeper/out"))
     assert f"{speech[0].path}: a face needs finite curves" in baked.complaint
-    assert not order.out.exists()
+    assert not (tmp_path / "deep").exists()
 
 
 def test_no_folder_to_write_to(speech, order) -> None:
