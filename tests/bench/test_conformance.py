@@ -7,7 +7,6 @@ that it was written with; another has other cases.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from importlib.metadata import version
 
 import numpy as np
@@ -16,8 +15,7 @@ import pytest
 
 from bench import conformance
 from bench.conformance import PAGE, REFUSED, TARGETS, WRONG, Case, Verdicts, page, run
-from targets.c.run import COMPILERS
-from targets.catalogue import find
+from compile.errors import MissingTool
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("coremltools")
@@ -29,7 +27,7 @@ def cases() -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def verdicts(cases: list[Case]) -> dict[str, Verdicts]:
+def verdicts(cases: list[Case], compiler: str) -> dict[str, Verdicts]:
     return run(cases)
 
 
@@ -55,7 +53,7 @@ def test_the_page_is_true(cases: list[Case], verdicts: dict[str, Verdicts]) -> N
     assert page(cases, verdicts) == written, "run python -m bench.conformance"
 
 
-def test_a_wrong_result_is_called_wrong(cases: list[Case]) -> None:
+def test_a_wrong_result_is_called_wrong(cases: list[Case], compiler: str) -> None:
     """The judge itself: expectations that are off by a hundredth, or of another shape."""
     relu = next(case for case in cases if case.name == "test_relu")
     [(inputs, outputs)] = relu.data
@@ -65,13 +63,16 @@ def test_a_wrong_result_is_called_wrong(cases: list[Case]) -> None:
         assert {found.status for found in run([case])["test_relu"].values()} == {WRONG}
 
 
-def test_c_is_right_too(cases: list[Case]) -> None:
-    """Every twelfth case, for each takes a call of the compiler; ``python -m bench.conformance --c`` has them all."""
-    if not any(shutil.which(name) for name in COMPILERS):
-        pytest.skip("there is no C compiler")
-    found = [of["c"] for of in run(cases[::12], (find("c"),)).values()]
-    assert [verdict for verdict in found if verdict.status == WRONG] == []
-    assert sum(verdict.status != REFUSED for verdict in found) > 30
+def test_without_a_compiler_there_is_no_page(cases, monkeypatch, tmp_path):
+    """It is no verdict on the case that this machine cannot run it."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr(conformance, "cases", lambda: [case for case in cases if case.name == "test_relu"])
+    monkeypatch.setattr(conformance, "PAGE", tmp_path / "conformance.md")
+    with pytest.raises(MissingTool):
+        run(conformance.cases())
+    with pytest.raises(SystemExit, match="no C compiler; install gcc or clang"):
+        conformance.main([])
+    assert not (tmp_path / "conformance.md").exists()
 
 
 def test_words_that_no_case_has(monkeypatch):
