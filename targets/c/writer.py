@@ -15,8 +15,15 @@ from targets.stream import Stream
 
 _WORD = re.compile(r"\w+")
 _GUARD = """\
-#if defined(__FAST_MATH__) || defined(_M_FP_FAST)
-#error "compile without -ffast-math or /fp:fast: sums would be taken in another order, and NaN forgotten"
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "compile without -ffast-math, its parts or /fp:fast: sums would be taken in another order, and NaN forgotten"
+#elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "compile without -ffinite-math-only: NaN would be forgotten"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "floats would be computed with more bits: -msse2 -mfpmath=sse on x86, -fexcess-precision=fast on s390"
+#elif defined(_M_IX86_FP) && _M_IX86_FP < 2
+#error "floats would be computed with more bits: /arch:SSE2"
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define PHIZ_HELPER __attribute__((unused)) static /* some instruction sets do without it */

@@ -5,8 +5,8 @@ Bits are those of what the portable path without optimisation gives, on plain an
 
 from __future__ import annotations
 
-import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compile.errors import UserError
 from targets.c.run import load
 
 WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
@@ -35,7 +36,21 @@ VARIANTS = [
 ]
 # What a microphone should never give: no number, infinite, subnormal, full scale.
 HOSTILE = (np.nan, np.inf, -np.inf, 1e-42, -1e-42, 3.4e38, -3.4e38, 1.0, -1.0)
-ARM = {"": "NEON", "-march=armv8.2-a+dotprod": "NEON with dot products", "-DPHIZ_PORTABLE": "portable"}
+MACHINES = {  # of other kinds, by Debian's cross-compilers under qemu-user
+    "NEON": ("aarch64-linux-gnu-gcc", "qemu-aarch64"),
+    "NEON with dot products": ("aarch64-linux-gnu-gcc -march=armv8.2-a+dotprod", "qemu-aarch64"),
+    "ARM, portable": ("aarch64-linux-gnu-gcc -DPHIZ_PORTABLE", "qemu-aarch64"),
+    "ARM of 32 bits": ("arm-linux-gnueabihf-gcc -mfpu=neon-vfpv4", "qemu-arm"),
+    "x86 of 32 bits": ("i686-linux-gnu-gcc -msse2 -mfpmath=sse", "qemu-i386"),
+    "big-endian": ("s390x-linux-gnu-gcc", "qemu-s390x"),
+}
+REFUSED = {  # flags that would change sums
+    "-ffast-math": "compile without -ffast-math",
+    "-funsafe-math-optimizations": "compile without -ffast-math, its parts",
+    "-freciprocal-math": "compile without -ffast-math, its parts",
+    "-ffinite-math-only": "compile without -ffinite-math-only",
+    "-mfpmath=387": "floats would be computed with more bits: -msse2 -mfpmath=sse on x86",
+}
 
 
 def network(h: Any) -> str:
@@ -132,15 +147,13 @@ def program(path: Path, inputs: Any, command: list[str]) -> Path:
     return made
 
 
-def spoken(command: list[str], inputs: Any, environment: dict[str, str] | None = None) -> list[bytes]:
-    """What a program answers."""
-    given = b"".join(next(iter(each.values())).astype(np.float32).tobytes() for each in inputs)
-    done = subprocess.run(
-        command, input=given, capture_output=True, check=False, env={**os.environ, **(environment or {})}
-    )
+def spoken(command: list[str], inputs: Any, dtype: str = "<f4") -> list[bytes]:
+    """What a program answers whose floats lie in memory as ``dtype``."""
+    given = b"".join(next(iter(each.values())).astype(dtype).tobytes() for each in inputs)
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert not done.stderr
-    found = np.frombuffer(done.stdout, np.float32).reshape(len(inputs), 17)
+    found = np.frombuffer(done.stdout, dtype).astype(np.float32).reshape(len(inputs), 17)
     return [np.where(np.isnan(array), np.float32(np.nan), array).tobytes() for array in found]
 
 
@@ -156,11 +169,21 @@ def test_nothing_is_undefined(sources: Any, flag: str, compiler: str) -> None:
         assert spoken([str(made)], inputs) == answers(path, ("-O0", "-fPIC", "-shared"), inputs)
 
 
-@pytest.mark.parametrize("flag", ARM, ids=ARM.get)
-def test_the_same_bits_on_arm(sources: Any, flag: str, compiler: str) -> None:
-    if shutil.which("aarch64-linux-gnu-gcc") is None or shutil.which("qemu-aarch64") is None:
-        pytest.skip("there is no compiler for ARM, or nothing that runs what it makes")
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_same_bits_on_other_machines(sources: Any, machine: str, compiler: str) -> None:
+    command, emulator = MACHINES[machine]
+    if shutil.which(command.split()[0]) is None or shutil.which(emulator) is None:
+        pytest.skip("there is no compiler for such a machine, or nothing that runs what it makes")
     for path, inputs in (sources["w8a8"], sources["w8"]):
-        command = ["aarch64-linux-gnu-gcc", "-static", "-O2", *([flag] if flag else [])]
-        made = program(path, inputs, command)
-        assert spoken(["qemu-aarch64", str(made)], inputs) == answers(path, ("-O0", "-fPIC", "-shared"), inputs)
+        made = program(path, inputs, [*command.split(), "-static", "-O2"])
+        found = spoken([emulator, str(made)], inputs, ">f4" if machine == "big-endian" else "<f4")
+        assert found == answers(path, ("-O0", "-fPIC", "-shared"), inputs)
+
+
+@pytest.mark.parametrize("flag", REFUSED)
+def test_arithmetic_that_is_not_ieee_is_refused(sources: Any, flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("gcc") is None or (flag.startswith("-mfpmath") and not X86):
+        pytest.skip("there is no gcc, or it knows no such flag")
+    monkeypatch.setenv("CC", "gcc")
+    with pytest.raises(UserError, match=re.escape(REFUSED[flag])):
+        load(sources["float"][0], ("-std=c99", "-O2", "-fPIC", "-shared", flag))

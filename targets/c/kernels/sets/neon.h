@@ -1,4 +1,4 @@
-/* when: defined(__ARM_NEON) && defined(__aarch64__) */
+/* when: defined(__ARM_NEON) && defined(__aarch64__) && !defined(__AARCH64EB__) */
 #include <arm_neon.h>
 
 /** phiz_dots_s8: products in 16 bits, pairs of them added in 32. */
