@@ -11,6 +11,7 @@ from pathlib import Path
 from compile import manifest, parity
 from compile.audit.report import Report
 from compile.errors import UnsupportedNode
+from compile.examples import examples
 from compile.landing import Product, land
 from compile.model import Model, constant, shape_of
 from compile.quantize.calibrate import Ranges, Samples, observe
@@ -99,6 +100,12 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     progress("references", 0, 1)
     against = parity.references(captured, made, ranges, request.samples.judge)
 
+    proofs = {
+        target.name: examples(hubs[target.name], against.samples, against.hubs[target.name].steps)
+        for target in request.targets
+        if target.tests_itself
+    }
+
     errors: tuple[LayerErrors, ...] = ()
     if request.errors or request.page:
         measured = partial(progress, "measure layers")
@@ -113,7 +120,7 @@ def build(captured: Model, request: Request, progress: Progress) -> Built:
     least = {name: minimum(model, variant.plan) for variant in made for name in variant.targets}
     records = {"errors.json": to_json(errors)} if request.errors else {}
     streams = {name: hubs[name] for name in streaming}
-    product = Product(artifacts, against, road, least, records, streams, errors)
+    product = Product(artifacts, against, road, least, records, streams, proofs, errors)
     folder, report = land(captured, request, product, progress)
     left: tuple[Step, ...] = ()
     reached = [row.parity.sqnr_db for row in report.rows if row.parity.sqnr_db is not None]

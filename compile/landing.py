@@ -15,13 +15,14 @@ from compile import manifest, parity
 from compile.audit.auditor import audit
 from compile.audit.render import as_json
 from compile.audit.report import Report
+from compile.examples import within
 from compile.files import landing_folder
 from compile.model import Model
 from compile.quantize.layers import LayerErrors
 from compile.report.page import Facts, render
 from compile.report.spoken import laid_over, speak
 from compile.request import Progress, Request
-from targets.base import Artifact
+from targets.base import Artifact, Examples
 
 PAGE = "report.html"
 
@@ -37,6 +38,7 @@ class Product:
         least: the least bytes of each artefact's weights, by target, where that is known.
         records: further reports by file name.
         streams: the hub graphs of the artefacts that stream, by target.
+        examples: for the artefacts that test themselves, by target.
         errors: layer by layer, one report a plan, where they were measured.
     """
 
@@ -46,6 +48,7 @@ class Product:
     least: Mapping[str, int]
     records: Mapping[str, bytes] = field(default_factory=dict)
     streams: Mapping[str, Model] = field(default_factory=dict)
+    examples: Mapping[str, Examples] = field(default_factory=dict)
     errors: tuple[LayerErrors, ...] = ()
 
 
@@ -68,12 +71,19 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
             for artifact in product.artifacts
         }
         results = parity.judge(parity.compare(outputs, against), request.min_sqnr, request.max_steps)
+        proved = tuple(
+            targets[each.target].prove(each, within(product.examples[each.target], results[each.target]))
+            if each.target in product.examples
+            else each
+            for each in product.artifacts
+        )
+        write(proved, landing.folder)
         progress("audit", 0, 1)
         description = manifest.describe(
             captured,
             against,
             product.road,
-            product.artifacts,
+            proved,
             results,
             {limit.subject: limit.most.bytes for limit in request.budget.limits},
             product.least,

@@ -34,6 +34,25 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """A few inputs, and what an independent reference answers; of a stream, hops from its reset on.
+
+    Attributes:
+        count: of examples.
+        inputs: by name, int16 ``[count, ...]``: an input is these numbers times its unit.
+        units: by name; powers of two, so that float32 holds the inputs exactly.
+        outputs: by name, float32 ``[count, ...]``: what to expect.
+        allowed: by name, how far from it an answer may be.
+    """
+
+    count: int
+    inputs: Mapping[str, NDArray[np.int16]]
+    units: Mapping[str, float]
+    outputs: Mapping[str, NDArray[np.float32]]
+    allowed: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Why a target cannot honour a node."""
 

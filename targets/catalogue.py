@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from compile.errors import MissingExtra, UserError
-from targets.base import Artifact, Dissection, Files, Runner
+from targets.base import Artifact, Dissection, Examples, Files, Runner
 from targets.stream import STREAM, family
 
 if TYPE_CHECKING:  # onnx_ir takes most of a second to import, and the auditor does without
@@ -35,6 +35,7 @@ class Target:
         emulator: what executes the artefact here in place of its runtime; empty where the runtime itself does.
         needs: what the runtime needs that this machine need not be; empty where it runs anywhere.
         beside: suffixes of further files that belong to an artefact.
+        tests_itself: whether its artefacts carry examples, by which they test themselves where they run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Target:
     emulator: str = ""
     needs: str = ""
     beside: tuple[str, ...] = ()
+    tests_itself: bool = False
 
     @property
     def folder(self) -> str:
@@ -73,6 +75,10 @@ class Target:
         artifact = cast(Artifact, lower(model, self.form) if self.form else lower(model))
         return replace(artifact, target=self.name)
 
+    def prove(self, artifact: Artifact, examples: Examples) -> Artifact:
+        """The artefact of a target that ``tests_itself``, with examples to do so by."""
+        return cast(Artifact, import_module(f"targets.{self.folder}.selftest").prove(artifact, examples))
+
     def dissect(self, files: Files) -> Dissection:
         """Label every byte of an artefact; core phiz suffices."""
         return cast(Dissection, import_module(f"targets.{self.folder}.dissect").dissect(files))
@@ -97,7 +103,7 @@ TARGETS = (
     Target("onnx", "ONNX", ".onnx", "", "", ""),
     Target("tflite", "TFLite", ".tflite", "ai_edge_litert", "ai_edge_litert tflite_runtime", "tflite"),
     Target("coreml", "Core ML", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
-    Target("c", "C", ".c", "", "", "", beside=(".h",)),
+    Target("c", "C", ".c", "", "", "", beside=(".h", ".golden.h", ".bin"), tests_itself=True),
 )
 USUAL = TARGETS[:3]  # what is built where none is named: files for runtimes; a source is asked for
 FORMS: tuple[Target, ...] = (
@@ -110,6 +116,8 @@ FORMS: tuple[Target, ...] = (
     Target("coreml:fp32", "Core ML in float32", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
     Target("coreml:ios18", "Core ML for iOS 18", ".mlpackage", "coremltools", "", "coreml", _FLOAT_ACTIVATIONS, *_MAC),
     Target("coreml:w8a8", "Core ML in int8", ".mlpackage", "coremltools", "", "coreml", {"w8-dynamic": "w8"}, *_MAC),
+    # Weights that an engine keeps among its assets: it maps them, and has others without compiling anew.
+    replace(TARGETS[3], name="c:mapped", title="C with mapped weights"),
 )
 
 

@@ -1,6 +1,7 @@
 """What the characters of a generated C source are for, read without a compiler and without trust.
 
-The grammar is what ``writer.py`` writes, and nothing else: constants are tables of numbers, each counted; buffers lie
+The grammar is what ``writer.py`` writes, and nothing else: constants are tables of numbers, each counted, or parts of a
+file of weights, whose bytes must be those that the source was written for; buffers lie
 where the function's first lines say, and live from the first block that names them to the last. The plan of memory is
 proved again. What a source does beyond that grammar is code, and phiz audits no code: it neither compiles nor runs it.
 """
@@ -8,12 +9,13 @@ proved again. What a source does beyond that grammar is code, and phiz audits no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from compile.errors import Bug, UserError
 from compile.memory import Plan, check
 from targets.base import Constant, Dissection, Files, Kind, Lifetime, Section
+from targets.c import weights
 from targets.c.interface import Port, parse
 from targets.c.source import CTYPES, WIDTHS, identifier
 from targets.sections import cover
@@ -25,6 +27,11 @@ _TABLE = re.compile(rb"^static const (\w+) (\w+)\[(\d{1,10})\] = \{\n([-+0-9a-zA
 _BUFFER = re.compile(
     r"^    (\w+) \*const (v\d+) = \(\1 \*\)\(void \*\)\(at \+ (\d{1,10})\); /\* (\d{1,10}) bytes \*/$", re.M
 )
+_FILED = re.compile(
+    r"^    const (\w+) \*const (\w+) = \(const \1 \*\)\(const void \*\)\(from \+ (\d{1,10})\); "
+    r"/\* (\d{1,10}) elements \*/$",
+    re.M,
+)
 _BLOCK = re.compile(r"^    /\* (\d+)\. (.*) \*/$", re.M)
 _NAMED = re.compile(r"\bv\d+\b")
 _WORD = re.compile(r"\w+")
@@ -32,6 +39,7 @@ _METADATA = re.compile(
     r"^const char \*const \w+_metadata\[\] = \{\n((?: +(?:\"(?:[^\"\\\n]|\\[0-7]{3})*\"|\s)+,\n)*)    0\n\};$", re.M
 )
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\[0-7]{3})*)\"(,?)")
+_UNCOUNTED = "'{}' is not counted: only a self-test compiles it"
 _NOTE = "machine code is not counted: it depends on the compiler, and what is audited is neither compiled nor run"
 _NUMPY = {ctype: name for name, ctype in reversed(CTYPES.items())} | {"uint16_t": "float16", "uint8_t": "uint8"}
 _PARAMETERS = ("_multiplier", "_shift", "_scale", "_sum")
@@ -46,12 +54,14 @@ class Source:
         metadata: ``phiz.*``.
         streams: whether it computes hop by hop.
         scratch: bytes of memory that it computes in.
+        mapped: whether its weights are a file of their own.
     """
 
     ports: tuple[Port, ...]
     metadata: dict[str, str]
     streams: bool
     scratch: int
+    mapped: bool = False
 
 
 def dissect(files: Files) -> Dissection:
@@ -70,18 +80,28 @@ def dissect(files: Files) -> Dissection:
     buffers = {match[2]: (WIDTHS.get(match[1], 0), int(match[3]), int(match[4])) for match in _BUFFER.finditer(code)}
     blocks = _blocks(code)
     lifetimes = [*_placed(name, buffers, blocks, found.scratch), *_lasting(found.ports, len(blocks))]
-    tables = tuple(_tables(name, data, blocks))
+    readers = _readers(blocks)
+    tables = tuple(_tables(name, data, readers))
     spans = [table.section for table in tables]
     spans += [Section(name, match.start(), match.end(), Kind.METADATA) for match in _METADATA.finditer(text)]
+    sizes = {name: len(data), beside: len(files[beside])}
+    sections = (*_labelled(name, data, spans), Section(beside, 0, len(files[beside]), Kind.GRAPH))
+    if found.mapped:
+        stored, filed = weights_of(name, text, files), tuple(_filed(name, code, readers))
+        first = Section(weights.companion(name), 0, weights.HEAD, Kind.METADATA)
+        sections += cover(first.file, stored, [first, *(table.section for table in filed)])
+        sizes[first.file] = len(stored)
+        tables += filed
+    golden = f"{name.removesuffix('.c')}.golden.h"
     return Dissection(
-        sizes={name: len(data), beside: len(files[beside])},
-        sections=(*_labelled(name, data, spans), Section(beside, 0, len(files[beside]), Kind.GRAPH)),
+        sizes=sizes,
+        sections=sections,
         lifetimes=tuple(lifetimes),
         metadata=found.metadata,
         constants=tuple(table.constant for table in tables),
         steps=tuple(title for title, _ in blocks),
         alignment=ALIGNMENT,
-        notes=(_NOTE,),
+        notes=(_NOTE, *([_UNCOUNTED.format(golden)] if golden in files else [])),
     )
 
 
@@ -104,7 +124,23 @@ def understood(name: str, text: str, head: str) -> Source:
             raise UserError(
                 f"its header has no state '{port.identifier}' of that size", where=name, fix="compile it again"
             )
-    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]))
+    mapped = f"#define {upper}_WEIGHTS_BYTES " in head
+    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]), mapped)
+
+
+def weights_of(name: str, text: str, files: Files) -> bytes:
+    """The file of a source's weights.
+
+    Raises:
+        UserError: it is missing, or it is another's.
+    """
+    beside = weights.companion(name)
+    try:
+        data = files[beside]
+    except KeyError as error:
+        raise UserError(f"its weights '{beside}' are missing", where=name, fix="keep its files together") from error
+    weights.require_own(name, text, data)
+    return data
 
 
 def companion(name: str) -> str:
@@ -164,22 +200,43 @@ class _Table:
     constant: Constant
 
 
-def _tables(name: str, data: bytes, blocks: list[tuple[str, str]]) -> Iterator[_Table]:
+def _readers(blocks: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """The titles of the blocks that name a word."""
     readers: dict[str, list[str]] = {}
     for title, lines in blocks:
         for word in dict.fromkeys(_WORD.findall(lines)):
             readers.setdefault(word, []).append(title)
+    return readers
+
+
+def _tables(name: str, data: bytes, readers: Mapping[str, list[str]]) -> Iterator[_Table]:
+    """Those in the source."""
     for match in _TABLE.finditer(data):
         ctype, label, count = match[1].decode(), match[2].decode(), int(match[3])
         if ctype not in WIDTHS or match[4].count(b",") != count:
             raise UserError(f"table '{label}' does not hold the {count} numbers that it should", where=name)
-        kind = Kind.QUANTIZATION if label.rstrip("_0123456789").endswith(_PARAMETERS) else Kind.WEIGHTS
-        dtype, start, end = _NUMPY[ctype], match.start(4), match.end(4)
-        reader = next(iter(readers.get(label, [])), "")
-        size = count * WIDTHS[ctype]
-        section = Section(name, start, end, kind, label, dtype, size, reader.partition(" ")[2].partition(",")[0])
-        places = ((name, start, end),)
-        yield _Table(section, Constant(label, kind, dtype, (count,), places, tuple(readers.get(label, ())), "decimal"))
+        place = (name, match.start(4), match.end(4))
+        yield _table(place, ctype, label, count, readers, "decimal")
+
+
+def _filed(name: str, code: str, readers: Mapping[str, list[str]]) -> Iterator[_Table]:
+    """Those in the file of weights."""
+    for match in _FILED.finditer(code):
+        ctype, label, start, count = match[1], match[2], int(match[3]), int(match[4])
+        if ctype not in WIDTHS:
+            raise UserError(f"table '{label}' is of no known type", where=name, fix="compile it again")
+        place = (weights.companion(name), start, start + count * WIDTHS[ctype])
+        yield _table(place, ctype, label, count, readers, "")
+
+
+def _table(
+    place: tuple[str, int, int], ctype: str, label: str, count: int, readers: Mapping[str, list[str]], packed: str
+) -> _Table:
+    kind = Kind.QUANTIZATION if label.rstrip("_0123456789").endswith(_PARAMETERS) else Kind.WEIGHTS
+    own, dtype = tuple(readers.get(label, ())), _NUMPY[ctype]
+    operator = next(iter(own), "").partition(" ")[2].partition(",")[0]
+    section = Section(*place, kind, label, dtype, count * WIDTHS[ctype], operator)
+    return _Table(section, Constant(label, kind, dtype, (count,), (place,), own, packed))
 
 
 def _labelled(name: str, data: bytes, spans: list[Section]) -> tuple[Section, ...]:

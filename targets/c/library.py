@@ -27,7 +27,7 @@ _SETS = tuple(f"sets/{name}" for name in _BASES)
 _PIECE = re.compile(r"^/\*\* (\w+):", re.M)
 _WORD = re.compile(r"\b(?:phiz|PHIZ)_\w+")
 _WHEN = re.compile(r"/\* when: (.+) \*/\n")
-_INCLUDES = {"memcpy": "string.h", "memset": "string.h", "sqrtf": "math.h", "INFINITY": "math.h"}
+_INCLUDES = {"memcpy": "string.h", "memset": "string.h", "sqrtf": "math.h", "INFINITY": "math.h", "NAN": "math.h"}
 
 
 @dataclass(frozen=True)

@@ -16,37 +16,50 @@ from compile.model import Model
 from targets.base import Artifact, Lifetime
 from targets.c.dissect import ALIGNMENT
 from targets.c.emitter import Emitter, Step
+from targets.c.header import header
 from targets.c.interface import Port
 from targets.c.movement import enter_state, order_of
 from targets.c.operators import LOWER
+from targets.c.parts import Parts
 from targets.c.source import identifier, quoted, unique
 from targets.c.view import dense, is_row_major
-from targets.c.writer import Parts, header, source
+from targets.c.weights import filed
+from targets.c.writer import source
 from targets.capabilities import refusals, scheme_of
 from targets.kernels import Kernel, Program, read
 from targets.stream import KEY, Stream
 
 DEFAULT_NAME = "student"
+MAPPED = "mapped"
 _BUFFER = re.compile(r"\bv\d+\b")
 _MOST = 2**31 - 1  # bytes: kernels count in int32
 
 
-def lower(model: Model) -> Artifact:
+def lower(model: Model, form: str = "") -> Artifact:
     """Translate a hub graph into ``NAME.c`` and ``NAME.h``.
 
     Inputs and outputs are pointers to float32 in ONNX's axis order; ``phiz.*`` metadata are a constant. A stream's
     states are fields of a struct, and lie as the kernels around them want them.
 
+    Args:
+        model: in the hub dialect (``docs/hub.md``).
+        form: empty, or ``mapped``: the tables are ``NAME.mapped.bin``, and the source is given its address.
+
     Raises:
         UnsupportedNode: there is no kernel for a node; names it, its reason and the module it came from.
     """
-    name = _name(model)
-    source, header = translate(read(model), model.metadata, name)
-    return Artifact("c", f"{name}.c", {f"{name}.c": source.encode(), f"{name}.h": header.encode()})
+    name = f"{_name(model)}.{form}" if form else _name(model)
+    parts = translate(read(model), model.metadata, name)
+    if form == MAPPED:
+        parts = replace(parts, weights=filed(parts.tables.values()))
+    files = {f"{name}.c": source(parts).encode(), f"{name}.h": header(parts).encode()}
+    if parts.weights is not None:
+        files[f"{name}.bin"] = parts.weights.data
+    return Artifact("c", f"{name}.c", files)
 
 
-def translate(program: Program, metadata: dict[str, str], name: str) -> tuple[str, str]:
-    """A program as source and header; files are called ``name``, identifiers after it."""
+def translate(program: Program, metadata: dict[str, str], name: str) -> Parts:
+    """A program as what its files are made of; they are called ``name``, and identifiers after it."""
     sources = {kernel.node: kernel.source for kernel in program.kernels}
     for refusal in refusals("c", program):
         raise UnsupportedNode(
@@ -79,8 +92,9 @@ def translate(program: Program, metadata: dict[str, str], name: str) -> tuple[st
         raise UserError("its activations take more than 2 GB", fix="shorten its window")
     offsets = {life.tensor: offset for life, offset in zip(lifetimes, placed.offsets, strict=True)}
     stream = Stream.from_metadata(metadata, "graph") if KEY in metadata else None
-    parts = Parts(name, tuple(ports), steps, emitter.tables, emitter.buffers, offsets, placed.size, stream, metadata)
-    return source(parts), header(parts)
+    words = set(re.findall(r"\w+", "\n".join(line for step in steps for line in step.lines)))
+    tables = {name: table for name, table in emitter.tables.items() if name in words}
+    return Parts(name, tuple(ports), steps, tables, emitter.buffers, offsets, placed.size, stream, metadata)
 
 
 def _enter(e: Emitter) -> list[Port]:

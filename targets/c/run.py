@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.errors import MissingTool, UserError
-from targets.c.dissect import Source, companion, understood
+from targets.c.dissect import Source, companion, understood, weights_of
 from targets.c.interface import Port
 from targets.c.source import identifier
+from targets.c.weights import ALIGNMENT
 from targets.files import read_files
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -35,7 +36,7 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
     """Compile the source at ``path`` and make it ready to execute.
 
     Args:
-        path: of ``NAME.c``; ``NAME.h`` lies beside it.
+        path: of ``NAME.c``; ``NAME.h`` lies beside it, and ``NAME.bin`` where the weights are mapped.
         flags: for the compiler.
 
     Raises:
@@ -43,8 +44,12 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
         UserError: a file is missing, phiz did not write it, or the compiler refuses it.
     """
     name, beside = path.name, path.with_name(companion(path.name))
-    sources = [read_files(file)[file.name].decode("ascii", "replace") for file in (path, beside)]
-    found = understood(name, *sources)
+    files = {file.name: read_files(file)[file.name] for file in (path, beside)}
+    text, header = (data.decode("ascii", "replace") for data in files.values())
+    found = understood(name, text, header)
+    weights = b""
+    if found.mapped:
+        weights = weights_of(name, text, read_files(path, (".bin",)))
     with TemporaryDirectory(prefix="phiz-") as folder:
         library = Path(folder, "student.so")
         command = [*compiler(), *flags, str(path.resolve()), "-o", str(library), "-lm"]
@@ -52,7 +57,7 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
         if done.returncode:
             reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
             raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(path))
-        return Compiled(ctypes.CDLL(str(library)), found, identifier(path.stem))
+        return Compiled(ctypes.CDLL(str(library)), found, identifier(path.stem), weights)
 
 
 def compiler() -> list[str]:
@@ -72,7 +77,7 @@ def compiler() -> list[str]:
 class Compiled:
     """A source as a library; a :class:`targets.base.Runner`. What streams takes and gives its states as arrays."""
 
-    def __init__(self, library: ctypes.CDLL, source: Source, word: str) -> None:
+    def __init__(self, library: ctypes.CDLL, source: Source, word: str, weights: bytes = b"") -> None:
         self._source, self._word, self._library = source, word, library
         self._given = [port for port in source.ports if port.kind in ("input", "state")]
         self._made = [port for port in source.ports if port.kind == "output"]
@@ -80,6 +85,7 @@ class Compiled:
         scratch = [("scratch", _scratch(source.scratch))]
         fields = [(port.identifier, _FIELDS[port.ctype] * port.elements) for port in states]
         self._memory = type("Memory", (ctypes.Structure,), {"_fields_": [*fields, *scratch]})()
+        self._weights = _aligned(weights) if source.mapped else None
         self._function = getattr(library, f"{word}_push_hop" if source.streams else f"{word}_window")
         self._function.restype = None
         self.inputs: Mapping[str, tuple[int, ...]] = {port.name: port.shape for port in self._given}
@@ -95,6 +101,8 @@ class Compiled:
         arrays = [np.ascontiguousarray(_checked(port, inputs[port.name])) for port in self._given]
         outputs = {port.name: np.zeros(port.shape, _DTYPES[port.ctype]) for port in self._made}
         arguments: list[Any] = [ctypes.byref(self._memory)]
+        if self._weights is not None:
+            arguments.append(ctypes.c_void_p(self._weights.ctypes.data))
         for port, array in zip(self._given, arrays, strict=True):
             if port.kind == "state":
                 ctypes.memmove(getattr(self._memory, port.identifier), array.ctypes.data, port.size)
@@ -114,6 +122,15 @@ def _scratch(size: int) -> type[ctypes.Union]:
     """The memory that a source computes in, aligned as its header says."""
     fields = [("alignment", ctypes.c_int64), ("bytes", ctypes.c_ubyte * size)]
     return type("Scratch", (ctypes.Union,), {"_fields_": fields})
+
+
+def _aligned(weights: bytes) -> NDArray[np.uint8]:
+    """A copy of these bytes, where the source wants them."""
+    room = np.zeros(len(weights) + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    own = room[start : start + len(weights)]
+    own[:] = np.frombuffer(weights, np.uint8)
+    return own
 
 
 def _checked(port: Port, array: NDArray[np.generic]) -> NDArray[np.generic]:

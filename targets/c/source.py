@@ -28,7 +28,7 @@ _KEYWORDS = """
     operator or or_eq private protected public register reinterpret_cast requires restrict return short signed
     sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef
     typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq linux unix errno scratch
-    state main at few
+    state main at few weights from
 """
 _RESERVED = frozenset(_KEYWORDS.split())
 _WIDTH = 116
@@ -73,6 +73,8 @@ def real(value: float) -> str:
     """A float literal of this number, which if it is numpy's float32 has as many digits as that needs."""
     if math.isinf(value):
         return "INFINITY" if value > 0 else "-INFINITY"
+    if math.isnan(value):
+        return "NAN"
     text = str(value)
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 

@@ -1,17 +1,15 @@
-"""A lowered program as the text of its two files."""
+"""The ``.c`` file: kernels, constants, and the network as a function."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from targets.c.emitter import Buffer, Step, Table
-from targets.c.interface import Port, render
+from targets.c import selftest, weights
+from targets.c.interface import render
 from targets.c.library import includes, text_of
-from targets.c.source import identifier, string, table
-from targets.face import Face
-from targets.stream import Stream
+from targets.c.parts import Parts
+from targets.c.source import string, table
 
 _WORD = re.compile(r"\w+")
 _GUARD = """\
@@ -48,62 +46,15 @@ _GUARD = """\
 """
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the text is put together from.
-
-    Attributes:
-        name: of the files.
-        ports: inputs, outputs and states.
-        steps: the blocks of the one function that computes.
-        tables: constants by name.
-        buffers: by name.
-        offsets: of those in scratch memory, in bytes.
-        size: of the scratch memory, in bytes.
-        stream: how it is streamed; None for one that takes windows.
-        metadata: ``phiz.*``.
-    """
-
-    name: str
-    ports: tuple[Port, ...]
-    steps: list[Step]
-    tables: Mapping[str, Table]
-    buffers: Mapping[str, Buffer]
-    offsets: Mapping[str, int]
-    size: int
-    stream: Stream | None
-    metadata: Mapping[str, str]
-
-    @property
-    def word(self) -> str:
-        """What all identifiers begin with."""
-        return identifier(self.name)
-
-    def of(self, kind: str) -> list[Port]:
-        """The ports of a kind."""
-        return [port for port in self.ports if port.kind == kind]
-
-    @property
-    def face(self) -> Face | None:
-        """What it drives; None for a network of another kind."""
-        return Face.from_metadata(self.metadata, self.name) if "phiz.controls" in self.metadata else None
-
-    @property
-    def signature(self) -> str:
-        """The function that computes."""
-        given = [f"const {port.ctype} *{port.identifier}" for port in self.of("input")]
-        given += [f"{port.ctype} *{port.identifier}" for port in self.of("output")]
-        if self.stream is None:
-            return f"void {self.word}_window({', '.join([f'{self.word}_scratch *scratch', *given])})"
-        return f"void {self.word}_push_hop({', '.join([f'{self.word}_state *state', *given])})"
-
-
 def source(parts: Parts) -> str:
     """The ``.c`` file."""
     body = [line for step in parts.steps for line in step.lines]
     kernels = text_of(sorted(set(_WORD.findall("\n".join(body)))))
-    tables = [table(each.name, each.ctype, each.data) for each in parts.tables.values() if _named(each.name, body)]
-    text = "\n".join([*_function(parts), *_reset(parts), *_metadata(parts)])
+    written = parts.tables.values() if parts.weights is None else ()
+    tables = [table(each.name, each.ctype, each.data) for each in written]
+    text = "\n".join(
+        [*_function(parts), *_reset(parts), *weights.check(parts), *_metadata(parts), *selftest.definition(parts)]
+    )
     used = includes("\n".join([kernels, text, *tables]))
     return "\n".join(
         [
@@ -115,7 +66,7 @@ def source(parts: Parts) -> str:
             "",
             *(f"#include <{name}>" for name in used),
             "",
-            _GUARD,
+            _GUARD if parts.weights is None else f"{_GUARD}{weights.GUARD}",
             "/* ---- kernels ---- */",
             "",
             kernels,
@@ -130,97 +81,10 @@ def source(parts: Parts) -> str:
     )
 
 
-def header(parts: Parts) -> str:
-    """The ``.h`` file."""
-    word, upper = parts.word, parts.word.upper()
-    lines = [
-        f"/* {parts.name}: how to call it. Compiles as C99 and as C++; needs of the standard library memcpy, memset",
-        " * and sqrtf at most. It allocates nothing and keeps nothing but what its caller gives it: it is re-entrant.",
-        " *",
-        *(f" * {port.kind} {port.identifier}: {port.ctype} {list(port.shape)}" for port in parts.ports),
-        " *",
-        *_explanation(parts),
-        " */",
-        f"#ifndef PHIZ_{upper}_H",
-        f"#define PHIZ_{upper}_H",
-        "",
-        "#include <stdint.h>",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        f"#define {upper}_SCRATCH_BYTES {max(parts.size, 1)}",
-        *(f"#define {upper}_{port.identifier.upper()}_ELEMENTS {port.elements}" for port in parts.ports),
-    ]
-    lines += _facts(parts)
-    lines += [
-        "",
-        "/* Memory to compute in; what is in it before and after does not matter. */",
-        f"typedef union {word}_scratch {{",
-        "    int64_t alignment;",
-        f"    unsigned char bytes[{upper}_SCRATCH_BYTES];",
-        f"}} {word}_scratch;",
-        "",
-    ]
-    if parts.stream is not None:
-        lines += [
-            "/* All that is kept from hop to hop. */",
-            f"typedef struct {word}_state {{",
-            *(f"    {port.ctype} {port.identifier}[{port.elements}];" for port in parts.of("state")),
-            f"    {word}_scratch scratch;",
-            f"}} {word}_state;",
-            "",
-            f"void {word}_reset({word}_state *state);",
-        ]
-    lines += [
-        f"{parts.signature};",
-        "",
-        "/* Keys and values in turn, and a null pointer at the end. */",
-        f"extern const char *const {word}_metadata[];",
-    ]
-    if parts.face is not None:
-        lines += ["/* Names of what it moves, in their order. */", f"{_names(parts)};"]
-    lines += [
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "",
-        "#endif",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _explanation(parts: Parts) -> list[str]:
-    if parts.stream is None:
-        return [f" * {parts.word}_window computes the outputs of one window. Pointers must not overlap."]
-    return [
-        f" * {parts.word}_reset forgets all that was heard; from hop number {parts.stream.warm_up} on the outputs are",
-        f" * those of the window that ends with the hop: push silence first. {parts.word}_push_hop takes one hop.",
-        " * Pointers must not overlap.",
-    ]
-
-
-def _facts(parts: Parts) -> Iterator[str]:
-    """Metadata that are whole numbers, as macros; times in samples."""
-    upper, face = parts.word.upper(), parts.face
-    if parts.stream is not None:
-        yield f"#define {upper}_HOP {parts.stream.hop}"
-        yield f"#define {upper}_WARM_UP {parts.stream.warm_up}"
-    for key, value in sorted(parts.metadata.items()):
-        if re.fullmatch(r"phiz\.[a-z_]+", key) and re.fullmatch(r"\d{1,9}", value):
-            yield f"#define {upper}_{key.removeprefix('phiz.').upper()} {int(value)}"
-    if face is not None:
-        yield f"#define {upper}_LOOK_AHEAD {round(face.look_ahead_ms * face.sample_rate / 1000)}"
-        yield f"#define {upper}_CONTROLS {len(face.controls)}"
-        yield f"#define {upper}_BOUNDED {int(face.bounded)} /* whether controls beyond 0 and 1 are to be clipped */"
-
-
 def _function(parts: Parts) -> Iterator[str]:
     body = [line for step in parts.steps for line in step.lines]
     yield f"{parts.signature} {{"
+    yield from weights.pointers(parts)
     if parts.offsets:
         scratch = "scratch->bytes" if parts.stream is None else "state->scratch.bytes"
         yield f"    unsigned char *const at = {scratch};"
@@ -267,14 +131,9 @@ def _metadata(parts: Parts) -> Iterator[str]:
     yield "};"
     if parts.face is not None:
         yield ""
-        yield f"{_names(parts).removeprefix('extern ')} = {{"
+        yield f"{parts.names} = {{"
         yield from (f"    {string(name)}," for name in parts.face.controls)
         yield "};"
-
-
-def _names(parts: Parts) -> str:
-    """The declaration of the controls' names."""
-    return f"extern const char *const {parts.word}_controls[{parts.word.upper()}_CONTROLS]"
 
 
 def _named(name: str, lines: list[str]) -> bool:

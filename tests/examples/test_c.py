@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import platform
+import re
+import shutil
 import struct
 import subprocess
 import threading
@@ -14,6 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from compile import capture
+from compile.examples import examples
+from compile.simplify.pipeline import simplify
+from compile.streaming.stream import stream
+from targets.base import Artifact
+from targets.catalogue import find
 
 # float32 sums in another order than onnxruntime's and einsum's, and six digits.
 CLOSE = 1e-5
@@ -214,6 +223,37 @@ def test_damaged_files_touch_nothing_else(
         assert done.returncode in (0, 2), done.stderr.decode()
         assert b"ERROR" not in done.stderr
         assert b"runtime error" not in done.stderr
+
+
+def test_the_student_tests_itself(built: Callable[..., Path], student: Path, tmp_path: Path) -> None:
+    """By CTest, as the README says; and not of a student that is another's."""
+    if shutil.which("ctest") is None:
+        pytest.skip("there is no CTest")
+    for suffix in ("c", "h"):
+        shutil.copy(student / f"student.stream.{suffix}", tmp_path)
+    graph = capture.from_onnx(student / "network.onnx")
+    random = np.random.default_rng(2)
+    window = graph.inputs[0]
+    samples = [{window.name: random.normal(0, 0.1, window.shape).astype(np.float32)} for _ in range(20)]
+    made = examples(stream(simplify(graph).model), samples, {"controls": CLOSE})
+    files = {name: (tmp_path / name).read_bytes() for name in ("student.stream.c", "student.stream.h")}
+    golden = find("c").prove(Artifact("c", "student.stream.c", files), made).files["student.stream.golden.h"]
+    (tmp_path / "student.stream.golden.h").write_bytes(golden)
+
+    def tested(folder: Path) -> subprocess.CompletedProcess[str]:
+        command = ["ctest", "--test-dir", str(folder), "--output-on-failure"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    right = tested(built("c", tmp_path))
+    assert right.returncode == 0, right.stdout
+    assert "100% tests passed, 0 tests failed out of 1" in right.stdout
+    table = re.search(rb"_golden_controls\[\d+\] = \{\n *([-0-9.e]+f),", golden)
+    assert table is not None
+    wrong = golden[: table.start(1)] + b"7.0f" + golden[table.end(1) :]
+    (tmp_path / "student.stream.golden.h").write_bytes(wrong)
+    other = tested(built("c", tmp_path))
+    assert other.returncode != 0
+    assert re.search(r"self-test: hop 0: controls\[0\] is \S+, and should be 7, give or take 1\.001e-05", other.stdout)
 
 
 def test_cmake_says_what_it_wants(built: Callable[..., Path], tmp_path: Path) -> None:
