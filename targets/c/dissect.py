@@ -36,9 +36,10 @@ _BLOCK = re.compile(r"^    /\* (\d+)\. (.*) \*/$", re.M)
 _NAMED = re.compile(r"\bv\d+\b")
 _WORD = re.compile(r"\w+")
 _METADATA = re.compile(
-    r"^const char \*const \w+_metadata\[\] = \{\n((?: +(?:\"(?:[^\"\\\n]|\\[0-7]{3})*\"|\s)+,\n)*)    0\n\};$", re.M
+    r"^const char \*const \w+_metadata\[\] = \{\n((?: {4,8}\"(?:[^\"\\\n]|\\[0-7]{3})*\",?\n)*)    0\n\};$", re.M
 )
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\[0-7]{3})*)\"(,?)")
+_CONSTANTS, _NETWORK = "/* ---- constants ---- */", "/* ---- the network ---- */"
 _UNCOUNTED = "'{}' is not counted: only a self-test compiles it"
 _NOTE = "machine code is not counted: it depends on the compiler, and what is audited is neither compiled nor run"
 _NUMPY = {ctype: name for name, ctype in reversed(CTYPES.items())} | {"uint16_t": "float16", "uint8_t": "uint8"}
@@ -75,8 +76,7 @@ def dissect(files: Files) -> Dissection:
     name, text, beside, head = _texts(files)
     data = files[name]
     found = understood(name, text, head)
-    start = text.find("/* ---- the network ---- */")
-    code = text[max(start, 0) :]
+    code = text[text.find(_NETWORK) :]
     buffers = {match[2]: (WIDTHS.get(match[1], 0), int(match[3]), int(match[4])) for match in _BUFFER.finditer(code)}
     blocks = _blocks(code)
     lifetimes = [*_placed(name, buffers, blocks, found.scratch), *_lasting(found.ports, len(blocks))]
@@ -158,15 +158,31 @@ def _texts(files: Files) -> tuple[str, str, str, str]:
     except KeyError as error:
         raise UserError(f"its header '{beside}' is missing", where=name, fix="keep both files together") from error
     try:
-        return name, files[name].decode("ascii"), beside, header.decode("ascii")
+        text, head = files[name].decode("ascii"), header.decode("ascii")
     except UnicodeDecodeError as error:
         raise UserError("not a C source that phiz wrote: it is not ASCII", where=name) from error
+    _require_whole(name, text, head)
+    return name, text, beside, head
+
+
+def _require_whole(name: str, text: str, head: str) -> None:
+    """Nothing is cut off, and between the marks of the constants there is no table that nobody counts."""
+    if "\r" in text or "\r" in head:
+        fix = "keep them as they were, such as by '*.[ch] -text' in .gitattributes"
+        raise UserError("its lines end with CR", where=name, fix=fix)
+    _, _, behind = text.partition(_CONSTANTS)
+    constants, network, rest = behind.partition(_NETWORK)
+    if not network or not _BLOCK.search(rest) or not _METADATA.search(rest) or not head.endswith("\n#endif\n"):
+        raise UserError("it is not whole", where=name, fix="compile it again")
+    if strange := _TABLE.sub(b"", constants.encode()).strip():
+        line = strange.splitlines()[0][:80].decode()
+        raise UserError(f"among its constants stands what is no table: {line}", where=name, fix="compile it again")
 
 
 def _blocks(code: str) -> list[tuple[str, str]]:
     """The function's blocks: the title, and the lines."""
     marks = list(_BLOCK.finditer(code))
-    ends = [*(mark.start() for mark in marks[1:]), code.find("\n}\n", marks[-1].start()) if marks else 0]
+    ends = [*(mark.start() for mark in marks[1:]), code.find("\n}\n", marks[-1].start())]
     return [(mark[2], code[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
 
 

@@ -20,7 +20,7 @@ _LINE = re.compile(
     r'(?: -> ("(?:[^"\\\n]|\\.)*"))?$',
     re.M,
 )
-_MOST = 2**31 - 1
+_MOST, _RANK = 2**31 - 1, 16
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def parse(comment: str, where: str) -> tuple[Port, ...]:
     ports = []
     for kind, name, ctype, shape, identifier, after in _LINE.findall(comment):
         try:
-            sizes = tuple(int(size) for size in shape.split(",") if size.strip())
+            sizes = tuple(int(size) for size in shape.split(",", _RANK) if size.strip())
             port = Port(kind, _text(name), ctype, sizes, identifier, _text(after) if after else "")
         except (ValueError, RecursionError) as error:
             raise UserError(f"its interface is garbled: {error}", where=where, fix="compile it again") from error
         if port.size > _MOST:
-            raise UserError(f"'{port.name}' is declared to take {port.size} bytes", where=where)
+            raise UserError(f"'{port.name}' is declared to take more than 2 GB", where=where)
         ports.append(port)
     if not {port.kind for port in ports} >= {"input", "output"}:
         raise UserError("not a C source that phiz wrote: it names no inputs and outputs", where=where)

@@ -41,7 +41,7 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
 
     Raises:
         MissingTool: there is no C compiler.
-        UserError: a file is missing, phiz did not write it, or the compiler refuses it.
+        UserError: a file is missing, phiz did not write it, or the compiler refuses it or is one for another machine.
     """
     name, beside = path.name, path.with_name(companion(path.name))
     files = {file.name: read_files(file)[file.name] for file in (path, beside)}
@@ -50,14 +50,26 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
     weights = b""
     if found.mapped:
         weights = weights_of(name, text, read_files(path, (".bin",)))
+    return Compiled(_library(path, flags), found, identifier(path.stem), weights)
+
+
+def _library(path: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
+    """The source, compiled and loaded."""
     with TemporaryDirectory(prefix="phiz-") as folder:
-        library = Path(folder, "student.so")
-        command = [*compiler(), *flags, str(path.resolve()), "-o", str(library), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        if done.returncode:
-            reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
-            raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(path))
-        return Compiled(ctypes.CDLL(str(library)), found, identifier(path.stem), weights)
+        made = Path(folder, "student.so")
+        command = [*compiler(), *flags, str(path.resolve()), "-o", str(made), "-lm"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            if done.returncode:
+                reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
+                raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(path))
+            return ctypes.CDLL(str(made))
+        except subprocess.TimeoutExpired as error:
+            raise UserError(f"the C compiler takes more than {_SECONDS} seconds", where=str(path)) from error
+        except OSError as error:
+            raise UserError(
+                "what it makes cannot be loaded here", where=command[0], fix="name this machine's C compiler in CC"
+            ) from error
 
 
 def compiler() -> list[str]:
@@ -65,8 +77,12 @@ def compiler() -> list[str]:
 
     Raises:
         MissingTool: there is none.
+        UserError: CC is no command.
     """
-    words = shlex.split(os.environ.get("CC", ""))
+    try:
+        words = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise UserError("its quotes do not match", where="CC", fix="name a C compiler, such as clang") from error
     names = [words[0]] if words else list(COMPILERS)
     for name in names:
         if found := shutil.which(name):

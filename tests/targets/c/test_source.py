@@ -103,6 +103,25 @@ def test_what_the_compiler_refuses(hub: Any, written: Callable[..., Path], compi
         load(path)
 
 
+def test_compilers_that_are_none_for_this_machine(
+    hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = written(small(hub(1)))
+    idle, garbage = tmp_path / "idle", tmp_path / "garbage"
+    idle.write_text("#!/bin/sh\nexit 0\n")
+    garbage.write_bytes(b"\x7fELF of nothing")
+    for program in (idle, garbage):
+        program.chmod(0o755)
+    for word, reason in (
+        (f"'{idle}' -O2", "idle: what it makes cannot be loaded here; name this machine's C compiler in CC"),
+        (f"'{garbage}'", "garbage: what it makes cannot be loaded here"),
+        ("gcc 'quoted", "CC: its quotes do not match"),
+    ):
+        monkeypatch.setenv("CC", word)
+        with pytest.raises(UserError, match=re.escape(reason)):
+            load(path)
+
+
 def test_wrong_inputs(hub: Any, written: Callable[..., Path], compiler: str) -> None:
     runner = load(written(small(hub(1))))
     with pytest.raises(UserError, match="give exactly: in0"):
@@ -133,6 +152,36 @@ def test_sources_that_lie(hub: Any) -> None:
         dissect({"net.c": b"int main(void) { return 0; }\n", "net.h": b""})
     with pytest.raises(UserError, match="not ASCII"):
         dissect({**files, "net.c": files["net.c"] + b"\xff"})
+
+
+def test_what_is_cut_or_hidden_is_refused(hub: Any) -> None:
+    files = lowered(small(hub(1)))
+    for name, last in (("net.c", b"\n};"), ("net.h", b"\n#endif")):
+        text = files[name]
+        for end in range(0, text.rindex(last), 97):
+            with pytest.raises(UserError):
+                dissect({**files, name: text[:end]})
+    mark = "/* ---- constants ---- */\n"
+    for hidden in ("static const float more[2] = {0};\n", "static float w[100000];\n", '#include "more.h"\n'):
+        with pytest.raises(UserError, match=f"what is no table: {re.escape(hidden.strip())}"):
+            dissect(spoilt(files, mark, mark + hidden))
+    with pytest.raises(UserError, match="its lines end with CR; keep them as they were"):
+        dissect({name: data.replace(b"\n", b"\r\n") for name, data in files.items()})
+
+
+@pytest.mark.parametrize("filling", [" " * 300_000, "\n" * 300_000, '    "a",' * 50_000, '"a"\n        ' * 50_000])
+def test_metadata_without_an_end_take_no_time(hub: Any, filling: str) -> None:
+    """A pattern that tries every way to split these would never come back."""
+    files = lowered(small(hub(1)))
+    with pytest.raises(UserError, match="it is not whole"):
+        dissect(spoilt(files, "net_metadata[] = {\n", "net_metadata[] = {\n" + filling + "x"))
+
+
+def test_sizes_beyond_all_measure(hub: Any) -> None:
+    files = lowered(small(hub(1)))
+    for shape, reason in (("[1" + "0" * 4000 + "]", "more than 2 GB"), ("[" + "9, " * 100_000 + "9]", "garbled")):
+        with pytest.raises(UserError, match=reason):
+            dissect(spoilt(files, "[1, 3, 20]", shape))
 
 
 @settings(max_examples=60)
