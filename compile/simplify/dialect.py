@@ -16,7 +16,7 @@ from compile.simplify.outcome import Outcome
 
 OPSET = 20
 OPERATORS = tuple(FORMS)
-_STAGE = "any target (onnx, tflite, coreml)"
+_STAGE = "any target (onnx, tflite, coreml, c)"
 _DTYPES = {"float": ir.DataType.FLOAT, "bool": ir.DataType.BOOL}
 
 

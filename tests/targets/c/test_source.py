@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -79,6 +81,51 @@ def test_names_of_all_kinds(hub: Any, compiler: str, written: Callable[..., Path
     found = load(written(model), ("-std=c99", "-O0", "-fPIC", "-shared")).run(feeds_of)
     expected = reference(model, feeds_of)
     assert all(np.allclose(found[name], expected[name], atol=1e-6) for name in expected)
+
+
+TWO = """
+#include <stdio.h>
+#include "anna.stream.h"
+#include "student.stream.h"
+int main(void) {
+    static anna_stream_scratch first;
+    static student_stream_scratch second;
+    static float in[60], a[ANNA_STREAM_V_N3_D_ELEMENTS], b[STUDENT_STREAM_V_N3_D_ELEMENTS];
+    for (int i = 0; i < 60; ++i) in[i] = 0.25f * (float)(i % 7) - 0.5f;
+    anna_stream_window(&first, in, a);
+    student_stream_window(&second, in, b);
+    fwrite(a, sizeof a, 1, stdout);
+    fwrite(b, sizeof b, 1, stdout);
+    return 0;
+}
+"""
+
+
+def test_two_students_in_one_program(hub: Any, quantize: Any, compiler: str, tmp_path: Path) -> None:
+    """One renamed as the documentation says."""
+    if shutil.which("sed") is None:
+        pytest.skip("there is no sed")
+    feeds = {"in0": (np.float32(0.25) * (np.arange(60) % 7) - np.float32(0.5)).astype(np.float32).reshape(1, 3, 20)}
+    expected = []
+    for seed, folder in ((1, tmp_path / "build" / "anna"), (2, tmp_path)):
+        h = hub(seed)
+        model = quantize(small(h), "w8a8", h.feeds())
+        model.graph.name = "student.stream"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in lowered(model).items():
+            (folder / name).write_bytes(data)
+        expected += [next(iter(load(folder / "student.stream.c").run(feeds).values()))]
+    assert not np.array_equal(*expected)
+    lines = re.findall(r"^sed .*", (Path(__file__).parents[3] / "docs" / "c.md").read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 2
+    (tmp_path / "main.c").write_text(TWO)
+    sources = ("main.c", "anna.stream.c", "student.stream.c")
+    for line in (*lines, f"'{compiler}' -std=c99 -O1 {' '.join(sources)} -o two -lm"):
+        subprocess.run(line, shell=True, cwd=tmp_path, check=True)
+    found = subprocess.run([tmp_path / "two"], capture_output=True, check=True).stdout
+    assert found == b"".join(array.tobytes() for array in expected)
+    files = {name: (tmp_path / name).read_bytes() for name in ("anna.stream.c", "anna.stream.h")}
+    assert dissect(files).sizes == {name: len(data) for name, data in files.items()}
 
 
 def test_what_it_cannot_do_is_refused(hub: Any) -> None:
