@@ -12,6 +12,7 @@ from bench.peers.standing import PHIZ, Line, lines
 OURS, OTHER, REFERENCE = "#c2185b", "#37474f", "#b0bec5"
 MARKS = {"onnxruntime": "o", "litert": "s", "coreml": "^", "openvino": "D", "executorch": "P", "ncnn": "X", "mnn": "v"}
 COLUMNS = 3
+NEAR = 0.06  # points closer than this, of a panel's width and height, have one label
 METADATA = {"Software": None}  # the same figures give the same bytes
 
 
@@ -27,9 +28,8 @@ def precision(results: Mapping[str, Any]) -> bytes:
         for line in found:
             panel.scatter(line.least, line.sqnr, marker=MARKS[line.runtime], color=_colour(line), s=42, zorder=3)
             used.add(line.runtime)
-        for number, line in enumerate(sorted(_labelled(found), key=lambda line: line.sqnr or 0)):
-            place = (5, 3) if number % 2 else (5, -9)
-            panel.annotate(line.peer, (line.least, line.sqnr), place, textcoords="offset points", fontsize=7)
+        for name, at in names(found):
+            panel.annotate(name, at, (6, -2.5), textcoords="offset points", fontsize=7)
         panel.set(title=network["name"], xlabel="bytes / least", ylabel="SQNR, dB", xscale="log")
         for set_form in (panel.xaxis.set_major_formatter, panel.xaxis.set_minor_formatter):
             set_form("{x:.2f}")
@@ -92,6 +92,21 @@ def _labelled(found: Sequence[Line]) -> list[Line]:
         for line in found
         if line.ours or not any(o.bytes < line.bytes and (o.sqnr or 0) > (line.sqnr or 0) for o in peers)
     ]
+
+
+def names(found: Sequence[Line]) -> list[tuple[str, tuple[float, float]]]:
+    """Labels, each with the point that it stands right of; points that lie on one another share one."""
+    points = [(line.least or 0.0, line.sqnr or 0.0) for line in found]
+    wide, high = (NEAR * (max(sizes) - min(sizes)) for sizes in zip(*points, strict=True)) if points else (0.0, 0.0)
+    groups: list[dict[str, tuple[float, float]]] = []
+    for line in sorted(_labelled(found), key=lambda line: line.least or 0.0):
+        x, y = line.least or 0.0, line.sqnr or 0.0
+        near = (g for g in groups if all(abs(a - x) <= wide and abs(b - y) <= high for a, b in g.values()))
+        group = next(near, None)
+        if group is None:
+            groups.append(group := {})
+        group[line.peer] = (x, y)
+    return [(", ".join(group), max(group.values())) for group in groups]
 
 
 def _limit(found: Sequence[Line]) -> float:
