@@ -39,9 +39,11 @@ FLAGS = {
     "native": ("-O3", "-march=native"),
 }
 _MAIN = """\
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include "{header}"
 static {memory} memory;
@@ -66,6 +68,7 @@ int main(void) {{
     printf("ready\\n");
     fflush(stdout);
     before = resident();
+    {map}
     {reset}
     for (int i = 0; i < 100; ++i) {call}
     printf("%ld\\n", resident() - before);
@@ -81,6 +84,8 @@ int main(void) {{
 }}
 """
 
+_MAP = 'const void *const weights = mmap(0, {size}, PROT_READ, MAP_PRIVATE, open("{path}", O_RDONLY), 0);'
+
 
 class Program:
     """A compiled source that times itself.
@@ -94,7 +99,8 @@ class Program:
         header = path.with_name(companion(path.name))
         found = understood(path.name, path.read_text(), header.read_text())
         word, ports = identifier(path.stem), found.ports
-        (folder / "main.c").write_text(_main(word, header.name, ports, found.streams))
+        mapped = path.with_suffix(".bin") if found.mapped else None
+        (folder / "main.c").write_text(_main(word, header.name, ports, found.streams, mapped))
         common = [*compiler(), "-std=gnu99", *flags, f"-I{path.parent}"]
         _done([*common, "-c", str(path), "-o", str(folder / "student.o")])
         _done([*common, str(folder / "main.c"), str(folder / "student.o"), "-lm", "-o", str(folder / "program")])
@@ -121,14 +127,15 @@ class Program:
         self._process.communicate("")
 
 
-def _main(word: str, header: str, ports: Sequence[Port], streams: bool) -> str:
+def _main(word: str, header: str, ports: Sequence[Port], streams: bool, mapped: Path | None) -> str:
     given = [port for port in ports if port.kind != "state"]
     return _MAIN.format(
         header=header,
         memory=f"{word}_{'state' if streams else 'scratch'}",
         arrays="\n".join(f"static {port.ctype} io_{port.identifier}[{port.elements}];" for port in given),
+        map=_MAP.format(size=f"{word.upper()}_WEIGHTS_BYTES", path=mapped.resolve()) if mapped else "",
         reset=f"{word}_reset(&memory);" if streams else "",
-        call=f"{word}_{'push_hop' if streams else 'window'}(&memory, "
+        call=f"{word}_{'push_hop' if streams else 'window'}(&memory, {'weights, ' if mapped else ''}"
         + ", ".join(f"io_{port.identifier}" for port in given)
         + ");",
     )

@@ -16,6 +16,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from compile.errors import UserError
+from targets.sections import pieces
 
 if TYPE_CHECKING:  # the auditor reads sources without numpy
     from targets.c.emitter import Table
@@ -86,7 +87,7 @@ def filed(tables: Iterable[Table]) -> Weights:
         body += bytes(-len(body) % ALIGNMENT)
         offsets[table.name] = HEAD + len(body)
         body += table.data.astype(table.data.dtype.newbyteorder("<")).tobytes()
-    return Weights(offsets, _head(bytes(body)) + body)
+    return Weights(offsets, _head(hashlib.sha256(body).digest(), HEAD + len(body)) + bytes(body))
 
 
 def require_own(name: str, text: str, data: bytes) -> None:
@@ -95,12 +96,17 @@ def require_own(name: str, text: str, data: bytes) -> None:
     Raises:
         UserError: it is not.
     """
-    own, total = _OWN.search(text), _SUM.search(text)
-    if own is None or total is None:
+    own, expected = _OWN.search(text), _SUM.search(text)
+    if own is None or expected is None:
         raise UserError("it does not say which weights it needs", where=name, fix="compile it again")
-    if data[:_SAYS] != bytes(int(number) % 256 for number in re.findall(r"\d+", own[1])):
+    head = bytes(data[:HEAD])
+    if head[:_SAYS] != bytes(int(number) % 256 for number in re.findall(r"\d+", own[1])):
         raise UserError("these weights are not those of the source", where=companion(name), fix=_FIX)
-    if data[:HEAD] != _head(data[HEAD:]) or zlib.crc32(data) != int(total[1], 16):
+    digest, total = hashlib.sha256(), zlib.crc32(head)
+    for piece in pieces(data, HEAD, len(data)):
+        digest.update(piece)
+        total = zlib.crc32(piece, total)
+    if head != _head(digest.digest(), len(data)) or total != int(expected[1], 16):
         raise UserError("these weights are damaged", where=companion(name), fix=_FIX)
 
 
@@ -154,9 +160,9 @@ def check(parts: Parts) -> Iterator[str]:
     )
 
 
-def _head(body: bytes) -> bytes:
-    said = MAGIC + hashlib.sha256(body).digest() + (HEAD + len(body)).to_bytes(8, "little")
-    return said.ljust(HEAD, b"\0")
+def _head(digest: bytes, size: int) -> bytes:
+    """How a file begins."""
+    return (MAGIC + digest + size.to_bytes(8, "little")).ljust(HEAD, b"\0")
 
 
 def _nibble(index: int) -> int:

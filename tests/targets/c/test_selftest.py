@@ -26,7 +26,10 @@ COMPILERS = {
     "g++": ("g++", "-x", "c++", "-std=c++17", "-O1"),
     "clang++": ("clang++", "-x", "c++", "-std=c++17", "-O1"),
     "sanitizers": ("gcc", "-std=c99", "-O1", "-g", *SANE),
+    "ARM": ("aarch64-linux-gnu-gcc", "-static", "-O1"),
+    "big-endian": ("s390x-linux-gnu-gcc", "-static", "-O1"),
 }
+EMULATORS = {"aarch64-linux-gnu-gcc": ("qemu-aarch64",), "s390x-linux-gnu-gcc": ("qemu-s390x",)}
 MAIN = """
 #include <stdio.h>
 #include "{name}.h"
@@ -76,8 +79,10 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
 
 def told(folder: Path, command: tuple[str, ...]) -> list[str]:
     """What a program says that was made of ``net.c``."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"there is no {command[0]}")
+    emulator = EMULATORS.get(command[0], ())
+    for needed in (command[0], *emulator):
+        if shutil.which(needed) is None:
+            pytest.skip(f"there is no {needed}")
     (folder / "main.c").write_text(MAIN.format(name="net", word="net"))
     program = folder / "program"
     sources = [str(folder / name) for name in ("net.c", "main.c")]
@@ -87,7 +92,7 @@ def told(folder: Path, command: tuple[str, ...]) -> list[str]:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    ran = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    ran = subprocess.run([*emulator, str(program)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.split()
 
