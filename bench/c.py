@@ -99,7 +99,7 @@ class Program:
         header = path.with_name(companion(path.name))
         found = understood(path.name, path.read_text(), header.read_text())
         word, ports = identifier(path.stem), found.ports
-        mapped = path.with_suffix(".bin") if found.mapped else None
+        mapped = path.with_suffix(".bin") if found.weights else None
         (folder / "main.c").write_text(_main(word, header.name, ports, found.streams, mapped))
         common = [*compiler(), "-std=gnu99", *flags, f"-I{path.parent}"]
         _done([*common, "-c", str(path), "-o", str(folder / "student.o")])

@@ -26,6 +26,7 @@ from targets.streamed import Streamed, axis_of, cut
 Feed = Mapping[str, NDArray[np.float32]]
 NUMBERS = 16_000  # of inputs and outputs together: some 80 kB of text
 _MOST = 32  # examples, however small
+_LOUDEST = 1e38  # which rounded up is still a float32
 _ROUNDING = 1.001  # of what is one step apart, in float32
 
 
@@ -77,7 +78,7 @@ def _whole(feeds: Sequence[Feed]) -> tuple[dict[str, NDArray[np.int16]], dict[st
     """Each input as int16, and what one of its units is: the least power of two with which the largest fits."""
     numbers, units = {}, {}
     for name in feeds[0]:
-        array = np.nan_to_num(np.stack([feed[name] for feed in feeds]).astype(np.float64))
+        array = np.nan_to_num(np.stack([feed[name] for feed in feeds]).astype(np.float64)).clip(-_LOUDEST, _LOUDEST)
         largest = float(np.abs(array).max(initial=0))
         units[name] = 2.0 ** max(math.ceil(math.log2(largest / 32767)), -100) if largest else 1.0
         numbers[name] = np.round(array / units[name]).clip(-32767, 32767).astype(np.int16)

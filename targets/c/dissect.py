@@ -55,14 +55,14 @@ class Source:
         metadata: ``phiz.*``.
         streams: whether it computes hop by hop.
         scratch: bytes of memory that it computes in.
-        mapped: whether its weights are a file of their own.
+        weights: bytes of the file that its weights are; 0 where they are in the source.
     """
 
     ports: tuple[Port, ...]
     metadata: dict[str, str]
     streams: bool
     scratch: int
-    mapped: bool = False
+    weights: int = 0
 
 
 def dissect(files: Files) -> Dissection:
@@ -86,13 +86,12 @@ def dissect(files: Files) -> Dissection:
     spans += [Section(name, match.start(), match.end(), Kind.METADATA) for match in _METADATA.finditer(text)]
     sizes = {name: len(data), beside: len(files[beside])}
     sections = (*_labelled(name, data, spans), Section(beside, 0, len(files[beside]), Kind.GRAPH))
-    if found.mapped:
-        stored, filed = weights_of(name, text, files), tuple(_filed(name, code, readers))
+    if found.weights:
+        stored, filed = weights_of(name, text, files, found), tuple(_filed(name, code, readers))
         first = Section(weights.companion(name), 0, weights.HEAD, Kind.METADATA)
         sections += cover(first.file, stored, [first, *(table.section for table in filed)])
         sizes[first.file] = len(stored)
         tables += filed
-    golden = f"{name.removesuffix('.c')}.golden.h"
     return Dissection(
         sizes=sizes,
         sections=sections,
@@ -101,7 +100,7 @@ def dissect(files: Files) -> Dissection:
         constants=tuple(table.constant for table in tables),
         steps=tuple(title for title, _ in blocks),
         alignment=ALIGNMENT,
-        notes=(_NOTE, *([_UNCOUNTED.format(golden)] if golden in files else [])),
+        notes=(_NOTE, *([_UNCOUNTED.format(golden(name))] if golden(name) in files else [])),
     )
 
 
@@ -124,11 +123,13 @@ def understood(name: str, text: str, head: str) -> Source:
             raise UserError(
                 f"its header has no state '{port.identifier}' of that size", where=name, fix="compile it again"
             )
-    mapped = f"#define {upper}_WEIGHTS_BYTES " in head
-    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]), mapped)
+    mapped = re.search(rf"^#define {upper}_WEIGHTS_BYTES (\d{{1,10}})\b", head, re.M)
+    if ("_weights_ok(" in text) != (mapped is not None):
+        raise UserError("its header does not say how large its weights are", where=name, fix="compile it again")
+    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]), int(mapped[1]) if mapped else 0)
 
 
-def weights_of(name: str, text: str, files: Files) -> bytes:
+def weights_of(name: str, text: str, files: Files, found: Source) -> bytes:
     """The file of a source's weights.
 
     Raises:
@@ -140,12 +141,21 @@ def weights_of(name: str, text: str, files: Files) -> bytes:
     except KeyError as error:
         raise UserError(f"its weights '{beside}' are missing", where=name, fix="keep its files together") from error
     weights.require_own(name, text, data)
+    if len(data) != found.weights:
+        raise UserError(
+            f"its header says of '{beside}' that it is larger or smaller", where=name, fix="compile it again"
+        )
     return data
 
 
 def companion(name: str) -> str:
     """The header of a source."""
     return f"{name.removesuffix('.c')}.h"
+
+
+def golden(name: str) -> str:
+    """The examples of a source's self-test, where it has any."""
+    return f"{name.removesuffix('.c')}.golden.h"
 
 
 def _texts(files: Files) -> tuple[str, str, str, str]:

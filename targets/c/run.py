@@ -47,9 +47,7 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
     files = {file.name: read_files(file)[file.name] for file in (path, beside)}
     text, header = (data.decode("ascii", "replace") for data in files.values())
     found = understood(name, text, header)
-    weights = b""
-    if found.mapped:
-        weights = weights_of(name, text, read_files(path, (".bin",)))
+    weights = weights_of(name, text, read_files(path, (".bin",)), found) if found.weights else b""
     return Compiled(_library(path, flags), found, identifier(path.stem), weights)
 
 
@@ -101,7 +99,7 @@ class Compiled:
         scratch = [("scratch", _scratch(source.scratch))]
         fields = [(port.identifier, _FIELDS[port.ctype] * port.elements) for port in states]
         self._memory = type("Memory", (ctypes.Structure,), {"_fields_": [*fields, *scratch]})()
-        self._weights = _aligned(weights) if source.mapped else None
+        self._weights = _aligned(weights) if source.weights else None
         self._function = getattr(library, f"{word}_push_hop" if source.streams else f"{word}_window")
         self._function.restype = None
         self.inputs: Mapping[str, tuple[int, ...]] = {port.name: port.shape for port in self._given}

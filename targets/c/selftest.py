@@ -13,7 +13,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from targets.base import Artifact, Examples
-from targets.c.dissect import companion, understood
+from targets.c.dissect import companion, golden, understood
 from targets.c.interface import Port
 from targets.c.library import includes
 from targets.c.source import identifier, real, table
@@ -35,11 +35,6 @@ _COMPARE = Template("""\
             if (!(test->got - test->expected <= test->allowed && test->expected - test->got <= test->allowed))
                 return 1; /* so it does where it is no number */
         }""")
-
-
-def golden(name: str) -> str:
-    """The file of a source's examples."""
-    return f"{name.removesuffix('.c')}.golden.h"
 
 
 def prove(artifact: Artifact, examples: Examples) -> Artifact:

@@ -114,6 +114,9 @@ def test_silence_and_what_is_no_number(network: Path) -> None:
         made = windows(network, [{"x": np.full((1, 1, WINDOW), value, np.float32)}])
         assert not made.inputs["x"].any()
         assert made.units["x"] == 1.0
+    for value in (np.inf, 3.4e38, 1e-42):
+        made = windows(network, [{"x": np.full((1, 1, WINDOW), value, np.float32)}])
+        assert np.isfinite(heard(made)).all()
 
 
 @pytest.mark.parametrize(("steps", "allowed"), [(0.0, 1), (0.4, 1), (1.0, 1), (1.0005, 1), (1.2, 2), (2.0, 2)])

@@ -185,9 +185,9 @@ def test_other_weights_are_refused(both: Any, compiler: str, tmp_path: Path) -> 
 def test_sources_that_lie(both: Any) -> None:
     files = {name: data for name, data in both("w8a8")[0].items() if name.startswith("net.mapped")}
 
-    def spoilt(old: bytes, new: bytes) -> dict[str, bytes]:
-        assert old in files["net.mapped.c"]
-        return {**files, "net.mapped.c": files["net.mapped.c"].replace(old, new, 1)}
+    def spoilt(old: bytes, new: bytes, name: str = "net.mapped.c") -> dict[str, bytes]:
+        assert old in files[name]
+        return {**files, name: files[name].replace(old, new, 1)}
 
     with pytest.raises(UserError, match="lie outside its"):
         dissect(spoilt(b"(from + 64); /* ", b"(from + 64); /* 9999999"))
@@ -195,6 +195,10 @@ def test_sources_that_lie(both: Any) -> None:
         dissect(spoilt(b"(from + 64);", b"(from + 80);"))
     with pytest.raises(UserError, match="does not say which weights it needs"):
         dissect(spoilt(b"own[56]", b"own[57]"))
+    with pytest.raises(UserError, match="its header does not say how large its weights are"):
+        dissect(spoilt(b"_WEIGHTS_BYTES", b"_OTHER_BYTES", "net.mapped.h"))
+    with pytest.raises(UserError, match="larger or smaller"):
+        dissect(spoilt(b"_WEIGHTS_BYTES ", b"_WEIGHTS_BYTES 1", "net.mapped.h"))
 
 
 @pytest.mark.parametrize("blind", [False, True])
