@@ -119,7 +119,9 @@ def test_silence_and_what_is_no_number(network: Path) -> None:
         assert np.isfinite(heard(made)).all()
 
 
-@pytest.mark.parametrize(("steps", "allowed"), [(0.0, 1), (0.4, 1), (1.0, 1), (1.0005, 1), (1.2, 2), (2.0, 2)])
+@pytest.mark.parametrize(
+    ("steps", "allowed"), [(0.0, 1), (0.4, 1), (1.0, 1), (1.0005, 1), (1.2, 2), (2.0, 2), (np.nan, 1), (np.inf, 1)]
+)
 def test_as_many_steps_as_parity_saw(steps: float, allowed: int) -> None:
     given = Examples(0, {}, {}, {}, {"y": 0.5})
     assert within(given, Parity("run", steps={HUB: steps, "onnx": 3.0})).allowed == {"y": 0.5 * allowed}
