@@ -88,9 +88,8 @@ def dissect(files: Files) -> Dissection:
     sections = (*_labelled(name, data, spans), Section(beside, 0, len(files[beside]), Kind.GRAPH))
     if found.weights:
         stored, filed = weights_of(name, text, files, found), tuple(_filed(name, code, readers))
-        first = Section(weights.companion(name), 0, weights.HEAD, Kind.METADATA)
-        sections += cover(first.file, stored, [first, *(table.section for table in filed)])
-        sizes[first.file] = len(stored)
+        sections += _stored(weights.companion(name), stored, filed)
+        sizes[weights.companion(name)] = len(stored)
         tables += filed
     return Dissection(
         sizes=sizes,
@@ -253,6 +252,18 @@ def _filed(name: str, code: str, readers: Mapping[str, list[str]]) -> Iterator[_
             raise UserError(f"table '{label}' is of no known type", where=name, fix="compile it again")
         place = (weights.companion(name), start, start + count * WIDTHS[ctype])
         yield _table(place, ctype, label, count, readers, "")
+
+
+def _stored(beside: str, data: bytes, tables: tuple[_Table, ...]) -> tuple[Section, ...]:
+    """All bytes of a file of weights; between tables there is only what aligns the next one."""
+    head = Section(beside, 0, weights.HEAD, Kind.METADATA)
+    sections = cover(beside, data, [head, *(table.section for table in tables)])
+    for section in sections:
+        room = weights.ALIGNMENT if section.kind == Kind.PADDING else 1
+        if section.kind in (Kind.PADDING, Kind.UNMAPPED) and section.end - section.start >= room:
+            what = f"its bytes from {section.start} to {section.end} are of no table"
+            raise UserError(what, where=beside, fix="compile it again")
+    return sections
 
 
 def _table(

@@ -191,6 +191,8 @@ def test_sources_that_lie(both: Any) -> None:
 
     with pytest.raises(UserError, match="lie outside its"):
         dissect(spoilt(b"(from + 64); /* ", b"(from + 64); /* 9999999"))
+    with pytest.raises(UserError, match=r"net\.mapped\.bin: its bytes from \d+ to \d+ are of no table"):
+        dissect(spoilt(b"    const int8_t *const n0_weight", b"    const int8_t * const n0_weight"))
     with pytest.raises(UserError, match="overlap"):
         dissect(spoilt(b"(from + 64);", b"(from + 80);"))
     with pytest.raises(UserError, match="does not say which weights it needs"):
