@@ -166,8 +166,10 @@ def _texts(files: Files) -> tuple[str, str, str, str]:
         header = files[beside]
     except KeyError as error:
         raise UserError(f"its header '{beside}' is missing", where=name, fix="keep both files together") from error
+    if len(files[name]) > _MOST or len(header) > _MOST:
+        raise UserError("more than 2 GB are no source", where=name)
     try:
-        text, head = files[name].decode("ascii"), header.decode("ascii")
+        text, head = str(files[name], "ascii"), str(header, "ascii")  # large files are memory maps
     except UnicodeDecodeError as error:
         raise UserError("not a C source that phiz wrote: it is not ASCII", where=name) from error
     _require_whole(name, text, head)

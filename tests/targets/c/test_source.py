@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import shutil
 import subprocess
@@ -222,6 +223,16 @@ def test_metadata_without_an_end_take_no_time(hub: Any, filling: str) -> None:
     files = lowered(small(hub(1)))
     with pytest.raises(UserError, match="it is not whole"):
         dissect(spoilt(files, "net_metadata[] = {\n", "net_metadata[] = {\n" + filling + "x"))
+
+
+def test_large_sources_are_memory_maps(hub: Any, tmp_path: Path) -> None:
+    files = lowered(small(hub(1)))
+    maps = {}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        with (tmp_path / name).open("rb") as file:
+            maps[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    assert dissect(maps) == dissect(files)
 
 
 def test_sizes_beyond_all_measure(hub: Any) -> None:
