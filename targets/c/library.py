@@ -21,12 +21,14 @@ _BASES = {  # set -> the one that it takes from what it does not do itself; the 
     "sse41": "portable",
     "neon_dot": "neon",
     "neon": "portable",
+    "vector": "portable",
     "portable": "",
 }
+_PLAIN = ("vector", "portable")  # without intrinsics
 _SETS = tuple(f"sets/{name}" for name in _BASES)
 _PIECE = re.compile(r"^/\*\* (\w+):", re.M)
 _WORD = re.compile(r"\b(?:phiz|PHIZ)_\w+")
-_WHEN = re.compile(r"/\* when: (.+) \*/\n")
+_WHEN = re.compile(r"/\* when: (.+?) \*/\n", re.S)
 _INCLUDES = {"memcpy": "string.h", "memset": "string.h", "sqrtf": "math.h", "INFINITY": "math.h", "NAN": "math.h"}
 
 
@@ -70,8 +72,9 @@ def _of_sets(wanted: frozenset[str]) -> list[str]:
     for at, name in enumerate(_BASES):
         own = _with_base(name)
         texts = [piece.text for piece in own if piece.name in wanted]
-        word = "#if !defined(PHIZ_PORTABLE) &&" if at == 0 else "#elif !defined(PHIZ_PORTABLE) &&"
-        lines.append(f"#else /* {name} */" if name == "portable" else f"{word} ({_condition(name)}) /* {name} */")
+        condition = _condition(name) if name in _PLAIN else f"!defined(PHIZ_PORTABLE) && ({_condition(name)})"
+        word = f"#elif {condition}" if at else f"#if {condition}"
+        lines.append(f"{'#else' if name == 'portable' else word} /* {name} */")
         lines += [*_header(name), "", "\n".join(texts)]
     return ["\n".join([*lines, "#endif\n"])]
 

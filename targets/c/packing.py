@@ -63,6 +63,11 @@ def weights(e: Emitter, kernel: Kernel) -> Weights:
     return Weights(scheme, matrix, scale, None if bias is None else np.asarray(bias).reshape(matrix.shape[:2]))
 
 
+def blockwise(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Numbers of outputs, ``[groups, outputs]``, with zeros up to whole blocks."""
+    return None if array is None else np.pad(array, ((0, 0), (0, -array.shape[1] % BLOCK)))
+
+
 class Tables:
     """The tables of one product and the call that names them."""
 
@@ -81,15 +86,15 @@ class Tables:
             names = [self.table(part, data) for part, data in zip(PARAMETERS, parts, strict=True)]
             limits = ", ".join(map(str, bounds(self.e, self.kernel)))
             return f"phiz_matmul_s8({first}, {self.quads()}, {', '.join(names)}, {limits}, {last});"
-        bias = self.table("bias", self.made.bias)
+        bias = self.table("bias", blockwise(self.made.bias))
         if self.made.scheme == "w8-dynamic":
-            total = self.table("sum", self.made.matrix.sum(axis=2, dtype=np.int32))
+            total = self.table("sum", blockwise(self.made.matrix.sum(axis=2, dtype=np.int32)))
             work = self.e.scratch("int8_t", inputs)
-            scale = self.table("scale", self.made.scale)
+            scale = self.table("scale", blockwise(self.made.scale))
             constants = f"{self.quads()}, {scale}, {total}, {bias}, {activation}, {work}"
             return f"phiz_matmul_dynamic({first}, {constants}, {last});"
         form, dtype = _FORMS[self.made.scheme]
-        constants = f"{self.columns(dtype)}, {self.table('scale', self.made.scale)}, {bias}, {activation}"
+        constants = f"{self.columns(dtype)}, {self.table('scale', blockwise(self.made.scale))}, {bias}, {activation}"
         return f"phiz_matmul_{form}({first}, {constants}, {last});"
 
     def quads(self) -> str:

@@ -11,7 +11,7 @@ from targets.c.emitter import Emitter, refuse
 from targets.c.fixed import zero_of
 from targets.c.movement import padded, zero_inserted
 from targets.c.nest import place as address
-from targets.c.packing import ACTIVATIONS, PARAMETERS, Tables, Weights, bounds, integer_parameters, weights
+from targets.c.packing import ACTIVATIONS, PARAMETERS, Tables, Weights, blockwise, bounds, integer_parameters, weights
 from targets.c.source import identifier
 from targets.c.view import View, axes, contiguous, reshaped
 from targets.kernels import Kernel, Tensor
@@ -190,8 +190,9 @@ def _emit_depthwise(
     else:
         real = matrix.astype(np.float32) * (1 if made.scale is None else made.scale.reshape(1, -1))
         weight = e.table(f"{label}_weight", np.asarray(real, np.float32))
-        bias = "0" if made.bias is None else e.table(f"{label}_bias", made.bias)
-        call = f"phiz_depthwise_f32({taps}, {weight}, {bias}, {ACTIVATIONS[kernel.activation]}, {y_at}, {channels});"
+        bias = blockwise(None if made.bias is None else made.bias.reshape(1, channels))
+        shift = "0" if bias is None else e.table(f"{label}_bias", bias)
+        call = f"phiz_depthwise_f32({taps}, {weight}, {shift}, {ACTIVATIONS[kernel.activation]}, {y_at}, {channels});"
     e.emit(*opened, f"{'    ' if opened else ''}{call}")
 
 

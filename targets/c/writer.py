@@ -35,6 +35,11 @@ _GUARD = """\
 #else
 #define PHIZ_KERNEL static
 #endif
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 8)
+#define PHIZ_UNROLLED _Pragma("GCC unroll 8") /* what a loop of a few steps works on is to stay in registers */
+#else
+#define PHIZ_UNROLLED
+#endif
 /* A product and a sum are rounded apart, on every machine. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

@@ -2,56 +2,66 @@
  * the first word of each comment that begins with two stars is the name of what follows it. */
 
 /** PHIZ_UNARY: a function of one operand, called `a` in its result. */
-#define PHIZ_UNARY(NAME, IN, OUT, RESULT)                                                                  \
-    static void NAME(int32_t n, OUT *y, int32_t dy, const IN *x, int32_t dx) {                             \
-        if (dy == 1 && dx == 1) {                                                                          \
-            for (int32_t i = 0; i < n; ++i) {                                                              \
-                const IN a = x[i];                                                                         \
-                y[i] = (RESULT);                                                                           \
-            }                                                                                              \
-        } else {                                                                                           \
-            for (int32_t i = 0; i < n; ++i) {                                                              \
-                const IN a = x[i * dx];                                                                    \
-                y[i * dy] = (RESULT);                                                                      \
-            }                                                                                              \
-        }                                                                                                  \
+#define PHIZ_UNARY(NAME, IN, OUT, RESULT)                                           \
+    PHIZ_KERNEL void NAME(int32_t n, OUT *y, int32_t dy, const IN *x, int32_t dx) { \
+        if (dy == 1 && dx == 1) {                                                   \
+            for (int32_t i = 0; i < n; ++i) {                                       \
+                const IN a = x[i];                                                  \
+                y[i] = (RESULT);                                                    \
+            }                                                                       \
+        } else {                                                                    \
+            for (int32_t i = 0; i < n; ++i) {                                       \
+                const IN a = x[i * dx];                                             \
+                y[i * dy] = (RESULT);                                               \
+            }                                                                       \
+        }                                                                           \
     }
 
 /** PHIZ_BINARY: a function of two operands, called `a` and `b` in its result. */
-#define PHIZ_BINARY(NAME, IN, OUT, RESULT)                                                                 \
-    static void NAME(int32_t n, OUT *y, int32_t dy, const IN *x, int32_t dx, const IN *z, int32_t dz) {    \
-        if (dy == 1 && dx == 1 && dz == 1) {                                                               \
-            for (int32_t i = 0; i < n; ++i) {                                                              \
-                const IN a = x[i], b = z[i];                                                               \
-                y[i] = (RESULT);                                                                           \
-            }                                                                                              \
-        } else {                                                                                           \
-            for (int32_t i = 0; i < n; ++i) {                                                              \
-                const IN a = x[i * dx], b = z[i * dz];                                                     \
-                y[i * dy] = (RESULT);                                                                      \
-            }                                                                                              \
-        }                                                                                                  \
+#define PHIZ_BINARY(NAME, IN, OUT, RESULT)                                                                   \
+    PHIZ_KERNEL void NAME(int32_t n, OUT *y, int32_t dy, const IN *x, int32_t dx, const IN *z, int32_t dz) { \
+        if (dy == 1 && dx == 1 && dz == 1) {                                                                 \
+            for (int32_t i = 0; i < n; ++i) {                                                                \
+                const IN a = x[i], b = z[i];                                                                 \
+                y[i] = (RESULT);                                                                             \
+            }                                                                                                \
+        } else {                                                                                             \
+            for (int32_t i = 0; i < n; ++i) {                                                                \
+                const IN a = x[i * dx], b = z[i * dz];                                                       \
+                y[i * dy] = (RESULT);                                                                        \
+            }                                                                                                \
+        }                                                                                                    \
     }
 
 /** PHIZ_TERNARY: a function of three operands, the first of another type, called `a`, `b` and `c` in its result. */
-#define PHIZ_TERNARY(NAME, FIRST, IN, OUT, RESULT)                                                         \
-    static void NAME(int32_t n, OUT *y, int32_t dy, const FIRST *x, int32_t dx, const IN *z, int32_t dz,   \
-                     const IN *u, int32_t du) {                                                            \
-        for (int32_t i = 0; i < n; ++i) {                                                                  \
-            const FIRST a = x[i * dx];                                                                     \
-            const IN b = z[i * dz], c = u[i * du];                                                         \
-            y[i * dy] = (RESULT);                                                                          \
-        }                                                                                                  \
+#define PHIZ_TERNARY(NAME, FIRST, IN, OUT, RESULT)                                                            \
+    PHIZ_KERNEL void NAME(int32_t n, OUT *y, int32_t dy, const FIRST *x, int32_t dx, const IN *z, int32_t dz, \
+                     const IN *u, int32_t du) {                                                               \
+        for (int32_t i = 0; i < n; ++i) {                                                                     \
+            const FIRST a = x[i * dx];                                                                        \
+            const IN b = z[i * dz], c = u[i * du];                                                            \
+            y[i * dy] = (RESULT);                                                                             \
+        }                                                                                                     \
     }
 
-/** phiz_copy_f32: as it is. */
-PHIZ_UNARY(phiz_copy_f32, float, float, a)
+/** PHIZ_COPY: elements as they are. */
+#define PHIZ_COPY(NAME, TYPE)                                                          \
+    PHIZ_KERNEL void NAME(int32_t n, TYPE *y, int32_t dy, const TYPE *x, int32_t dx) { \
+        if (dy == 1 && dx == 1) {                                                      \
+            memcpy(y, x, (size_t)n * sizeof *x);                                       \
+        } else {                                                                       \
+            for (int32_t i = 0; i < n; ++i) y[i * dy] = x[i * dx];                     \
+        }                                                                              \
+    }
 
-/** phiz_copy_s8: as it is. */
-PHIZ_UNARY(phiz_copy_s8, int8_t, int8_t, a)
+/** phiz_copy_f32: floats. */
+PHIZ_COPY(phiz_copy_f32, float)
 
-/** phiz_copy_u8: as it is; truth values. */
-PHIZ_UNARY(phiz_copy_u8, uint8_t, uint8_t, a)
+/** phiz_copy_s8: int8. */
+PHIZ_COPY(phiz_copy_s8, int8_t)
+
+/** phiz_copy_u8: truth values. */
+PHIZ_COPY(phiz_copy_u8, uint8_t)
 
 /** phiz_relu_f32: nothing below 0. */
 PHIZ_UNARY(phiz_relu_f32, float, float, a < 0.0f ? 0.0f : a)
@@ -169,27 +179,27 @@ PHIZ_TERNARY(phiz_where_f32, uint8_t, float, float, a ? b : c)
 PHIZ_UNARY(phiz_cast_u8, uint8_t, float, (float)a)
 
 /** phiz_fill_f32: one number everywhere. */
-static void phiz_fill_f32(int32_t n, float *y, int32_t dy, float value) {
+PHIZ_KERNEL void phiz_fill_f32(int32_t n, float *y, int32_t dy, float value) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = value;
 }
 
 /** phiz_fill_s8: one number everywhere. */
-static void phiz_fill_s8(int32_t n, int8_t *y, int32_t dy, int32_t value) {
+PHIZ_KERNEL void phiz_fill_s8(int32_t n, int8_t *y, int32_t dy, int32_t value) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = (int8_t)value;
 }
 
 /** phiz_fill_s32: one number everywhere. */
-static void phiz_fill_s32(int32_t n, int32_t *y, int32_t dy, int32_t value) {
+PHIZ_KERNEL void phiz_fill_s32(int32_t n, int32_t *y, int32_t dy, int32_t value) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = value;
 }
 
 /** phiz_sum_f32: y += x; y stays where its step is 0. */
-static void phiz_sum_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
+PHIZ_KERNEL void phiz_sum_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] += x[i * dx];
 }
 
 /** phiz_largest_f32: y = max(y, x). */
-static void phiz_largest_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
+PHIZ_KERNEL void phiz_largest_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
     for (int32_t i = 0; i < n; ++i) {
         const float a = y[i * dy], b = x[i * dx];
         y[i * dy] = b > a || b != b ? b : a;
@@ -197,7 +207,7 @@ static void phiz_largest_f32(int32_t n, float *y, int32_t dy, const float *x, in
 }
 
 /** phiz_smallest_f32: y = min(y, x). */
-static void phiz_smallest_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
+PHIZ_KERNEL void phiz_smallest_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx) {
     for (int32_t i = 0; i < n; ++i) {
         const float a = y[i * dy], b = x[i * dx];
         y[i * dy] = b < a || b != b ? b : a;
@@ -205,17 +215,17 @@ static void phiz_smallest_f32(int32_t n, float *y, int32_t dy, const float *x, i
 }
 
 /** phiz_largest_s8: y = max(y, x). */
-static void phiz_largest_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx) {
+PHIZ_KERNEL void phiz_largest_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = x[i * dx] > y[i * dy] ? x[i * dx] : y[i * dy];
 }
 
 /** phiz_sum_s8: y += x, in 32 bits. */
-static void phiz_sum_s8(int32_t n, int32_t *y, int32_t dy, const int8_t *x, int32_t dx) {
+PHIZ_KERNEL void phiz_sum_s8(int32_t n, int32_t *y, int32_t dy, const int8_t *x, int32_t dx) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] += x[i * dx];
 }
 
 /** phiz_multiply_sum_f32: y += x * z. */
-static void phiz_multiply_sum_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const float *z,
+PHIZ_KERNEL void phiz_multiply_sum_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const float *z,
                                   int32_t dz) {
     if (dy == 1 && dx == 0 && dz == 1) {
         const float a = x[0];
@@ -226,21 +236,21 @@ static void phiz_multiply_sum_f32(int32_t n, float *y, int32_t dy, const float *
 }
 
 /** phiz_pick_f32: rows of `n`, by a list of where each begins. */
-static void phiz_pick_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *where,
+PHIZ_KERNEL void phiz_pick_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *where,
                           int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r)
         for (int32_t i = 0; i < n; ++i) y[r * row + i * dy] = x[where[r] * step + i * dx];
 }
 
 /** phiz_pick_s8: rows of `n`, by a list of where each begins. */
-static void phiz_pick_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int32_t *where,
+PHIZ_KERNEL void phiz_pick_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int32_t *where,
                          int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r)
         for (int32_t i = 0; i < n; ++i) y[r * row + i * dy] = x[where[r] * step + i * dx];
 }
 
 /** phiz_mix_f32: rows of `n`, each between two others; `share` is that of the second. */
-static void phiz_mix_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *first,
+PHIZ_KERNEL void phiz_mix_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *first,
                          const int32_t *second, const float *share, int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r) {
         const float *a = x + first[r] * step, *b = x + second[r] * step;

@@ -1,20 +1,20 @@
 /* Convolutions and fully connected layers: rows of inputs times packed weights, 16 outputs at a time. */
 
 /** PHIZ_GATHER: the inputs of each of `rows` positions as one run: outer by inner taps of `run` elements. */
-#define PHIZ_GATHER(NAME, TYPE)                                                                            \
-    static void NAME(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,  \
-                     int32_t run, const TYPE *x, TYPE *y) {                                                \
-        for (int32_t r = 0; r < rows; ++r)                                                                 \
-            for (int32_t i = 0; i < outer; ++i)                                                            \
-                for (int32_t j = 0; j < inner; ++j) {                                                      \
-                    const TYPE *from = x + r * row + i * far + j * near_;                                  \
-                    if (run == 1) {                                                                        \
-                        *y++ = *from;                                                                      \
-                    } else {                                                                               \
-                        memcpy(y, from, (size_t)run * sizeof(TYPE));                                       \
-                        y += run;                                                                          \
-                    }                                                                                      \
-                }                                                                                          \
+#define PHIZ_GATHER(NAME, TYPE)                                                                                \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_, \
+                     int32_t run, const TYPE *x, TYPE *y) {                                                    \
+        for (int32_t r = 0; r < rows; ++r)                                                                     \
+            for (int32_t i = 0; i < outer; ++i)                                                                \
+                for (int32_t j = 0; j < inner; ++j) {                                                          \
+                    const TYPE *from = x + r * row + i * far + j * near_;                                      \
+                    if (run == 1) {                                                                            \
+                        *y++ = *from;                                                                          \
+                    } else {                                                                                   \
+                        memcpy(y, from, (size_t)run * sizeof(TYPE));                                           \
+                        y += run;                                                                              \
+                    }                                                                                          \
+                }                                                                                              \
     }
 
 /** phiz_gather_f32: for floats. */
@@ -24,7 +24,7 @@ PHIZ_GATHER(phiz_gather_f32, float)
 PHIZ_GATHER(phiz_gather_s8, int8_t)
 
 /** phiz_rows: how many rows are computed together. */
-enum { phiz_rows = 4 };
+enum { phiz_rows = 8 };
 
 /** phiz_matmul_s8: int8 rows times int8 weights, in 32 bits, narrowed to int8. */
 PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, int32_t outputs,
@@ -37,25 +37,34 @@ PHIZ_KERNEL void phiz_matmul_s8(int32_t rows, int32_t inputs, const int8_t *x, i
             const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;
             phiz_dots_s8(few, inputs, x + r * dx, dx, w, sums);
             for (int32_t k = 0; k < few; ++k) {
-                int8_t block[16];
-                phiz_narrow_16(sums + k * 16, bias + o, multiplier + o, shift + o, low - zero, high - zero, zero,
-                               block);
-                memcpy(y + (r + k) * dy + o, block, (size_t)some);
+                int8_t block[16], *to = y + (r + k) * dy + o, *made = some == 16 ? to : block;
+                phiz_narrow_16(sums + k * 16, bias + o, multiplier + o, shift + o, low - zero, high - zero, zero, made);
+                if (some < 16) memcpy(to, block, (size_t)some);
             }
         }
         w += (inputs + 3) / 4 * 64;
     }
 }
 
-/** phiz_finish_f32: 16 sums with scale, bias and activation (0 none, 1 ReLU, 2 ReLU6). */
-static void phiz_finish_f32(int32_t some, const float *sums, const float *scale, const float *bias, int32_t activation,
-                            float *y) {
-    for (int32_t j = 0; j < some; ++j) {
-        const float scaled = scale ? sums[j] * scale[j] : sums[j];
-        float value = bias ? scaled + bias[j] : scaled;
-        if (activation && value < 0.0f) value = 0.0f;
-        if (activation == 2 && value > 6.0f) value = 6.0f;
-        y[j] = value;
+/** phiz_finish_f32: 16 sums with scale, bias and activation (0 none, 1 ReLU, 2 ReLU6), of which some are kept. Times 1
+ * and plus -0 is what was there, to the bit. */
+PHIZ_KERNEL void phiz_finish_f32(int32_t some, const float *sums, const float *scale, const float *bias,
+                                 int32_t activation, float *y) {
+    static const float ones[16] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f,
+                                   1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+    static const float zeros[16] = {-0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f,
+                                    -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f};
+    const float *a = scale ? scale : ones, *b = bias ? bias : zeros;
+    const float low = activation ? 0.0f : -INFINITY, high = activation == 2 ? 6.0f : INFINITY;
+    float made[16];
+    for (int32_t j = 0; j < 16; ++j) {
+        const float value = sums[j] * a[j] + b[j], above = value < low ? low : value;
+        made[j] = above > high ? high : above;
+    }
+    if (some == 16) {
+        memcpy(y, made, sizeof made);
+    } else {
+        memcpy(y, made, (size_t)some * sizeof *y);
     }
 }
 
@@ -68,7 +77,7 @@ static void phiz_finish_f32(int32_t some, const float *sums, const float *scale,
             const int32_t some = outputs - o < 16 ? outputs - o : 16;                                               \
             for (int32_t r = 0; r < rows; r += phiz_rows) {                                                         \
                 const int32_t few = rows - r < phiz_rows ? rows - r : phiz_rows;                                    \
-                memset(sums, 0, sizeof sums);                                                                       \
+                memset(sums, 0, (size_t)few * 64);                                                                  \
                 DOTS(few, inputs, x + r * dx, dx, w, sums);                                                         \
                 for (int32_t k = 0; k < few; ++k)                                                                   \
                     phiz_finish_f32(some, sums + k * 16, scale ? scale + o : 0, bias ? bias + o : 0, activation,    \
@@ -119,8 +128,8 @@ PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *
             int32_t sums[phiz_rows * 16];
             float real[16], scales[16];
             phiz_dots_s8(1, inputs, narrow, 0, block, sums);
-            for (int32_t j = 0; j < some; ++j) real[j] = (float)(sums[j] - zero * sum[o + j]);
-            for (int32_t j = 0; j < some; ++j) scales[j] = own * scale[o + j];
+            for (int32_t j = 0; j < 16; ++j) real[j] = (float)(sums[j] - zero * sum[o + j]);
+            for (int32_t j = 0; j < 16; ++j) scales[j] = own * scale[o + j];
             phiz_finish_f32(some, real, scales, bias ? bias + o : 0, activation, y + r * dy + o);
             block += (inputs + 3) / 4 * 64;
         }

@@ -15,7 +15,8 @@ static int32_t phiz_integer(float x, float low, float high) {
 }
 
 /** phiz_quantize: floats as int8. */
-static void phiz_quantize(int32_t n, int8_t *y, int32_t dy, const float *x, int32_t dx, float scale, int32_t zero) {
+PHIZ_KERNEL void phiz_quantize(int32_t n, int8_t *y, int32_t dy, const float *x, int32_t dx, float scale,
+                               int32_t zero) {
     const float low = (float)(-128 - zero), high = (float)(127 - zero);
     if (dy == 1 && dx == 1) {
         for (int32_t i = 0; i < n; ++i) y[i] = (int8_t)(phiz_integer(x[i] / scale, low, high) + zero);
@@ -25,7 +26,8 @@ static void phiz_quantize(int32_t n, int8_t *y, int32_t dy, const float *x, int3
 }
 
 /** phiz_dequantize: int8 as floats. */
-static void phiz_dequantize(int32_t n, float *y, int32_t dy, const int8_t *x, int32_t dx, float scale, int32_t zero) {
+PHIZ_KERNEL void phiz_dequantize(int32_t n, float *y, int32_t dy, const int8_t *x, int32_t dx, float scale,
+                                 int32_t zero) {
     if (dy == 1 && dx == 1) {
         for (int32_t i = 0; i < n; ++i) y[i] = (float)(x[i] - zero) * scale;
     } else {
@@ -34,12 +36,12 @@ static void phiz_dequantize(int32_t n, float *y, int32_t dy, const int8_t *x, in
 }
 
 /** phiz_look_up: a function of int8, from the table of its 256 values. */
-static void phiz_look_up(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *table) {
+PHIZ_KERNEL void phiz_look_up(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *table) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = table[x[i * dx] + 128];
 }
 
 /** phiz_add_s8: x * a + z * b + c over 2 to the shift, rounded; 32 bits hold it. */
-static void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
+PHIZ_KERNEL void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
                         int32_t a, int32_t b, int32_t c, int32_t shift, int32_t low, int32_t high) {
     const int32_t far = -(int32_t)((uint32_t)0x40000000u >> shift);
     if (dy == 1 && dx == 1 && dz == 1) {
@@ -58,7 +60,7 @@ static void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32
 }
 
 /** phiz_mul_s8: (x - zero of x) * (z - zero of z), narrowed. */
-static void phiz_mul_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
+PHIZ_KERNEL void phiz_mul_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
                         int32_t zero_x, int32_t zero_z, int32_t multiplier, int32_t shift, int32_t zero) {
     for (int32_t i = 0; i < n; ++i) {
         const int32_t product = (x[i * dx] - zero_x) * (z[i * dz] - zero_z);
@@ -67,7 +69,7 @@ static void phiz_mul_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32
 }
 
 /** phiz_mean_s8: sums of `count` elements each, narrowed; multipliers have a step of their own. */
-static void phiz_mean_s8(int32_t n, int8_t *y, int32_t dy, const int32_t *x, int32_t dx, const int32_t *multiplier,
+PHIZ_KERNEL void phiz_mean_s8(int32_t n, int8_t *y, int32_t dy, const int32_t *x, int32_t dx, const int32_t *multiplier,
                          int32_t dm, int32_t shift, int32_t zero) {
     for (int32_t i = 0; i < n; ++i) {
         y[i * dy] = (int8_t)(phiz_narrow(x[i * dx], multiplier[i * dm], shift, -128 - zero, 127 - zero) + zero);
@@ -87,7 +89,7 @@ static float phiz_quantize_row(int32_t n, const float *x, int8_t *y, int32_t *ze
 }
 
 /** phiz_shift_s32: one number added. */
-static void phiz_shift_s32(int32_t n, int32_t *y, int32_t dy, const int32_t *x, int32_t dx, int32_t value) {
+PHIZ_KERNEL void phiz_shift_s32(int32_t n, int32_t *y, int32_t dy, const int32_t *x, int32_t dx, int32_t value) {
     for (int32_t i = 0; i < n; ++i) y[i * dy] = x[i * dx] + value;
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -30,3 +31,15 @@ def test_generated_networks(hub: Any, generated: Any, differences: Callable[...,
         assert not wrong
 
     check()
+
+
+def test_the_largest_sums(hub: Any, differences: Callable[..., Any]) -> None:
+    """Products of full scale, more of one sign than 16 bits hold parts of, in more rows than are taken at once."""
+    h = hub(0)
+    rows, inputs = 9, 2051
+    x, signs = h.input(rows, inputs), np.ones((17, inputs))
+    signs[1::3] = -1
+    signs[2::3] = h.random.choice([-1, 1], inputs)
+    model = h.model(h.op("Gemm", x, h.constant(signs), transB=1, transA=0, alpha=1.0, beta=1.0))
+    feeds = {x: np.resize(signs[:3], (rows, inputs)).astype(np.float32)}
+    assert max(differences(model, feeds, "w8a8").values()) <= 1

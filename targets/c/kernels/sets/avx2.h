@@ -7,17 +7,17 @@ PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int
     for (int32_t r = 0; r < rows; r += 2, x += 2 * dx, sums += 32) {
         const int8_t *x1 = r + 1 < rows ? x + dx : x, *u = w;
         __m256i a[4], b[4];
-        for (int32_t j = 0; j < 4; ++j) a[j] = b[j] = _mm256_setzero_si256();
+        PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) a[j] = b[j] = _mm256_setzero_si256();
         for (int32_t q = 0; q < inputs; q += 4, u += 64) {
             const __m256i v = _mm256_cvtepi8_epi16(_mm_set1_epi32(phiz_quad(x + q, inputs - q)));
             const __m256i v1 = _mm256_cvtepi8_epi16(_mm_set1_epi32(phiz_quad(x1 + q, inputs - q)));
-            for (int32_t j = 0; j < 4; ++j) { /* 4 outputs of 4 inputs each */
+            PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) { /* 4 outputs of 4 inputs each */
                 const __m256i t = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(u + 16 * j)));
                 a[j] = _mm256_add_epi32(a[j], _mm256_madd_epi16(v, t));
                 b[j] = _mm256_add_epi32(b[j], _mm256_madd_epi16(v1, t));
             }
         }
-        for (int32_t j = 0; j < 2; ++j) { /* neighbours are added within each half of a register */
+        PHIZ_UNROLLED for (int32_t j = 0; j < 2; ++j) { /* neighbours are added within each half of a register */
             const __m256i first = _mm256_hadd_epi32(a[2 * j], a[2 * j + 1]);
             const __m256i second = _mm256_hadd_epi32(b[2 * j], b[2 * j + 1]);
             _mm256_storeu_si256((__m256i *)(void *)(sums + 8 * j), _mm256_permute4x64_epi64(first, 0xd8));

@@ -9,45 +9,69 @@
 #include <immintrin.h>
 #endif
 
-/** phiz_dots_s8: 64 products at a time. The instruction wants one factor without sign: 128 is added to the inputs, and
+/** PHIZ_STEP_S8: 64 products at a time. The instruction wants one factor without sign: 128 is added to the inputs, and
  * 128 times the weights' sum taken off again. */
+#define PHIZ_STEP_S8(ROWS, LEFT)                                                                     \
+    {                                                                                                \
+        const __m512i u = _mm512_loadu_si512(w);                                                     \
+        extra = _mm512_dpbusd_epi32(extra, flip, u);                                                 \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j) {                                           \
+            const __m512i v = _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(at[j] + q, LEFT)), flip); \
+            a[j] = _mm512_dpbusd_epi32(a[j], v, u);                                                  \
+        }                                                                                            \
+    }
+
+/** PHIZ_DOTS_S8: up to `ROWS` rows; those that are not there are the first once more. */
+#define PHIZ_DOTS_S8(NAME, ROWS)                                                                                  \
+    static void NAME(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w, int32_t *sums) { \
+        const __m512i flip = _mm512_set1_epi8(-128);                                                              \
+        __m512i extra = _mm512_setzero_si512(), a[ROWS];                                                          \
+        const int8_t *at[ROWS];                                                                                   \
+        int32_t q = 0;                                                                                            \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j) a[j] = extra;                                            \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j) at[j] = j < rows ? x + j * dx : x;                       \
+        for (; q + 4 <= inputs; q += 4, w += 64) PHIZ_STEP_S8(ROWS, 4)                                            \
+        if (q < inputs) PHIZ_STEP_S8(ROWS, inputs - q)                                                            \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j)                                                          \
+            if (j < rows) _mm512_storeu_si512(sums + 16 * j, _mm512_sub_epi32(a[j], extra));                      \
+    }
+
+/** phiz_dots_s8_4: up to 4 rows. */
+PHIZ_DOTS_S8(phiz_dots_s8_4, 4)
+
+/** phiz_dots_s8_8: up to 8 rows, for an instruction takes several cycles, and two begin in each. */
+PHIZ_DOTS_S8(phiz_dots_s8_8, 8)
+
+/** phiz_dots_s8_1: one row, two quads at a time. */
+static void phiz_dots_s8_1(int32_t inputs, const int8_t *x, const int8_t *w, int32_t *sums) {
+    const __m512i flip = _mm512_set1_epi8(-128);
+    __m512i a = _mm512_setzero_si512(), b = a, extra = a, more = a;
+    int32_t q = 0;
+    for (; q + 8 <= inputs; q += 8, w += 128) {
+        const __m512i u = _mm512_loadu_si512(w), v = _mm512_loadu_si512(w + 64);
+        a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, 4)), flip), u);
+        b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q + 4, 4)), flip), v);
+        extra = _mm512_dpbusd_epi32(extra, flip, u);
+        more = _mm512_dpbusd_epi32(more, flip, v);
+    }
+    for (; q < inputs; q += 4, w += 64) {
+        const __m512i u = _mm512_loadu_si512(w);
+        a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, inputs - q)), flip), u);
+        extra = _mm512_dpbusd_epi32(extra, flip, u);
+    }
+    a = _mm512_sub_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(extra, more));
+    _mm512_storeu_si512(sums, a);
+}
+
+/** phiz_dots_s8: rows times 16 outputs. */
 PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int32_t dx, const int8_t *w,
                               int32_t *sums) {
-    const __m512i flip = _mm512_set1_epi8(-128);
-    __m512i extra = _mm512_setzero_si512();
     if (rows == 1) {
-        __m512i a = extra, b = extra, more = extra;
-        int32_t q = 0;
-        for (; q + 8 <= inputs; q += 8, w += 128) {
-            const __m512i u = _mm512_loadu_si512(w), v = _mm512_loadu_si512(w + 64);
-            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, 4)), flip), u);
-            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q + 4, 4)), flip), v);
-            extra = _mm512_dpbusd_epi32(extra, flip, u);
-            more = _mm512_dpbusd_epi32(more, flip, v);
-        }
-        for (; q < inputs; q += 4, w += 64) {
-            const __m512i u = _mm512_loadu_si512(w);
-            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, inputs - q)), flip), u);
-            extra = _mm512_dpbusd_epi32(extra, flip, u);
-        }
-        a = _mm512_sub_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(extra, more));
-        _mm512_storeu_si512(sums, a);
+        phiz_dots_s8_1(inputs, x, w, sums);
+    } else if (rows <= 4) {
+        phiz_dots_s8_4(rows, inputs, x, dx, w, sums);
     } else {
-        const int8_t *x1 = x + dx, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;
-        __m512i a = extra, b = extra, c = extra, d = extra;
-        for (int32_t q = 0; q < inputs; q += 4, w += 64) {
-            const int32_t left = inputs - q;
-            const __m512i u = _mm512_loadu_si512(w);
-            a = _mm512_dpbusd_epi32(a, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x + q, left)), flip), u);
-            b = _mm512_dpbusd_epi32(b, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x1 + q, left)), flip), u);
-            c = _mm512_dpbusd_epi32(c, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x2 + q, left)), flip), u);
-            d = _mm512_dpbusd_epi32(d, _mm512_xor_si512(_mm512_set1_epi32(phiz_quad(x3 + q, left)), flip), u);
-            extra = _mm512_dpbusd_epi32(extra, flip, u);
-        }
-        _mm512_storeu_si512(sums, _mm512_sub_epi32(a, extra));
-        _mm512_storeu_si512(sums + 16, _mm512_sub_epi32(b, extra));
-        if (rows > 2) _mm512_storeu_si512(sums + 32, _mm512_sub_epi32(c, extra));
-        if (rows > 3) _mm512_storeu_si512(sums + 48, _mm512_sub_epi32(d, extra));
+        phiz_dots_s8_8(rows, inputs, x, dx, w, sums);
     }
 }
 
@@ -71,31 +95,28 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
     _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(even));
 }
 
-/** PHIZ_DOTS: 16 outputs in one register, product and sum apart. */
+/** PHIZ_DOTS_ROWS: up to `ROWS` rows, 16 outputs in one register, product and sum apart. */
+#define PHIZ_DOTS_ROWS(ROWS, LOAD)                                                                               \
+    {                                                                                                            \
+        const float *at[ROWS];                                                                                   \
+        __m512 a[ROWS];                                                                                          \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j) at[j] = j < rows ? x + j * dx : x;                      \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j) a[j] = _mm512_loadu_ps(sums + (j < rows ? 16 * j : 0)); \
+        for (int32_t i = 0; i < inputs; ++i) {                                                                   \
+            const __m512 u = LOAD(w + 16 * i);                                                                   \
+            PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j)                                                     \
+                a[j] = _mm512_add_ps(a[j], _mm512_mul_ps(_mm512_set1_ps(at[j][i]), u));                          \
+        }                                                                                                        \
+        PHIZ_UNROLLED for (int32_t j = 0; j < ROWS; ++j)                                                         \
+            if (j < rows) _mm512_storeu_ps(sums + 16 * j, a[j]);                                                 \
+    }
+
+/** PHIZ_DOTS: as many rows at once as there are. */
 #define PHIZ_DOTS(NAME, TYPE, LOAD)                                                                               \
     PHIZ_KERNEL void NAME(int32_t rows, int32_t inputs, const float *x, int32_t dx, const TYPE *w, float *sums) { \
-        const float *x1 = rows > 1 ? x + dx : x, *x2 = rows > 2 ? x1 + dx : x1, *x3 = rows > 3 ? x2 + dx : x2;    \
-        __m512 a = _mm512_loadu_ps(sums), b = a, c = a, d = a;                                                    \
-        if (rows == 1) {                                                                                          \
-            for (int32_t i = 0; i < inputs; ++i)                                                                  \
-                a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), LOAD(w + 16 * i)));                      \
-            _mm512_storeu_ps(sums, a);                                                                            \
-            return;                                                                                               \
-        }                                                                                                         \
-        b = _mm512_loadu_ps(sums + 16);                                                                           \
-        if (rows > 2) c = _mm512_loadu_ps(sums + 32);                                                             \
-        if (rows > 3) d = _mm512_loadu_ps(sums + 48);                                                             \
-        for (int32_t i = 0; i < inputs; ++i) {                                                                    \
-            const __m512 u = LOAD(w + 16 * i);                                                                    \
-            a = _mm512_add_ps(a, _mm512_mul_ps(_mm512_set1_ps(x[i]), u));                                         \
-            b = _mm512_add_ps(b, _mm512_mul_ps(_mm512_set1_ps(x1[i]), u));                                        \
-            c = _mm512_add_ps(c, _mm512_mul_ps(_mm512_set1_ps(x2[i]), u));                                        \
-            d = _mm512_add_ps(d, _mm512_mul_ps(_mm512_set1_ps(x3[i]), u));                                        \
-        }                                                                                                         \
-        _mm512_storeu_ps(sums, a);                                                                                \
-        _mm512_storeu_ps(sums + 16, b);                                                                           \
-        if (rows > 2) _mm512_storeu_ps(sums + 32, c);                                                             \
-        if (rows > 3) _mm512_storeu_ps(sums + 48, d);                                                             \
+        if (rows == 1) PHIZ_DOTS_ROWS(1, LOAD)                                                                    \
+        else if (rows <= 4) PHIZ_DOTS_ROWS(4, LOAD)                                                               \
+        else PHIZ_DOTS_ROWS(8, LOAD)                                                                              \
     }
 
 /** PHIZ_LOAD_F32: weights as they are. */

@@ -7,12 +7,12 @@ PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int
     for (int32_t r = 0; r < rows; ++r, x += dx, sums += 16) {
         const int8_t *u = w;
         int32x4_t a[8];
-        for (int32_t j = 0; j < 8; ++j) a[j] = vdupq_n_s32(0);
+        PHIZ_UNROLLED for (int32_t j = 0; j < 8; ++j) a[j] = vdupq_n_s32(0);
         for (int32_t q = 0; q < inputs; q += 4, u += 64) {
             const int8x8_t v = vreinterpret_s8_s32(vdup_n_s32(phiz_quad(x + q, inputs - q)));
-            for (int32_t j = 0; j < 8; ++j) a[j] = vpadalq_s16(a[j], vmull_s8(v, vld1_s8(u + 8 * j)));
+            PHIZ_UNROLLED for (int32_t j = 0; j < 8; ++j) a[j] = vpadalq_s16(a[j], vmull_s8(v, vld1_s8(u + 8 * j)));
         }
-        for (int32_t j = 0; j < 4; ++j) vst1q_s32(sums + 4 * j, vpaddq_s32(a[2 * j], a[2 * j + 1]));
+        PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) vst1q_s32(sums + 4 * j, vpaddq_s32(a[2 * j], a[2 * j + 1]));
     }
 }
 
@@ -45,19 +45,19 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
             const int32_t both = r + 1 < rows;                                                                    \
             const float *x1 = both ? x + dx : x;                                                                  \
             float32x4_t a[4], b[4];                                                                               \
-            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+            PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                       \
                 a[j] = vld1q_f32(sums + 4 * j);                                                                   \
                 b[j] = both ? vld1q_f32(sums + 16 + 4 * j) : a[j];                                                \
             }                                                                                                     \
             for (int32_t i = 0; i < inputs; ++i) {                                                                \
                 const float32x4_t s = vdupq_n_f32(x[i]), t = vdupq_n_f32(x1[i]);                                  \
-                for (int32_t j = 0; j < 4; ++j) {                                                                 \
+                PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                   \
                     const float32x4_t u = LOAD(w + 16 * i + 4 * j);                                               \
                     a[j] = vaddq_f32(a[j], vmulq_f32(s, u));                                                      \
                     b[j] = vaddq_f32(b[j], vmulq_f32(t, u));                                                      \
                 }                                                                                                 \
             }                                                                                                     \
-            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+            PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                       \
                 vst1q_f32(sums + 4 * j, a[j]);                                                                    \
                 if (both) vst1q_f32(sums + 16 + 4 * j, b[j]);                                                     \
             }                                                                                                     \

@@ -7,15 +7,15 @@ PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int
     for (int32_t r = 0; r < rows; ++r, x += dx, sums += 16) {
         const int8_t *u = w;
         __m128i a[8];
-        for (int32_t j = 0; j < 8; ++j) a[j] = _mm_setzero_si128();
+        PHIZ_UNROLLED for (int32_t j = 0; j < 8; ++j) a[j] = _mm_setzero_si128();
         for (int32_t q = 0; q < inputs; q += 4, u += 64) {
             const __m128i v = _mm_cvtepi8_epi16(_mm_set1_epi32(phiz_quad(x + q, inputs - q)));
-            for (int32_t j = 0; j < 8; ++j) { /* 2 outputs of 4 inputs each */
+            PHIZ_UNROLLED for (int32_t j = 0; j < 8; ++j) { /* 2 outputs of 4 inputs each */
                 const __m128i t = _mm_loadl_epi64((const __m128i *)(const void *)(u + 8 * j));
                 a[j] = _mm_add_epi32(a[j], _mm_madd_epi16(v, _mm_cvtepi8_epi16(t)));
             }
         }
-        for (int32_t j = 0; j < 4; ++j)
+        PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j)
             _mm_storeu_si128((__m128i *)(void *)(sums + 4 * j), _mm_hadd_epi32(a[2 * j], a[2 * j + 1]));
     }
 }
@@ -27,19 +27,19 @@ PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int
             const int32_t both = r + 1 < rows;                                                                    \
             const float *x1 = both ? x + dx : x;                                                                  \
             __m128 a[4], b[4];                                                                                    \
-            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+            PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                       \
                 a[j] = _mm_loadu_ps(sums + 4 * j);                                                                \
                 b[j] = both ? _mm_loadu_ps(sums + 16 + 4 * j) : a[j];                                             \
             }                                                                                                     \
             for (int32_t i = 0; i < inputs; ++i) {                                                                \
                 const __m128 s = _mm_set1_ps(x[i]), t = _mm_set1_ps(x1[i]);                                       \
-                for (int32_t j = 0; j < 4; ++j) {                                                                 \
+                PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                   \
                     const __m128 u = LOAD(w + 16 * i + 4 * j);                                                    \
                     a[j] = _mm_add_ps(a[j], _mm_mul_ps(s, u));                                                    \
                     b[j] = _mm_add_ps(b[j], _mm_mul_ps(t, u));                                                    \
                 }                                                                                                 \
             }                                                                                                     \
-            for (int32_t j = 0; j < 4; ++j) {                                                                     \
+            PHIZ_UNROLLED for (int32_t j = 0; j < 4; ++j) {                                                       \
                 _mm_storeu_ps(sums + 4 * j, a[j]);                                                                \
                 if (both) _mm_storeu_ps(sums + 16 + 4 * j, b[j]);                                                 \
             }                                                                                                     \
