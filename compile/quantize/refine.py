@@ -60,7 +60,8 @@ def refine(
         goal: SQNR in dB; minus infinity for none. Where no step leads there, the best plan found is returned.
         progress: called with (roundings measured, roundings).
         rounded: which way weights round, from ``rounding.py``.
-        worth: dB that a step must bring for each doubling of the network's cost.
+        worth: dB that a step must bring for each doubling of the network's cost. What it brings beyond the goal does
+            not count.
     """
     lifting = Lifting(model, ranges, samples, rounded or {}, pinned(model.ir.graph, recipe))
     plan = lifting.plan(recipe)
@@ -70,8 +71,11 @@ def refine(
         return Refined(plan, (), decibel(reached))
     lifting.survey(plan, progress)
     taken: list[Step] = []
-    while reached > enough and (steps := _worthwhile(lifting, _with(recipe, taken), worth)):
-        taken.append(_choose(steps, 10 * math.log10(reached / enough), lifting))
+    while reached > enough:
+        need = 10 * math.log10(reached / enough)
+        if not (steps := _worthwhile(lifting, _with(recipe, taken), worth, need)):
+            break
+        taken.append(_choose(steps, need, lifting))
         plan = lifting.plan(_with(recipe, taken))
         reached = lifting.measure(plan)
     needed = [step for step in taken if step.cost.share(lifting.whole) > 0]
@@ -95,8 +99,9 @@ def prices(model: Model, ranges: Ranges, plan: QuantPlan, samples: Samples) -> t
     return tuple(lifting.steps(exactly(plan)))
 
 
-def _worthwhile(lifting: Lifting, recipe: Recipe, worth: float) -> list[Step]:
-    return [step for step in lifting.steps(recipe) if step.gain >= worth * step.cost.share(lifting.whole)]
+def _worthwhile(lifting: Lifting, recipe: Recipe, worth: float, need: float) -> list[Step]:
+    whole = lifting.whole
+    return [step for step in lifting.steps(recipe) if min(step.gain, need) >= worth * step.cost.share(whole)]
 
 
 def _choose(steps: Sequence[Step], need: float, lifting: Lifting) -> Step:

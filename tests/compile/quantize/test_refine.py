@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from compile.quantize.calibrate import batches
 from compile.quantize.correct import correct_biases
 from compile.quantize.costs import Cost
 from compile.quantize.decide import decide
-from compile.quantize.lifting import ALL, Step
+from compile.quantize.lifting import ALL, Lifting, Step
 from compile.quantize.measure import FLOOR, collect, sqnr
 from compile.quantize.recipe import PROFILES, parse
 from compile.quantize.refine import MARGIN, prices, refine
@@ -94,6 +95,16 @@ def test_a_step_that_is_not_worth_its_price_is_left(model, ranges, samples):
     dear = refine(model, ranges, W8A8, samples, goal=400.0, worth=1e6)
     assert all(step.cost.bytes <= 0 for step in dear.lifts)
     assert dear.sqnr_db < refine(model, ranges, W8A8, samples, goal=400.0, worth=1.0).sqnr_db
+
+
+def test_what_a_step_brings_beyond_the_goal_is_worth_nothing(model, ranges, samples):
+    recipe = (*W8A8, parse("w8a8 under conv1"))  # which else is lifted at no cost
+    start = refine(model, ranges, recipe, samples, goal=-math.inf)
+    step = next(one for one in prices(model, ranges, start.plan, samples) if dict(one.schemes).keys() == {"gemm8"})
+    goal = start.sqnr_db - MARGIN + step.gain / 2
+    share = step.cost.share(Lifting(model, ranges, samples, {}, frozenset()).whole)
+    assert refine(model, ranges, recipe, samples, goal, worth=0.4 * step.gain / share).lifts
+    assert not refine(model, ranges, recipe, samples, goal, worth=0.6 * step.gain / share).lifts
 
 
 def test_refining_repeats(model, ranges, samples):
