@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from compile.model import Model
 from compile.parity import HUB, Parity
 from compile.quantize.measure import collect
-from targets.base import Examples
+from targets.base import Examples, Runner
 from targets.onnx.run import Session
 from targets.stream import KEY, Stream
 from targets.streamed import Streamed, axis_of, cut
@@ -58,8 +58,21 @@ def examples(hub: Model, samples: Sequence[Feed], steps: Mapping[str, float]) ->
     return Examples(count, whole, units, said, {name: _ROUNDING * steps[name] for name in said})
 
 
+def replayed(given: Examples, runner: Runner, stream: Stream | None) -> float:
+    """How many steps an artefact is from what its examples expect, at most: what its self-test will find.
+
+    Args:
+        given: its examples.
+        runner: of the artefact.
+        stream: how it is streamed; None for one that takes windows.
+    """
+    said = collect(runner if stream is None else Streamed(runner, stream), _inputs(given.inputs, given.units))
+    apart = [np.abs(said[name] - expected).max() / given.allowed[name] for name, expected in given.outputs.items()]
+    return float(np.max(apart)) * _ROUNDING
+
+
 def within(given: Examples, parity: Parity) -> Examples:
-    """The same where an answer may be as many whole steps off as the artefact was on all samples: 1 or more."""
+    """The same where an answer may be as many whole steps off as the artefact was where it ran: 1 or more."""
     apart = parity.steps.get(HUB, 1.0)
     steps = max(1, math.ceil(apart / _ROUNDING)) if math.isfinite(apart) else 1  # what is no number is never right
     return replace(given, allowed={name: steps * one for name, one in given.allowed.items()})

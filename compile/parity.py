@@ -59,6 +59,10 @@ class Parity:
         """The largest of the steps; None when not run."""
         return max(self.steps.values(), default=None)
 
+    def also(self, other: str, steps: float) -> Parity:
+        """The same where it was found so many steps from ``other`` once more."""
+        return replace(self, steps={**self.steps, other: float(np.maximum(self.steps.get(other, 0.0), steps))})
+
 
 @dataclass(frozen=True)
 class Hub:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from compile import capture
-from compile.examples import NUMBERS, examples, within
+from compile.examples import NUMBERS, examples, replayed, within
 from compile.parity import HUB, Parity
 from compile.simplify.pipeline import simplify
 from compile.streaming.stream import stream
@@ -117,6 +117,35 @@ def test_silence_and_what_is_no_number(network: Path) -> None:
     for value in (np.inf, 3.4e38, 1e-42):
         made = windows(network, [{"x": np.full((1, 1, WINDOW), value, np.float32)}])
         assert np.isfinite(heard(made)).all()
+
+
+class Off:
+    """A runner of the network by onnxruntime; one number of its third answer is off."""
+
+    def __init__(self, path: Path, off: float) -> None:
+        self.inputs = {"x": (1, 1, WINDOW)}
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._off, self._count = off, 0
+
+    def run(self, inputs: Any) -> dict[str, NDArray[Any]]:
+        (answer,) = self._session.run(["y"], dict(inputs))
+        self._count += 1
+        if self._count == 3:
+            answer[0, 1] += self._off
+        return {"y": answer}
+
+
+@pytest.mark.parametrize("steps", [0.0, 0.5, -1.5, np.nan])
+def test_what_a_self_test_will_find(network: Path, steps: float) -> None:
+    found = replayed(windows(network, samples(40)), Off(network, steps * STEPS["y"]), None)
+    assert found == pytest.approx(abs(steps), abs=1e-3, nan_ok=True)  # 1e-5 of the outputs, in steps
+
+
+def test_parity_knows_of_the_furthest() -> None:
+    before = Parity("run", steps={HUB: 0.7, "onnx": 3.0})
+    assert before.also(HUB, 0.5).steps == before.steps
+    assert before.also(HUB, 1.5).steps == {HUB: 1.5, "onnx": 3.0}
+    assert np.isnan(before.also(HUB, np.nan).steps[HUB])
 
 
 @pytest.mark.parametrize(
