@@ -33,7 +33,7 @@ ROUNDS, SLICE = 150, 1_000  # microseconds of a slice
 FLAGS = {
     "portable, -O2": ("-O2", "-DPHIZ_PORTABLE"),
     "portable, -O3": ("-O3", "-DPHIZ_PORTABLE"),
-    "portable, -O3, native": ("-O3", "-march=native", "-DPHIZ_PORTABLE"),
+    "plain C, -O2": ("-O2", "-DPHIZ_PORTABLE", "-DPHIZ_SCALAR"),
     "SSE4.1": ("-O2", "-msse4.1"),
     "AVX2": ("-O2", "-mavx2"),
     "native": ("-O3", "-march=native"),
