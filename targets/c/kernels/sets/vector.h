@@ -1,6 +1,6 @@
 /* when: !defined(PHIZ_SCALAR) && (defined(__GNUC__) || defined(__clang__)) && (defined(__SSE2__) || \
-    defined(__ARM_NEON) || defined(__wasm_simd128__) || defined(__ALTIVEC__) || defined(__loongarch_sx) || \
-    defined(__riscv_vector)) */
+    defined(__ARM_NEON) || defined(__wasm_simd128__) || defined(__ALTIVEC__) || defined(__VX__) || \
+    defined(__loongarch_sx) || defined(__riscv_vector)) */
 
 /** phiz_lanes: 8 numbers of 16 bits, whatever the machine has for them. */
 typedef int16_t phiz_lanes __attribute__((vector_size(16)));
