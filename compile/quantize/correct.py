@@ -9,7 +9,7 @@ form).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,11 @@ Powers = list[NDArray[np.float64]]  # of a value at each position, feed by feed:
 
 
 def correct_biases(
-    model: Model, plan: QuantPlan, samples: Samples, progress: Callable[[int, int], None] | None = None
+    model: Model,
+    plan: QuantPlan,
+    samples: Samples,
+    progress: Callable[[int, int], None] | None = None,
+    spared: Collection[str] = (),
 ) -> QuantPlan:
     """The plan with a correction for every node that has int8 weights.
 
@@ -35,11 +39,14 @@ def correct_biases(
         plan: from ``decide``.
         samples: calibration input.
         progress: called with (nodes done, nodes).
+        spared: values that stay as they are: of what a logarithm reads, the small ones count, and the least of them
+            may not fall below zero; an average says nothing of those.
     """
     outputs = {
         node.name or "": node.outputs[0].name or ""
         for node in model.ir.graph
         if node.op_type in WEIGHTED and plan.decisions[node.name or ""].scheme.integer_weights
+        if node.outputs[0].name not in spared
     }
     if not outputs:
         return plan

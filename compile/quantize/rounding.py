@@ -121,11 +121,14 @@ def _round(weight: NDArray[np.float32], scale: NDArray[np.float32], rows: NDArra
 
     With correlations ``M Mᵀ``, ``M`` upper triangular, the squared error of a channel is a sum of squares of which
     the k-th contains the roundings of columns up to k: so each can be made smallest when its column is rounded.
+
+    A channel whose weights have one sign keeps it: one that sums powers, for a logarithm, must never fall below zero.
     """
     groups, _, width = rows.shape
     real = weight.reshape(groups, -1, width)
     steps = scale.reshape(groups, -1)
     factor = _factor(rows)
+    low, high = (WEIGHT_MAX * np.sign(edge) for edge in (real.min(axis=2).clip(max=0), real.max(axis=2).clip(min=0)))
     ratios = factor / np.diagonal(factor, axis1=1, axis2=2)[:, None, :]
     integers = np.empty(real.shape, np.int8)
     errors = np.zeros(real.shape, np.float32)
@@ -135,7 +138,7 @@ def _round(weight: NDArray[np.float32], scale: NDArray[np.float32], rows: NDArra
         for at in range(start, block.stop):
             inside = errors[:, :, start:at] @ ratios[:, start:at, at, None]
             target = real[:, :, at] + owed[:, :, at - start] + inside[:, :, 0]
-            integers[:, :, at] = np.clip(np.rint(target / steps), -WEIGHT_MAX, WEIGHT_MAX)
+            integers[:, :, at] = np.clip(np.rint(target / steps), low, high)
             errors[:, :, at] = real[:, :, at] - integers[:, :, at] * steps
     return integers.reshape(weight.shape)
 

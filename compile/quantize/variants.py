@@ -72,7 +72,7 @@ def variants(
         own = replaced(model, ranges, plan, dict(key))
         if samples is not None:
             fitted, others = samples
-            corrected = correct_biases(model, own, spread(model, fitted, CORRECTED), progress)
+            corrected = correct_biases(model, own, spread(model, fitted, CORRECTED), progress, ranges.unfit)
             own = _better(model, (own, corrected), others) if corrected.corrections else own
         found.append(Variant(tuple(names), own, _with_peaks(apply(model, own), ranges)))
     return tuple(found)

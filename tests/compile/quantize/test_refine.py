@@ -129,6 +129,12 @@ def test_correction_brings_the_output_mean_back(model, ranges, samples):
     assert after < before / 20
 
 
+def test_what_a_logarithm_reads_is_not_corrected(model, ranges, samples):
+    plan = decide(model, ranges, PROFILES["w8"].recipe)
+    everywhere = correct_biases(model, plan, samples).corrections.keys()
+    assert correct_biases(model, plan, samples, spared={"conv1"}).corrections.keys() == everywhere - {"conv1"}
+
+
 def test_sqnr_by_hand():
     reference = {"y": np.array([[3.0, 4.0]], np.float32)}
     assert sqnr(reference, {"y": np.array([[3.0, 4.5]], np.float32)}) == pytest.approx(20.0)

@@ -110,6 +110,16 @@ def test_correlated_inputs_gain_most(tmp_path):
     assert ours < nearest / 4  # 6 dB, on samples it has not seen
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_channel_of_one_sign_keeps_it(tmp_path, sign):
+    """As a filterbank's, whose sums of powers a logarithm reads; without that rule some of these cross zero."""
+    w = (sign * RANDOM.uniform(size=(128, 64)) * (np.arange(64) % 4 < 2)).astype(np.float32)
+    model = network(tmp_path, helper.make_node("Gemm", ["x", "w"], ["y"], transB=1), [1, 64], [1, 128], w=w)
+    x = np.square(RANDOM.normal(size=(512, 64))) * np.geomspace(1, 0.1, 64)  # loud first, as speech is
+    (rounding,) = roundings(model, {"x": x.astype(np.float32)}).values()
+    assert (sign * rounding.integers >= 0).all()
+
+
 def test_a_network_gets_better_and_no_larger(model, ranges, samples):
     plan = decide(model, ranges, PROFILES["w8"].recipe)
     better = with_roundings(plan, roundings(model, samples))
