@@ -1,7 +1,8 @@
 """How much memory a model takes in its own runtime: measured in fresh processes, each with a limit of time.
 
 The model is not trusted: its runtime may crash, hang, or ask for more memory than there is. That ends the process it
-runs in, and is an answer.
+runs in, and is an answer. A C source is its own runtime: it is compiled, and whoever asks for that trusts it as any
+program.
 """
 
 from __future__ import annotations
@@ -10,25 +11,28 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from compile.audit.folder import resolve
 from compile.audit.formats import Format
-from compile.audit.process import FIRST, IMPORTED, LAST, LOADED, RUNTIMES
+from compile.audit.process import FIRST, IMPORTED, LAST, LOADED, RUNTIMES, SMAPS
+from compile.errors import UserError
 
 PROCESSES, INFERENCES = 5, 100
 SECONDS = 120.0  # for one process
 _ROOT = Path(__file__).parents[2]
 _CHILD = "compile.audit.process"
 _WHILE = {IMPORTED: "while it was loaded", LOADED: "as it ran for the first time", FIRST: "as it ran again"}
+_COMPILED = ("c",)
 _APPLE = "Core ML runs on macOS and iOS only; measure there with Xcode's Instruments"
 _WHY_NOT = {
     "coreml": _APPLE,
     "mlmodel": _APPLE,
-    "c": "a C source is part of the program that calls it, and is not run here: see bench/c.py",
     "safetensors": "no runtime executes a file of weights",
 }
 _EXTRAS = {"tflite": "install LiteRT: pip install 'phiz[tflite]'"}
@@ -49,6 +53,7 @@ class Measured:
         code: how much of ``last`` are pages of libraries: paid once, however many models an app has.
         spread: between the least and the most that any process took at last, in bytes.
         processes: how many were measured.
+        machine_code: bytes that the compiler made of a C source's functions, without constants; None of what is not C.
     """
 
     runtime: str
@@ -58,6 +63,26 @@ class Measured:
     code: int
     spread: int
     processes: int
+    machine_code: int | None = None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is run.
+
+    Attributes:
+        command: that runs it, in ``folder``.
+        folder: to run it in.
+        steps: what it said, by step.
+        who: runs; for messages.
+        machine_code: as of :class:`Measured`.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    steps: Callable[[bytes], dict[str, Any]]
+    who: str = "its runtime"
+    machine_code: int | None = None
 
 
 def measure(path: Path, known: Format, *, seconds: float = SECONDS) -> Measured | str:
@@ -66,21 +91,36 @@ def measure(path: Path, known: Format, *, seconds: float = SECONDS) -> Measured 
     Args:
         path: of the artefact.
         known: its format.
-        seconds: for each process.
+        seconds: for each process, a compiler's too.
 
     Returns:
         What was measured; or why it was not, as one sentence without a full stop.
     """
     runtime = RUNTIMES.get(known.name)
-    if runtime is None:
+    if runtime is None and known.name not in _COMPILED:
         return _WHY_NOT.get(known.name, f"nothing here executes {known.title}")
-    if not Path("/proc/self/smaps").exists():
+    if not Path(SMAPS).exists():
         return "memory is measured on Linux only"
-    if not runtime.installed:
+    if runtime is not None and not runtime.installed:
         return f"its runtime is not installed; {_EXTRAS.get(known.name, f'install {next(iter(runtime.modules))}')}"
+    with TemporaryDirectory(prefix="phiz-") as scratch:
+        found = _measured(path, known.name, Path(scratch).resolve(), seconds)
+        if isinstance(found, Measured):
+            return found
+        for folder in {resolve(path).parent, path.parent.absolute(), Path(scratch).resolve()}:
+            found = found.replace(f"{folder}{os.sep}", "")  # what we say is kept, and holds no path of ours
+        return found
+
+
+def _measured(path: Path, name: str, scratch: Path, seconds: float) -> Measured | str:
+    """The same, where ``scratch`` is an empty folder; a sentence may hold paths."""
+    try:
+        subject = _compiled(path, scratch, seconds) if name in _COMPILED else _interpreted(path, name)
+    except UserError as error:
+        return f"{error.what}; {error.fix}" if error.fix else error.what
     runs = []
     for _ in range(PROCESSES):
-        steps = _run(path, known.name, seconds)
+        steps = _run(subject, seconds)
         if isinstance(steps, str):
             return steps
         runs.append(steps)
@@ -93,19 +133,34 @@ def measure(path: Path, known: Format, *, seconds: float = SECONDS) -> Measured 
         code=_median([_growth(steps, LAST, "code") for steps in runs]),
         spread=max(last) - min(last),
         processes=len(runs),
+        machine_code=subject.machine_code,
     )
 
 
-def _run(path: Path, name: str, seconds: float) -> dict[str, Any] | str:
+def _interpreted(path: Path, name: str) -> _Subject:
+    """A model in its runtime."""
+    command = [sys.executable, "-W", "ignore", "-m", _CHILD, name, str(resolve(path)), str(INFERENCES)]
+    return _Subject(command, _ROOT, _steps)  # in our own folder: whoever audits may have a folder called `compile`, too
+
+
+def _compiled(path: Path, scratch: Path, seconds: float) -> _Subject:
+    """A source in a program around it."""
+    from compile.audit import compiled
+
+    command = compiled.program(resolve(path), scratch, INFERENCES, seconds)
+    steps = partial(compiled.steps, folder=scratch)
+    return _Subject(command, scratch, steps, "its program", compiled.machine_code(scratch))
+
+
+def _run(subject: _Subject, seconds: float) -> dict[str, Any] | str:
     """What one process told, by step; or why it did not come to its end."""
     import subprocess
 
-    command = [sys.executable, "-W", "ignore", "-m", _CHILD, name, str(resolve(path)), str(INFERENCES)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     try:
-        done = subprocess.run(  # in our own folder: whoever audits may have a folder called `compile`, too
-            command,
-            cwd=_ROOT,
+        done = subprocess.run(
+            subject.command,
+            cwd=subject.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -114,17 +169,16 @@ def _run(path: Path, name: str, seconds: float) -> dict[str, Any] | str:
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        return f"the time of {seconds:g} s was over {_when(_steps(late.stdout or b''))}"
-    steps = _steps(done.stdout)
+        return f"the time of {seconds:g} s was over {_when(subject.steps(late.stdout or b''))}"
+    except OSError:
+        return "what the C compiler makes cannot be executed here; name this machine's C compiler in CC"
+    steps = subject.steps(done.stdout)
     if "unfit" in steps:
         return str(steps["unfit"])
     if "error" in steps:
-        said = str(steps["error"])
-        for folder in {resolve(path).parent, path.parent.absolute()}:  # what we say is kept, and holds no path of ours
-            said = said.replace(f"{folder}{os.sep}", "")
-        return f"its runtime failed {_when(steps)}: {said}"
+        return f"{subject.who} failed {_when(steps)}: {steps['error']}"
     if LAST not in steps:
-        return f"its runtime died {_when(steps)}, {_death(done.returncode)}"
+        return f"{subject.who} died {_when(steps)}, {_death(done.returncode)}"
     return steps
 
 

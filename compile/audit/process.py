@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from math import prod
 from typing import Any
 
+SMAPS = "/proc/self/smaps"  # Linux only
 IMPORTED, LOADED, FIRST, LAST = "imported", "loaded", "first", "last"
-_MAX_MEMORY = 8 * 2**30  # of addresses; a model that wants more fails instead of the machine
+MAX_MEMORY = 8 * 2**30  # of addresses; a model that wants more fails instead of the machine
 _MAX_INPUT = 2**30  # bytes
 
 Run = Callable[[], object]
@@ -117,24 +118,31 @@ def _values(name: str, shape: Sequence[int | str | None], kind: str) -> Any:
 
 
 def resident() -> tuple[int, int]:
-    """Bytes of this process in memory, and how many of them are pages of libraries as they are on disk.
+    """Bytes of this process in memory, and how many of them are pages of libraries as they are on disk."""
+    with open(SMAPS, encoding="utf-8", errors="replace") as lines:
+        return accounted(lines)
 
-    Linux only; see proc(5). A library is a file of which some part may be executed.
+
+def accounted(lines: Iterable[str], own: str = "") -> tuple[int, int]:
+    """The same of a process whose ``/proc/PID/smaps`` has these lines; see proc(5).
+
+    Args:
+        lines: of the file.
+        own: the path of a file that is no library, though it may be executed: one that holds the model.
     """
     everything, files, libraries, name = 0, dict[str, int](), set[str](), ""
-    with open("/proc/self/smaps", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            key, *words = line.split(maxsplit=5)
-            if key == "Rss:":
-                everything += int(words[0])
-                files[name] = files.get(name, 0) + int(words[0])
-            elif key == "Anonymous:":
-                files[name] -= int(words[0])
-            elif not key.endswith(":"):  # a mapping begins: addresses, permissions, offset, device, inode, path
-                name = words[4] if len(words) > 4 else ""
-                if "x" in words[0] and name.startswith("/"):
-                    libraries.add(name)
-    return everything * 1024, sum(files[name] for name in libraries) * 1024
+    for line in lines:
+        key, *words = line.rstrip("\n").split(maxsplit=5)
+        if key == "Rss:":
+            everything += int(words[0])
+            files[name] = files.get(name, 0) + int(words[0])
+        elif key == "Anonymous:":
+            files[name] -= int(words[0])
+        elif not key.endswith(":"):  # a mapping begins: addresses, permissions, offset, device, inode, path
+            name = words[4] if len(words) > 4 else ""
+            if "x" in words[0] and name.startswith("/"):
+                libraries.add(name)
+    return everything * 1024, sum(files[name] for name in libraries - {own}) * 1024
 
 
 def main(name: str, path: str, inferences: int) -> None:
@@ -147,7 +155,7 @@ def main(name: str, path: str, inferences: int) -> None:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
         def tell(step: str, **more: str) -> None:
             everything, code = resident()

@@ -49,7 +49,11 @@ def audit(
         ),
     ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Also run each artefact in a fresh process and measure its memory.")
+        bool,
+        typer.Option(
+            "--measure",
+            help="Also run each artefact in fresh processes and measure its memory; C is compiled, and trusted so far.",
+        ),
     ] = False,
     runtime_library: Annotated[
         str | None,

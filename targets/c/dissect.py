@@ -41,7 +41,7 @@ _METADATA = re.compile(
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\[0-7]{3})*)\"(,?)")
 _CONSTANTS, _NETWORK = "/* ---- constants ---- */", "/* ---- the network ---- */"
 _UNCOUNTED = "'{}' is not counted: only a self-test compiles it"
-_NOTE = "machine code is not counted: it depends on the compiler, and what is audited is neither compiled nor run"
+_NOTE = "machine code depends on the compiler, and is no part of the sizes; --measure compiles the source and runs it"
 _NUMPY = {ctype: name for name, ctype in reversed(CTYPES.items())} | {"uint16_t": "float16", "uint8_t": "uint8"}
 _PARAMETERS = ("_multiplier", "_shift", "_scale", "_sum")
 

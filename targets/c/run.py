@@ -10,7 +10,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,19 +55,40 @@ def _library(path: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
     """The source, compiled and loaded."""
     with TemporaryDirectory(prefix="phiz-") as folder:
         made = Path(folder, "student.so")
-        command = [*compiler(), *flags, str(path.resolve()), "-o", str(made), "-lm"]
+        build(path, made, flags)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-            if done.returncode:
-                reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
-                raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(path))
             return ctypes.CDLL(str(made))
-        except subprocess.TimeoutExpired as error:
-            raise UserError(f"the C compiler takes more than {_SECONDS} seconds", where=str(path)) from error
         except OSError as error:
-            raise UserError(
-                "what it makes cannot be loaded here", where=command[0], fix="name this machine's C compiler in CC"
-            ) from error
+            raise _foreign(compiler()[0]) from error
+
+
+def build(source: Path, made: Path, flags: Sequence[str] = FLAGS, seconds: float = _SECONDS) -> None:
+    """Compile a source with the machine's compiler.
+
+    Args:
+        source: of it.
+        made: where the library or the program is to lie.
+        flags: for the compiler.
+        seconds: that it may take.
+
+    Raises:
+        MissingTool: there is no C compiler.
+        UserError: it refuses the source, takes too long, or cannot be executed.
+    """
+    command = [*compiler(), *flags, str(source.resolve()), "-o", str(made), "-lm"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"the C compiler takes more than {seconds:g} seconds", where=str(source)) from error
+    except OSError as error:
+        raise _foreign(command[0]) from error
+    if done.returncode:
+        reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
+        raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(source))
+
+
+def _foreign(name: str) -> UserError:
+    return UserError("what it makes cannot be loaded here", where=name, fix="name this machine's C compiler in CC")
 
 
 def compiler() -> list[str]:

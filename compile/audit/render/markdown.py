@@ -66,6 +66,7 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         "activations": lambda row: _size(row, "activations"),
         "footprint": lambda row: _size(row, "footprint"),
         "measured": lambda row: _size(row, "measured"),
+        "machine code": _machine_code,
         "SQNR": lambda row: UNKNOWN if row.parity.sqnr_db is None else f"{row.parity.sqnr_db:.1f} dB",
     }
     cells = {name: [cell(row) for row in rows[:LISTED]] for name, cell in columns.items()}
@@ -94,6 +95,11 @@ def _size(row: Row, metric: str) -> str:
     if row.sizes is None or size is None:
         return UNKNOWN
     return f"{'≥ ' if row.sizes.metric(metric) is None else ''}{short_size(size)}<br><sub>{size:,}</sub>"
+
+
+def _machine_code(row: Row) -> str:
+    size = row.measured.machine_code if row.measured else None
+    return UNKNOWN if size is None else f"{short_size(size)}<br><sub>{size:,}</sub>"
 
 
 def _listed(said: Sequence[Remark]) -> Iterator[str]:

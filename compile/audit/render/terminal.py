@@ -94,6 +94,10 @@ def _memory(report: Report, console: Console) -> None:
             of = f"{found.processes} in {brief(found.runtime, 30)}"
             table.add_row(Text(brief(row.label, 24)), *(Text(short_size(size)) for size in sizes), Text(of))
         console.print(table)
+        for row, found in measured:
+            if found.machine_code is not None:
+                made = f"{format_size(found.machine_code)} of machine code, made by {brief(found.runtime, 60)}"
+                _say(console, "  ", f"{brief(row.label, 60)}: {made}")
     if report.library:
         name = f", {brief(report.library.name)}" if report.library.name else ""
         _say(console, "  ", f"the runtime's library takes {format_size(report.library.size)} more{name}")

@@ -55,6 +55,8 @@ def _numbers(row: Row, sizes: Sizes) -> Iterator[Markup]:
             f"growth of a process after {INFERENCES} runs, ± {short_size(found.spread)}; {brief(found.runtime, 60)}"
         )
         yield _number("Measured", both(found.last), remark)
+        if found.machine_code is not None:
+            yield _number("Machine code", both(found.machine_code), "as that compiler made it, without constants")
     if row.parity.sqnr_db is not None:
         steps = "" if row.parity.steps is None else f"largest error {row.parity.steps:.2f} quantisation steps"
         yield _number("Parity", (tag("b", f"{row.parity.sqnr_db:.1f} dB"),), steps)
