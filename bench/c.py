@@ -1,13 +1,12 @@
-"""What the C target costs beside LiteRT, in one run: time of a window and of a hop, code, and memory.
+"""What the C target costs beside LiteRT, in one run: time of a window and of a hop, and code.
 
     phiz compile phiz:tiny --calibrate 'speech/*.wav' -t tflite -t c --stream -o build/c
     python -m bench.c build/c
 
 Each source is compiled with a small program around it, once for every choice of flags in ``FLAGS``, and the programs
 and LiteRT (XNNPACK, one thread, its inputs and outputs in place) are called in turn. Printed: the least of many rounds
-in microseconds, for whatever else a machine does only adds to it, and its ratio to LiteRT's; the bytes of machine code
-without constants; and how far the resident memory of the program grew from before its first call to after the
-hundredth, pages of its constants included.
+in microseconds, for whatever else a machine does only adds to it, and its ratio to LiteRT's; and the bytes of machine
+code without constants. Memory is measured by ``phiz audit build/c --measure``.
 """
 
 from __future__ import annotations
@@ -48,14 +47,6 @@ _MAIN = """\
 #include "{header}"
 static {memory} memory;
 {arrays}
-static long resident(void) {{ /* bytes */
-    char text[256];
-    long pages = 0, rss = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file && fgets(text, sizeof text, file)) sscanf(text, "%ld %ld", &pages, &rss);
-    if (file) fclose(file);
-    return rss * 4096;
-}}
 static double now(void) {{
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -63,16 +54,8 @@ static double now(void) {{
 }}
 int main(void) {{
     char line[64];
-    long before;
-    resident();
-    printf("ready\\n");
-    fflush(stdout);
-    before = resident();
     {map}
     {reset}
-    for (int i = 0; i < 100; ++i) {call}
-    printf("%ld\\n", resident() - before);
-    fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {{ /* a number of calls */
         const int count = atoi(line);
         const double start = now();
@@ -91,7 +74,6 @@ class Program:
     """A compiled source that times itself.
 
     Attributes:
-        growth: of its resident memory, bytes.
         code: bytes of machine code of the source, without constants.
     """
 
@@ -109,8 +91,6 @@ class Program:
         self._process = subprocess.Popen(
             [str(folder / "program")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._answer()
-        self.growth = int(self._answer())
 
     def __call__(self, calls: int) -> float:
         """Microseconds of a call, averaged over so many."""
@@ -167,8 +147,7 @@ def rows(source: Path) -> list[tuple[str, ...]]:
             time = min(each[name] for each in rounds)
             ratio = time / min(each.get("LiteRT", math.nan) for each in rounds)
             own = programs.get(name)
-            sizes = (f"{own.code:,}", f"{own.growth:,}") if own else ("", "")
-            made.append((source.name, name, f"{time:.1f}", f"{ratio:.2f}", *sizes))
+            made.append((source.name, name, f"{time:.1f}", f"{ratio:.2f}", f"{own.code:,}" if own else ""))
         for program in programs.values():
             program.end()
     return made
@@ -180,7 +159,7 @@ def main(arguments: Sequence[str]) -> None:
     if not sources:
         sys.exit("usage: python -m bench.c BUILD [BUILD ...], folders that phiz compile --target c wrote")
     table = Table(box=None)
-    for at, column in enumerate(("source", "by", "us", "x LiteRT", "code", "growth")):
+    for at, column in enumerate(("source", "by", "us", "x LiteRT", "code")):
         table.add_column(column, justify="left" if at < 2 else "right", no_wrap=True)
     for source in sources:
         for row in rows(source):

@@ -117,7 +117,7 @@ def _measured(path: Path, name: str, scratch: Path, seconds: float) -> Measured 
     try:
         subject = _compiled(path, scratch, seconds) if name in _COMPILED else _interpreted(path, name)
     except UserError as error:
-        return f"{error.what}; {error.fix}" if error.fix else error.what
+        return str(UserError(error.what, where=Path(error.where).name, fix=error.fix))
     runs = []
     for _ in range(PROCESSES):
         steps = _run(subject, seconds)

@@ -186,10 +186,10 @@ def test_the_whole_audit(source: Callable[..., Path]) -> None:
     ("script", "said"),
     [
         (None, "no C compiler; install gcc or clang, or name one in the environment variable CC"),
-        ("echo 'net.c:1: error: no' >&2; exit 1", "the C compiler refuses it: net.c:1: error: no"),
-        ("exit 1", "the C compiler refuses it: it says nothing"),
+        ("echo 'net.c:1: error: no' >&2; exit 1", "g.c: the C compiler refuses it: net.c:1: error: no"),
+        ("exit 1", "g.c: the C compiler refuses it: it says nothing"),
         ("exit 0", "what the C compiler makes cannot be executed here; name this machine's C compiler in CC"),
-        ("exec sleep 60", "the C compiler takes more than 2 seconds"),
+        ("exec sleep 60", "g.c: the C compiler takes more than 2 seconds"),
     ],
 )
 def test_without_a_compiler_that_works(
@@ -222,7 +222,7 @@ def test_without_a_compiler_that_works(
         ("for (volatile int i = 0;; ++i) {}", "the time of 3 s was over as it ran for the first time"),
         ("extern void exit(int); exit(7);", "its program died as it ran for the first time, with exit code 7"),
         ("extern void nowhere(void); nowhere();", "its program died while it was loaded, with exit code 1"),
-        ("this is no C", "the C compiler refuses it: g.c:"),
+        ("this is no C", "g.c: the C compiler refuses it: g.c:"),
         (
             'extern int dprintf(int, const char *, ...); dprintf(4, "phiz step last\\nRss: x kB\\n");',
             "its program failed as it ran for the first time: what it says cannot be read",
