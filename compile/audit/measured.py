@@ -75,6 +75,7 @@ class _Subject:
         folder: to run it in.
         steps: what it said, by step.
         who: runs; for messages.
+        fix: what to do where it cannot even be started.
         machine_code: as of :class:`Measured`.
     """
 
@@ -82,6 +83,7 @@ class _Subject:
     folder: Path
     steps: Callable[[bytes], dict[str, Any]]
     who: str = "its runtime"
+    fix: str = "free some memory"
     machine_code: int | None = None
 
 
@@ -107,7 +109,7 @@ def measure(path: Path, known: Format, *, seconds: float = SECONDS) -> Measured 
         found = _measured(path, known.name, Path(scratch).resolve(), seconds)
         if isinstance(found, Measured):
             return found
-        for folder in {resolve(path).parent, path.parent.absolute(), Path(scratch).resolve()}:
+        for folder in (Path(scratch).resolve(), resolve(path).parent, path.parent.absolute()):
             found = found.replace(f"{folder}{os.sep}", "")  # what we say is kept, and holds no path of ours
         return found
 
@@ -148,8 +150,8 @@ def _compiled(path: Path, scratch: Path, seconds: float) -> _Subject:
     from compile.audit import compiled
 
     command = compiled.program(resolve(path), scratch, INFERENCES, seconds)
-    steps = partial(compiled.steps, folder=scratch)
-    return _Subject(command, scratch, steps, "its program", compiled.machine_code(scratch))
+    steps, fix = partial(compiled.steps, folder=scratch), "name this machine's C compiler in CC"
+    return _Subject(command, scratch, steps, "its program", fix, compiled.machine_code(scratch))
 
 
 def _run(subject: _Subject, seconds: float) -> dict[str, Any] | str:
@@ -170,8 +172,8 @@ def _run(subject: _Subject, seconds: float) -> dict[str, Any] | str:
         )
     except subprocess.TimeoutExpired as late:
         return f"the time of {seconds:g} s was over {_when(subject.steps(late.stdout or b''))}"
-    except OSError:
-        return "what the C compiler makes cannot be executed here; name this machine's C compiler in CC"
+    except OSError as error:
+        return f"{subject.who} cannot be executed here: {error.strerror}; {subject.fix}"
     steps = subject.steps(done.stdout)
     if "unfit" in steps:
         return str(steps["unfit"])

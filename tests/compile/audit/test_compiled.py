@@ -188,7 +188,10 @@ def test_the_whole_audit(source: Callable[..., Path]) -> None:
         (None, "no C compiler; install gcc or clang, or name one in the environment variable CC"),
         ("echo 'net.c:1: error: no' >&2; exit 1", "g.c: the C compiler refuses it: net.c:1: error: no"),
         ("exit 1", "g.c: the C compiler refuses it: it says nothing"),
-        ("exit 0", "what the C compiler makes cannot be executed here; name this machine's C compiler in CC"),
+        (
+            "exit 0",
+            "its program cannot be executed here: No such file or directory; name this machine's C compiler in CC",
+        ),
         ("exec sleep 60", "g.c: the C compiler takes more than 2 seconds"),
     ],
 )
