@@ -16,6 +16,8 @@ from compile.model import Model
 from compile.quantize.calibrate import Samples, batches, check_samples, pick
 from targets.face import Face
 
+Clips = Sequence[NDArray[np.float32]]
+
 RANDOM_SAMPLES = 128
 LEAST_APART = 16
 PASSAGE = 5  # seconds
@@ -58,7 +60,7 @@ class Split:
     passage: Passage | None = None
 
 
-def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -> Split:
+def from_clips(model: Model, clips: Clips, count: int) -> Split:
     """Windows from mono audio clips at the model's rate; every third clip judges, the others calibrate.
 
     A single clip gives its last third to judging. Windows are spread evenly over the clips, so that equal clips give
@@ -66,7 +68,7 @@ def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -
 
     Args:
         model: with one input that holds a waveform, ``[batch, N]`` or ``[batch, 1, N]``.
-        clips: float32 ``[samples]`` each.
+        clips: float32 ``[samples]`` each; asked for one at a time and kept by nobody, so they may be read from disk.
         count: windows to calibrate on; half as many judge.
 
     Raises:
@@ -85,13 +87,10 @@ def from_clips(model: Model, clips: Sequence[NDArray[np.float32]], count: int) -
         raise UserError("there is no audio to calibrate on", where="--calibrate")
     if len(clips) == 1:
         edge = len(clips[0]) * 2 // 3
-        clips = [clips[0][:edge], clips[0][edge:]]
-        halves = [clips[:1], clips[1:]]
+        halves: list[Clips] = [[clips[0][:edge]], [clips[0][edge:]]]
     else:
-        halves = [
-            [clip for index, clip in enumerate(clips) if index % 3 != 1],
-            [clip for index, clip in enumerate(clips) if index % 3 == 1],
-        ]
+        judging = range(1, len(clips), 3)
+        halves = [_Some(clips, [at for at in range(len(clips)) if at not in judging]), _Some(clips, judging)]
     port = model.inputs[0]
     batch, window = port.shape[0], port.shape[-1]
     wanted = [max(count, 2 * batch), max(count // 2, batch)]
@@ -157,7 +156,20 @@ def random_input(model: Model) -> Split:
     return Split(draw(RANDOM_SAMPLES), draw(RANDOM_SAMPLES // 2), "random", trusted=False)
 
 
-def _passage(model: Model, clips: Sequence[NDArray[np.float32]]) -> Passage | None:
+class _Some(Sequence[NDArray[np.float32]]):
+    """Some of the clips, each asked for only when it is looked at."""
+
+    def __init__(self, clips: Clips, indices: Sequence[int]) -> None:
+        self.clips, self.indices = clips, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.clips[self.indices[index]]
+
+
+def _passage(model: Model, clips: Clips) -> Passage | None:
     """The loudest :data:`PASSAGE` seconds of any clip, in silence; a clip that is shorter is taken whole."""
     try:
         face = Face.from_metadata(model.metadata, "the model")
@@ -166,7 +178,7 @@ def _passage(model: Model, clips: Sequence[NDArray[np.float32]]) -> Passage | No
     port, length = model.inputs[0], PASSAGE * face.sample_rate
     if face.window != port.shape[-1]:
         return None
-    stretches = [clip[at : at + length] for clip in clips for at in range(0, max(len(clip) - length, 0) + 1, length)]
+    stretches = (clip[at : at + length] for clip in clips for at in range(0, max(len(clip) - length, 0) + 1, length))
     audio = max(stretches, key=lambda stretch: float(np.sum(np.square(stretch, dtype=np.float64))))
     ahead = round(face.look_ahead_ms * face.sample_rate / 1000)
     heard = np.pad(audio, (face.window - ahead, ahead))
@@ -177,12 +189,16 @@ def _passage(model: Model, clips: Sequence[NDArray[np.float32]]) -> Passage | No
     return Passage({port.name: windows}, audio, face.sample_rate, face.frame_rate) if count else None
 
 
-def _windows(clips: Sequence[NDArray[np.float32]], window: int, count: int) -> NDArray[np.float32]:
+def _windows(clips: Clips, window: int, count: int) -> NDArray[np.float32]:
     """``count`` windows ``[count, window]``, spread over all positions of all clips."""
-    padded = [np.pad(clip, (0, max(window - len(clip), 0))) for clip in clips]
-    rooms = np.array([len(clip) - window + 1 for clip in padded])
-    edges = np.concatenate([[0], np.cumsum(rooms)])
+    edges = np.cumsum([0, *(max(len(clip) - window, 0) + 1 for clip in clips)])
     positions = (np.arange(count) + 0.5) / count * edges[-1]
     owners = np.searchsorted(edges, positions, side="right") - 1
     starts = (positions - edges[owners]).astype(int)
-    return np.stack([padded[o][s : s + window] for o, s in zip(owners, starts, strict=True)]).astype(np.float32)
+    found = np.zeros((count, window), np.float32)
+    for owner in np.unique(owners):
+        clip = clips[owner]
+        for row in np.flatnonzero(owners == owner):
+            part = clip[starts[row] : starts[row] + window]
+            found[row, : len(part)] = part
+    return found

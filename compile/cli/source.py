@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compile.errors import UserError
 from compile.factory import is_reference
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from compile.model import Model
     from compile.samples import Split
 
+KEPT = 16_000_000  # samples that stay in memory, 64 MB: a quarter of an hour
 _KINDS = "a student folder or phiz:NAME, model.onnx, model.pt2 or package.module:factory"
 
 
@@ -84,12 +87,35 @@ def read_samples(model: Model, references: Sequence[str], windows: int) -> Split
         if len(references) > 1:
             raise UserError("an .npz stands alone", where="--calibrate", fix="give one .npz, or audio")
         return samples.from_npz(model, Path(archives[0]))
-    from distill.audio import RATES, SAMPLE_RATE, decode
+    from distill.audio import RATES, SAMPLE_RATE
     from distill.corpus.sources import find
 
     claimed = model.metadata.get("phiz.sample_rate", str(SAMPLE_RATE))
     if not claimed.isdecimal() or not RATES[0] <= int(claimed) <= RATES[1]:
         what = f"the model's metadata claim a sample rate of {claimed} Hz"
         raise UserError(what, where="--calibrate", fix="mend phiz.sample_rate, or give an .npz of windows")
-    clips = [decode(source.path, int(claimed)) for source in find(list(references))]
+    clips = _Speech([source.path for source in find(list(references))], int(claimed))
     return samples.from_clips(model, clips, windows)
+
+
+class _Speech(Sequence["NDArray[np.float32]"]):
+    """Audio files as clips. The first of them stay decoded, as many as fit; the others are decoded at every look."""
+
+    def __init__(self, paths: Sequence[Path], rate: int) -> None:
+        self.paths, self.rate = paths, rate
+        self.kept: dict[int, NDArray[np.float32]] = {}
+        self.room = KEPT
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        from distill.audio import decode
+
+        if index in self.kept:
+            return self.kept[index]
+        clip = decode(self.paths[index], self.rate)
+        if len(clip) <= self.room:
+            self.kept[index] = clip
+            self.room -= len(clip)
+        return clip

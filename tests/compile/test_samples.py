@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,32 @@ def test_short_clips_are_padded(model):
     split = samples.from_clips(model, [ramp(1, 10), ramp(1, 10)], 2)
     assert split.calibrate["x"].shape == (2, 512)
     assert split.calibrate["x"][0, 10:].max() == 0
+
+
+class Tape(Sequence):
+    """Clips that are made when they are asked for; knows how many of them were there at once."""
+
+    def __init__(self, count):
+        self.count, self.most, self.made = count, 0, []
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index >= self.count:
+            raise IndexError
+        clip = np.random.default_rng(index).normal(size=600 + index % 7).astype(np.float32)
+        self.made = [one for one in self.made if one() is not None] + [weakref.ref(clip)]
+        self.most = max(self.most, len(self.made))
+        return clip
+
+
+def test_clips_need_not_be_in_memory_together(model):
+    tape = Tape(40)
+    read, held = samples.from_clips(model, tape, 8), samples.from_clips(model, list(Tape(40)), 8)
+    assert tape.most <= 3  # this, the last one, and the loudest
+    for ours, theirs in ((read.calibrate, held.calibrate), (read.judge, held.judge)):
+        np.testing.assert_array_equal(ours["x"], theirs["x"])
 
 
 def test_npz(model, tmp_path):
