@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.peers.report import IMAGES, described
 from bench.results import NOTHING, Sheet, markdown
 from compile.files import write_atomically
 
 PICTURE = "costs.png"
-MOST_POWER = 6.0
+POWERS = np.arange(1, 400) / 100
+STEADY = 0.15  # what grows by less from the smallest to the largest is constant: memory comes in steps
 LINEAR = 1.1  # an exponent up to which growth is called linear: what was measured is not exact
 GROWTHS = (
     ("sizes", "parameters", ("compile", "audit")),
@@ -34,28 +38,26 @@ def render(results: Mapping[str, Any]) -> bytes:
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
-    """The ``k`` of ``cost = fixed + c * size**k`` through the last three points; None: it cannot be told.
+    """The ``k`` of ``cost = fixed + c * size**k`` that fits best; 0: it hardly grows; None: too few points to tell.
 
-    The fixed part is why three are needed: a start that costs much would hide how the rest grows. What does not grow
-    has 0. ``(x3**k - x1**k) / (x2**k - x1**k)`` rises with ``k``, so bisection finds it.
+    Best is by the squares of relative errors, so that small sizes count as much as large ones; neither ``fixed``, which
+    is a start that would hide how the rest grows, nor ``c`` is negative.
     """
     if len(points) < 3:
         return None
-    (first, least), (middle, low), (last, high) = points[-3:]
-    if high <= least:
+    sizes, costs = np.array(points).T
+    if costs[-1] <= (1 + STEADY) * costs.min():
         return 0.0
-    if low <= least:
-        return None
-    if high <= low:
-        return 0.0
-    under, over = MOST_POWER / -2, MOST_POWER
-    for _ in range(60):
-        power = (under + over) / 2 or 1e-9
-        if (last**power - first**power) / (middle**power - first**power) < (high - least) / (low - least):
-            under = power
-        else:
-            over = power
-    return max(power, 0.0)
+    return float(min(POWERS, key=lambda power: _misfit((sizes / sizes.max()) ** power, costs)))
+
+
+def _misfit(grown: NDArray[np.float64], costs: NDArray[np.float64]) -> float:
+    """What is left of ``costs`` by the best ``fixed + c * grown``, relative and squared."""
+    parts = np.stack([np.ones_like(grown), grown], axis=1) / costs[:, None]
+    shares = np.linalg.lstsq(parts, np.ones_like(costs), rcond=None)[0]
+    if shares[0] < 0:
+        shares = np.array([0.0, parts[:, 1].sum() / np.square(parts[:, 1]).sum()])
+    return float(np.square(parts @ shares - 1).sum())
 
 
 def growths(results: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]]:
