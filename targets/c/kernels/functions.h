@@ -41,10 +41,10 @@ static float phiz_expm1(float x) {
 
 /** phiz_log: natural logarithm. Source: Cephes logf, by Moshier. */
 static float phiz_log(float x) {
-    const int small = x < 1.17549435e-38f; /* also 0, which leaves by its own way */
-    const uint32_t bits = phiz_bits(small ? x * 8388608.0f : x) - 0x3f3504f3u; /* of sqrt(1/2) */
+    const int subnormal = x < 1.17549435e-38f; /* also 0, which leaves by its own way */
+    const uint32_t bits = phiz_bits(subnormal ? x * 8388608.0f : x) - 0x3f3504f3u; /* of sqrt(1/2) */
     const int32_t whole = (int32_t)(bits & 0x7fffffffu) >> 23;
-    const float e = (float)((bits & 0x80000000u ? whole - 256 : whole) - (small ? 23 : 0));
+    const float e = (float)((bits & 0x80000000u ? whole - 256 : whole) - (subnormal ? 23 : 0));
     const float m = phiz_float((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0f, z = m * m;
     float p = 7.0376836292e-2f;
     p = p * m - 1.1514610310e-1f;

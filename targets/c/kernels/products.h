@@ -2,12 +2,12 @@
 
 /** PHIZ_GATHER: the inputs of each of `rows` positions as one run: outer by inner taps of `run` elements. */
 #define PHIZ_GATHER(NAME, TYPE)                                                                                \
-    PHIZ_KERNEL void NAME(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_, \
+    PHIZ_KERNEL void NAME(int32_t rows, int32_t row, int32_t outer, int32_t gap, int32_t inner, int32_t near_, \
                      int32_t run, const TYPE *x, TYPE *y) {                                                    \
         for (int32_t r = 0; r < rows; ++r)                                                                     \
             for (int32_t i = 0; i < outer; ++i)                                                                \
                 for (int32_t j = 0; j < inner; ++j) {                                                          \
-                    const TYPE *from = x + r * row + i * far + j * near_;                                      \
+                    const TYPE *from = x + r * row + i * gap + j * near_;                                      \
                     if (run == 1) {                                                                            \
                         *y++ = *from;                                                                          \
                     } else {                                                                                   \
@@ -137,7 +137,7 @@ PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *
 }
 
 /** phiz_depthwise_s8: each channel with a filter of its own, of outer by inner taps. */
-PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t gap, int32_t inner, int32_t near_,
                               int32_t channels, const int8_t *x, const int8_t *w, const int32_t *bias,
                               const int32_t *multiplier, const uint8_t *shift, int32_t zero, int32_t low, int32_t high,
                               int8_t *y, int32_t dy) {
@@ -148,7 +148,7 @@ PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int
             int32_t sums[16] = {0};
             for (int32_t i = 0; i < outer; ++i)
                 for (int32_t j = 0; j < inner; ++j, u += channels) {
-                    const int8_t *v = x + r * row + i * far + j * near_ + c;
+                    const int8_t *v = x + r * row + i * gap + j * near_ + c;
                     for (int32_t k = 0; k < some; ++k) sums[k] += v[k] * u[k];
                 }
             for (int32_t k = 0; k < some; ++k) {
@@ -161,7 +161,7 @@ PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int
 }
 
 /** phiz_depthwise_f32: each channel with a filter of its own. */
-PHIZ_KERNEL void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t far, int32_t inner, int32_t near_,
+PHIZ_KERNEL void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, int32_t gap, int32_t inner, int32_t near_,
                                     int32_t channels, const float *x, const float *w, const float *bias,
                                     int32_t activation, float *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {
@@ -171,7 +171,7 @@ PHIZ_KERNEL void phiz_depthwise_f32(int32_t rows, int32_t row, int32_t outer, in
             float sums[16] = {0.0f};
             for (int32_t i = 0; i < outer; ++i)
                 for (int32_t j = 0; j < inner; ++j, u += channels) {
-                    const float *v = x + r * row + i * far + j * near_ + c;
+                    const float *v = x + r * row + i * gap + j * near_ + c;
                     for (int32_t k = 0; k < some; ++k) sums[k] += v[k] * u[k];
                 }
             phiz_finish_f32(some, sums, 0, bias ? bias + c : 0, activation, y + r * dy + c);

@@ -2,9 +2,9 @@
 
 /** phiz_narrow: sum times multiplier over 2 to the shift, rounded, half of a step upwards; within low and high. */
 PHIZ_HELPER int32_t phiz_narrow(int32_t sum, int32_t multiplier, int32_t shift, int32_t low, int32_t high) {
-    const uint64_t half = (uint64_t)1 << (shift - 1), far = (uint64_t)1 << 62;
-    const uint64_t product = (uint64_t)((int64_t)sum * multiplier) + half + far; /* never negative */
-    const int64_t value = (int64_t)(product >> shift) - (int64_t)(far >> shift);
+    const uint64_t half = (uint64_t)1 << (shift - 1), lift = (uint64_t)1 << 62;
+    const uint64_t product = (uint64_t)((int64_t)sum * multiplier) + half + lift; /* never negative */
+    const int64_t value = (int64_t)(product >> shift) - (int64_t)(lift >> shift);
     return value < low ? low : value > high ? high : (int32_t)value;
 }
 
@@ -43,17 +43,17 @@ PHIZ_KERNEL void phiz_look_up(int32_t n, int8_t *y, int32_t dy, const int8_t *x,
 /** phiz_add_s8: x * a + z * b + c over 2 to the shift, rounded; 32 bits hold it. */
 PHIZ_KERNEL void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
                         int32_t a, int32_t b, int32_t c, int32_t shift, int32_t low, int32_t high) {
-    const int32_t far = -(int32_t)((uint32_t)0x40000000u >> shift);
+    const int32_t lift = -(int32_t)((uint32_t)0x40000000u >> shift);
     if (dy == 1 && dx == 1 && dz == 1) {
         for (int32_t i = 0; i < n; ++i) {
             const uint32_t sum = (uint32_t)(x[i] * a + z[i] * b + c) + 0x40000000u; /* never negative */
-            const int32_t value = (int32_t)(sum >> shift) + far;
+            const int32_t value = (int32_t)(sum >> shift) + lift;
             y[i] = (int8_t)(value < low ? low : value > high ? high : value);
         }
     } else {
         for (int32_t i = 0; i < n; ++i) {
             const uint32_t sum = (uint32_t)(x[i * dx] * a + z[i * dz] * b + c) + 0x40000000u;
-            const int32_t value = (int32_t)(sum >> shift) + far;
+            const int32_t value = (int32_t)(sum >> shift) + lift;
             y[i * dy] = (int8_t)(value < low ? low : value > high ? high : value);
         }
     }

@@ -22,17 +22,18 @@ from targets.c.run import load
 WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 C99, CXX = ("-std=c99", "-fPIC", "-shared", *WARNINGS), ("-x", "c++", "-std=c++17", "-fPIC", "-shared", *WARNINGS)
 X86 = platform.machine() in ("x86_64", "AMD64")
+WINDOWS = ("-Dfar=", "-Dnear=", "-Dsmall=char", "-Dinterface=struct", "-DIN=", "-DOUT=")  # what windows.h defines
 HERE = {"-msse4.1": "sse4_1", "-mavx2": "avx2", "-march=native": "avx2"}
 VARIANTS = [
     *(("gcc", (*C99, level)) for level in ("-O0", "-O2", "-O3")),
     *(("clang", (*C99, level)) for level in ("-O0", "-O3")),
     ("g++", (*CXX, "-O2")),
     ("clang++", (*CXX, "-O1")),
-    *(("gcc", (*C99, "-O2", flag)) for flag in HERE),
+    *(("gcc", (*C99, "-O2", flag, *WINDOWS)) for flag in HERE),
     ("gcc", (*C99, "-O2", "-march=native", "-DPHIZ_NO_512")),
     ("gcc", (*C99, "-O3", "-march=native", "-DPHIZ_PORTABLE")),
     *((name, (*C99, level, "-DPHIZ_PORTABLE")) for name, level in (("gcc", "-O2"), ("gcc", "-Os"), ("clang", "-O3"))),
-    *((name, (*C99, "-O3", "-DPHIZ_PORTABLE", "-DPHIZ_SCALAR")) for name in ("gcc", "clang")),
+    *((name, (*C99, "-O3", "-DPHIZ_PORTABLE", "-DPHIZ_SCALAR", *WINDOWS)) for name in ("gcc", "clang")),
     ("g++", (*CXX, "-O2", "-DPHIZ_PORTABLE", "-DPHIZ_SCALAR")),
     ("gcc", ("-std=gnu11", "-fPIC", "-shared", "-O3", "-march=native")),  # would contract products and sums
     ("clang", ("-std=gnu11", "-fPIC", "-shared", "-O3", "-march=native")),

@@ -30,7 +30,7 @@ PHIZ_KERNEL void phiz_dots_s8(int32_t rows, int32_t inputs, const int8_t *x, int
 /** phiz_narrow_16: as phiz_narrow does, 8 at a time; where the shift is below 31, sums beyond 1024 are all the same. */
 static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32_t *multiplier, const uint8_t *shift,
                            int32_t low, int32_t high, int32_t zero, int8_t *y) {
-    const __m256i one = _mm256_set1_epi64x(1), far = _mm256_set1_epi64x((int64_t)1 << 62);
+    const __m256i one = _mm256_set1_epi64x(1), lift = _mm256_set1_epi64x((int64_t)1 << 62);
     const __m256i lower = _mm256_set1_epi64x(0xffffffff);
     int32_t made[16];
     for (int32_t j = 0; j < 16; j += 8) {
@@ -46,10 +46,10 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
         s = _mm256_min_epi32(_mm256_max_epi32(s, least), most);
         even = _mm256_mul_epi32(s, m);
         odd = _mm256_mul_epi32(_mm256_srli_epi64(s, 32), _mm256_srli_epi64(m, 32));
-        even = _mm256_add_epi64(_mm256_add_epi64(even, far), _mm256_sllv_epi64(one, _mm256_sub_epi64(by_even, one)));
-        odd = _mm256_add_epi64(_mm256_add_epi64(odd, far), _mm256_sllv_epi64(one, _mm256_sub_epi64(by_odd, one)));
-        even = _mm256_sub_epi64(_mm256_srlv_epi64(even, by_even), _mm256_srlv_epi64(far, by_even));
-        odd = _mm256_sub_epi64(_mm256_srlv_epi64(odd, by_odd), _mm256_srlv_epi64(far, by_odd));
+        even = _mm256_add_epi64(_mm256_add_epi64(even, lift), _mm256_sllv_epi64(one, _mm256_sub_epi64(by_even, one)));
+        odd = _mm256_add_epi64(_mm256_add_epi64(odd, lift), _mm256_sllv_epi64(one, _mm256_sub_epi64(by_odd, one)));
+        even = _mm256_sub_epi64(_mm256_srlv_epi64(even, by_even), _mm256_srlv_epi64(lift, by_even));
+        odd = _mm256_sub_epi64(_mm256_srlv_epi64(odd, by_odd), _mm256_srlv_epi64(lift, by_odd));
         even = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
         even = _mm256_min_epi32(_mm256_max_epi32(even, _mm256_set1_epi32(low)), _mm256_set1_epi32(high));
         _mm256_storeu_si256((__m256i *)(void *)(made + j), _mm256_add_epi32(even, _mm256_set1_epi32(zero)));

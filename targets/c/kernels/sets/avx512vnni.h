@@ -81,13 +81,13 @@ static void phiz_narrow_16(const int32_t *sums, const int32_t *bias, const int32
     const __m512i s = _mm512_add_epi32(_mm512_loadu_si512(sums), _mm512_loadu_si512(bias));
     const __m512i m = _mm512_loadu_si512(multiplier);
     const __m512i by = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)shift));
-    const __m512i one = _mm512_set1_epi64(1), far = _mm512_set1_epi64((int64_t)1 << 62);
+    const __m512i one = _mm512_set1_epi64(1), lift = _mm512_set1_epi64((int64_t)1 << 62);
     const __m512i by_even = _mm512_and_si512(by, _mm512_set1_epi64(0xffffffff)), by_odd = _mm512_srli_epi64(by, 32);
     __m512i even = _mm512_mul_epi32(s, m), odd = _mm512_mul_epi32(_mm512_srli_epi64(s, 32), _mm512_srli_epi64(m, 32));
-    even = _mm512_add_epi64(_mm512_add_epi64(even, far), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_even, one)));
-    odd = _mm512_add_epi64(_mm512_add_epi64(odd, far), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_odd, one)));
-    even = _mm512_sub_epi64(_mm512_srlv_epi64(even, by_even), _mm512_srlv_epi64(far, by_even));
-    odd = _mm512_sub_epi64(_mm512_srlv_epi64(odd, by_odd), _mm512_srlv_epi64(far, by_odd));
+    even = _mm512_add_epi64(_mm512_add_epi64(even, lift), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_even, one)));
+    odd = _mm512_add_epi64(_mm512_add_epi64(odd, lift), _mm512_sllv_epi64(one, _mm512_sub_epi64(by_odd, one)));
+    even = _mm512_sub_epi64(_mm512_srlv_epi64(even, by_even), _mm512_srlv_epi64(lift, by_even));
+    odd = _mm512_sub_epi64(_mm512_srlv_epi64(odd, by_odd), _mm512_srlv_epi64(lift, by_odd));
     even = _mm512_min_epi64(_mm512_max_epi64(even, _mm512_set1_epi64(low)), _mm512_set1_epi64(high));
     odd = _mm512_min_epi64(_mm512_max_epi64(odd, _mm512_set1_epi64(low)), _mm512_set1_epi64(high));
     even = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
