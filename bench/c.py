@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.stream import litert, timed
-from targets.c.dissect import companion, understood
+from targets.c.dissect import companion
 from targets.c.interface import Port
-from targets.c.run import compiler
+from targets.c.run import compiler, read
 from targets.c.source import identifier
 
 ROUNDS, SLICE = 150, 1_000  # microseconds of a slice
@@ -78,11 +78,10 @@ class Program:
     """
 
     def __init__(self, path: Path, flags: Sequence[str], folder: Path) -> None:
-        header = path.with_name(companion(path.name))
-        found = understood(path.name, path.read_text(), header.read_text())
+        _, found = read(path)
         word, ports = identifier(path.stem), found.ports
         mapped = path.with_suffix(".bin") if found.weights else None
-        (folder / "main.c").write_text(_main(word, header.name, ports, found.streams, mapped))
+        (folder / "main.c").write_text(_main(word, companion(path.name), ports, found.streams, mapped))
         common = [*compiler(), "-std=gnu99", *flags, f"-I{path.parent}"]
         _done([*common, "-c", str(path), "-o", str(folder / "student.o")])
         _done([*common, str(folder / "main.c"), str(folder / "student.o"), "-lm", "-o", str(folder / "program")])

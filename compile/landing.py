@@ -77,19 +77,18 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
                 apart = replayed(given, targets[target].load(paths[target]), streams.get(target))
                 compared[target] = compared[target].also(parity.HUB, apart)
         results = parity.judge(compared, request.min_sqnr, request.max_steps)
-        proved = tuple(
-            targets[each.target].prove(each, within(product.examples[each.target], results[each.target]))
-            if each.target in product.examples
-            else each
+        proved = {
+            each.target: targets[each.target].prove(each, within(product.examples[each.target], results[each.target]))
             for each in product.artifacts
-        )
-        write(proved, landing.folder)
+            if each.target in product.examples
+        }
+        write(tuple(proved.values()), landing.folder)
         progress("audit", 0, 1)
         description = manifest.describe(
             captured,
             against,
             product.road,
-            proved,
+            tuple(proved.get(each.target, each) for each in product.artifacts),
             results,
             {limit.subject: limit.most.bytes for limit in request.budget.limits},
             product.least,

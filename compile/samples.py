@@ -86,8 +86,9 @@ def from_clips(model: Model, clips: Clips, count: int) -> Split:
     if not clips:
         raise UserError("there is no audio to calibrate on", where="--calibrate")
     if len(clips) == 1:
-        edge = len(clips[0]) * 2 // 3
-        halves: list[Clips] = [[clips[0][:edge]], [clips[0][edge:]]]
+        clip = clips[0]
+        edge = len(clip) * 2 // 3
+        halves: list[Clips] = [[clip[:edge]], [clip[edge:]]]
     else:
         judging = range(1, len(clips), 3)
         halves = [_Some(clips, [at for at in range(len(clips)) if at not in judging]), _Some(clips, judging)]

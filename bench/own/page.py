@@ -40,8 +40,8 @@ def render(results: Mapping[str, Any]) -> bytes:
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
     """The ``k`` of ``cost = fixed + c * size**k`` that fits best; 0: it hardly grows; None: too few points to tell.
 
-    Best is by the squares of relative errors, so that small sizes count as much as large ones; neither ``fixed``, which
-    is a start that would hide how the rest grows, nor ``c`` is negative.
+    Best is by the squares of relative errors, so that small sizes count as much as large ones. ``fixed``, a start that
+    would hide how the rest grows, is never negative.
     """
     if len(points) < 3:
         return None

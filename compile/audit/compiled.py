@@ -6,6 +6,7 @@ with the program's own pages, before anybody counts.
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from string import Template
@@ -13,11 +14,10 @@ from typing import Any
 
 from compile.audit.process import FIRST, IMPORTED, LAST, LOADED, MAX_MEMORY, SMAPS, accounted
 from targets.c import weights
-from targets.c.dissect import Source, companion, understood
+from targets.c.dissect import Source, companion
 from targets.c.interface import Port
-from targets.c.run import FLAGS, build
+from targets.c.run import FLAGS, build, read
 from targets.c.source import identifier
-from targets.files import read_files
 
 PROGRAM, LIBRARY = "program", "student.so"
 _STEP = "phiz step "
@@ -104,13 +104,12 @@ def program(path: Path, folder: Path, inferences: int, seconds: float) -> list[s
         The command that runs it, in that folder; :func:`steps` reads what it says.
 
     Raises:
-        MissingTool: there is no C compiler.
+        MissingTool: there is no C compiler that works.
         UserError: it refuses the source or takes too long.
     """
-    header = path.with_name(companion(path.name))
-    text, head = (read_files(file)[file.name].decode("ascii", "replace") for file in (path, header))
-    found = understood(path.name, text, head)
-    (folder / "main.c").write_text(_main(identifier(path.stem), header.name, found), encoding="ascii")
+    _, found = read(path)
+    text = _main(identifier(path.stem), companion(path.name), found)
+    (folder / "main.c").write_bytes(os.fsencode(text))  # it names a file
     build(path, folder / LIBRARY, _AS_LIBRARY, seconds)
     build(folder / "main.c", folder / PROGRAM, (*_AS_PROGRAM, f"-I{path.parent.absolute()}"), seconds)
     mapped = [str(path.with_name(weights.companion(path.name)).absolute())] if found.weights else []

@@ -158,17 +158,17 @@ def _run(subject: _Subject, seconds: float) -> dict[str, Any] | str:
     """What one process told, by step; or why it did not come to its end."""
     import subprocess
 
+    from targets.command import finished
+
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     try:
-        done = subprocess.run(
+        done = finished(
             subject.command,
+            seconds,
             cwd=subject.folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
         )
     except subprocess.TimeoutExpired as late:
         return f"the time of {seconds:g} s was over {_when(subject.steps(late.stdout or b''))}"

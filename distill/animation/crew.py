@@ -63,17 +63,19 @@ def bake(
 @contextmanager
 def _bench_in(out: Path) -> Iterator[Path]:
     """A folder in ``out``, on its file system; what was made for it goes as well where nothing came of it."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    made: list[Path] = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create the folder: {error.strerror}", where=str(out), fix="choose another") from error
-    try:
+        try:
+            made = [folder for folder in (out, *out.parents) if not folder.exists()]
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"cannot create the folder: {error.strerror}"
+            raise UserError(what, where=str(out), fix="choose another") from error
         with workbench(out / "bake") as bench:
             yield bench
     finally:
-        with suppress(OSError):  # one that holds something stays
-            for folder in made:
+        for folder in made:
+            with suppress(OSError):  # one that holds something stays
                 folder.rmdir()
 
 

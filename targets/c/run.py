@@ -23,11 +23,13 @@ from targets.c.dissect import Source, companion, understood, weights_of
 from targets.c.interface import Port
 from targets.c.source import identifier
 from targets.c.weights import ALIGNMENT
+from targets.command import finished
 from targets.files import read_files
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared")
 _SECONDS = 600
+_PROBE = "#include <math.h>\n#include <stdint.h>\n#include <string.h>\nint main(void) { return 0; }\n"
 _DTYPES: Mapping[str, np.dtype[Any]] = {"float": np.dtype(np.float32), "int8_t": np.dtype(np.int8)}
 _FIELDS: Mapping[str, Any] = {"float": ctypes.c_float, "int8_t": ctypes.c_int8}
 
@@ -40,15 +42,23 @@ def load(path: Path, flags: tuple[str, ...] = FLAGS) -> Compiled:
         flags: for the compiler.
 
     Raises:
-        MissingTool: there is no C compiler.
-        UserError: a file is missing, phiz did not write it, or the compiler refuses it or is one for another machine.
+        MissingTool: there is no C compiler for this machine.
+        UserError: a file is missing, phiz did not write it, or the compiler refuses it.
     """
-    name, beside = path.name, path.with_name(companion(path.name))
-    files = {file.name: read_files(file)[file.name] for file in (path, beside)}
-    text, header = (data.decode("ascii", "replace") for data in files.values())
-    found = understood(name, text, header)
-    weights = weights_of(name, text, read_files(path, (".bin",)), found) if found.weights else b""
+    text, found = read(path)
+    weights = weights_of(path.name, text, read_files(path, (".bin",)), found) if found.weights else b""
     return Compiled(_library(path, flags), found, identifier(path.stem), weights)
+
+
+def read(path: Path) -> tuple[str, Source]:
+    """The text of the source at ``path``, and what it and its header say of themselves.
+
+    Raises:
+        UserError: one of them is missing, or phiz did not write it.
+    """
+    files = (path, path.with_name(companion(path.name)))
+    text, header = (read_files(file)[file.name].decode("ascii", "replace") for file in files)
+    return text, understood(path.name, text, header)
 
 
 def _library(path: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
@@ -72,23 +82,36 @@ def build(source: Path, made: Path, flags: Sequence[str] = FLAGS, seconds: float
         seconds: that it may take.
 
     Raises:
-        MissingTool: there is no C compiler.
-        UserError: it refuses the source, takes too long, or cannot be executed.
+        MissingTool: there is no C compiler, or none that works.
+        UserError: it refuses the source, or takes too long.
     """
+    refused = _complaint(source, made, flags, seconds)
+    if refused:
+        probe = made.with_name("probe.c")
+        probe.write_text(_PROBE, encoding="ascii")
+        if _complaint(probe, made.with_name("probe"), flags, seconds):
+            name, fix = Path(compiler()[0]).name, "install what it lacks, such as libc6-dev, or name another in CC"
+            raise MissingTool("the C compiler cannot even compile an empty program", where=name, fix=fix)
+        raise UserError(f"the C compiler refuses it: {refused}", where=str(source))
+
+
+def _complaint(source: Path, made: Path, flags: Sequence[str], seconds: float) -> str:
+    """What the compiler has against a source; empty where it is compiled."""
     command = [*compiler(), *flags, str(source.resolve()), "-o", str(made), "-lm"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        done = finished(command, seconds, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"the C compiler takes more than {seconds:g} seconds", where=str(source)) from error
     except OSError as error:
         raise _foreign(command[0]) from error
-    if done.returncode:
-        reason = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
-        raise UserError(f"the C compiler refuses it: {reason.strip()}", where=str(source))
+    lines = done.stderr.decode(errors="replace").splitlines()
+    reason = next((line.strip() for line in lines if "error" in line), "it says nothing")
+    return reason if done.returncode else ""
 
 
-def _foreign(name: str) -> UserError:
-    return UserError("what it makes cannot be loaded here", where=name, fix="name this machine's C compiler in CC")
+def _foreign(name: str) -> MissingTool:
+    fix = "name this machine's C compiler in CC"
+    return MissingTool("what it makes cannot be loaded here", where=Path(name).name, fix=fix)
 
 
 def compiler() -> list[str]:

@@ -46,7 +46,7 @@ class Tape(Sequence):
     """Clips that are made when they are asked for; knows how many of them were there at once."""
 
     def __init__(self, count):
-        self.count, self.most, self.made = count, 0, []
+        self.count, self.most, self.made, self.asked = count, 0, [], 0
 
     def __len__(self):
         return self.count
@@ -54,6 +54,7 @@ class Tape(Sequence):
     def __getitem__(self, index):
         if index >= self.count:
             raise IndexError
+        self.asked += 1
         clip = np.random.default_rng(index).normal(size=600 + index % 7).astype(np.float32)
         self.made = [one for one in self.made if one() is not None] + [weakref.ref(clip)]
         self.most = max(self.most, len(self.made))
@@ -66,6 +67,13 @@ def test_clips_need_not_be_in_memory_together(model):
     assert tape.most <= 3  # this, the last one, and the loudest
     for ours, theirs in ((read.calibrate, held.calibrate), (read.judge, held.judge)):
         np.testing.assert_array_equal(ours["x"], theirs["x"])
+
+
+def test_a_single_clip_is_asked_for_once(model):
+    """Two halves of one clip are views of the same memory; of two readings they would hold both."""
+    tape = Tape(1)
+    samples.from_clips(model, tape, 8)
+    assert tape.asked == 1
 
 
 def test_npz(model, tmp_path):

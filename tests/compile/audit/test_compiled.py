@@ -34,6 +34,7 @@ from targets.face import Face
 
 pytestmark = pytest.mark.skipif(not Path(SMAPS).exists(), reason="memory is measured on Linux only")
 AROUND = 65_536  # bytes of a file that Linux maps at once, at most, around a page that is touched
+SOUND = 'case "$*" in *probe.c*) exit 0;; esac\n'  # a compiler that compiles nothing is not asked about a source
 BLOCK = "    /* 1. "
 
 
@@ -186,8 +187,13 @@ def test_the_whole_audit(source: Callable[..., Path]) -> None:
     ("script", "said"),
     [
         (None, "no C compiler; install gcc or clang, or name one in the environment variable CC"),
-        ("echo 'net.c:1: error: no' >&2; exit 1", "g.c: the C compiler refuses it: net.c:1: error: no"),
-        ("exit 1", "g.c: the C compiler refuses it: it says nothing"),
+        (f"{SOUND}echo 'net.c:1: error: no' >&2; exit 1", "g.c: the C compiler refuses it: net.c:1: error: no"),
+        (f"{SOUND}exit 1", "g.c: the C compiler refuses it: it says nothing"),
+        (
+            "echo 'math.h: error: no such file' >&2; exit 1",
+            "fake: the C compiler cannot even compile an empty program; "
+            "install what it lacks, such as libc6-dev, or name another in CC",
+        ),
         (
             "exit 0",
             "its program cannot be executed here: No such file or directory; name this machine's C compiler in CC",
@@ -237,6 +243,16 @@ def test_a_source_that_does_not_work(source: Callable[..., Path], code: str, sai
     assert isinstance(found, str)
     assert found.startswith(said)
     assert os.sep not in found
+
+
+def test_a_source_of_any_name(source: Callable[..., Path]) -> None:
+    path = source()
+    for suffix in (".c", ".h"):
+        text = path.with_suffix(suffix).read_text().replace('"g.h"', '"größe.h"')
+        text = text.replace("g__", "gr_e_").replace("G__", "GR_E_")
+        path.with_name(f"größe{suffix}").write_text(text, encoding="utf-8")
+    found = run(path.with_name("größe.c"))
+    assert isinstance(found, Measured), found
 
 
 def test_what_a_source_prints_is_not_heard(source: Callable[..., Path]) -> None:

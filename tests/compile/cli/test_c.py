@@ -108,17 +108,26 @@ def test_self_tests_with_mapped_weights_and_without(phiz, tiny_path, arrays, tmp
     assert "'student.golden.h' has" in ran.out
 
 
-def test_without_a_compiler(phiz, tiny_path, arrays, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CC", raising=False)
+BROKEN = "the C compiler cannot even compile an empty program"
+
+
+@pytest.mark.parametrize("reason", ["no C compiler", f"fake: {BROKEN}"])
+def test_without_a_compiler(phiz, tiny_path, arrays, tmp_path, monkeypatch, reason):
+    if BROKEN in reason:
+        (tmp_path / "fake").write_text("#!/bin/sh\necho 'fatal error: math.h: no such file' >&2\nexit 1\n")
+        (tmp_path / "fake").chmod(0o755)
+        monkeypatch.setenv("CC", str(tmp_path / "fake"))
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CC", raising=False)
     ran = phiz("compile", tiny_path, "-t", "c", "--calibrate", arrays, "-o", tmp_path / "out")
     assert ran.code == 0, ran.err
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
-    assert manifest["parity"]["c"]["status"].startswith("not run: no C compiler")
+    assert manifest["parity"]["c"]["status"].startswith(f"not run: {reason}")
     assert phiz("audit", tmp_path / "out/student.c").code == 0
     asked = phiz(
         "compile", tiny_path, "-t", "c", "--min-sqnr", "10 dB", "--calibrate", arrays, "-o", tmp_path / "other"
     )
     assert asked.code == 1
-    assert "parity was asked for but not run: no C compiler" in asked.out + asked.err
+    assert f"parity was asked for but not run: {reason}" in asked.out + asked.err
     assert not (tmp_path / "other").exists()

@@ -114,6 +114,12 @@ def test_no_folder_to_write_to(speech, order) -> None:
     assert order.out.read_bytes() == b"a file"
 
 
+def test_a_folder_that_cannot_be(speech, order, tmp_path) -> None:
+    with pytest.raises(UserError, match="cannot create the folder: File name too long"):
+        bake(speech[:1], opened(1.0), replace(order, out=tmp_path / "deep" / ("x" * 300)))
+    assert not (tmp_path / "deep").exists()
+
+
 def test_a_folder_that_was_there_stays(speech, order) -> None:
     order.out.mkdir()
     bake(speech[:1], nan, order)

@@ -151,6 +151,30 @@ def test_what_the_compiler_refuses(hub: Any, written: Callable[..., Path], compi
         load(path)
 
 
+@pytest.mark.parametrize("script", ["exit 1", "echo 'probe.c:1: fatal error: math.h: no such file' >&2; exit 1"])
+def test_a_compiler_that_compiles_nothing(
+    hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
+) -> None:
+    """Such as one without the headers of a C library; it says nothing about the source."""
+    path, fake = written(small(hub(1))), tmp_path / "fake"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("CC", str(fake))
+    with pytest.raises(MissingTool, match=r"^fake: the C compiler cannot even compile an empty program; install"):
+        load(path)
+
+
+def test_what_a_compiler_says_need_not_be_text(
+    hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, fake = written(small(hub(1))), tmp_path / "fake"
+    fake.write_text("#!/bin/sh\ncase \"$*\" in *probe.c*) exit 0;; esac\nprintf 'error: \\377\\n' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("CC", str(fake))
+    with pytest.raises(UserError, match="the C compiler refuses it: error: \ufffd"):
+        load(path)
+
+
 def test_compilers_that_are_none_for_this_machine(
     hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -163,11 +187,13 @@ def test_compilers_that_are_none_for_this_machine(
     for word, reason in (
         (f"'{idle}' -O2", "idle: what it makes cannot be loaded here; name this machine's C compiler in CC"),
         (f"'{garbage}'", "garbage: what it makes cannot be loaded here"),
-        ("gcc 'quoted", "CC: its quotes do not match"),
     ):
         monkeypatch.setenv("CC", word)
-        with pytest.raises(UserError, match=re.escape(reason)):
+        with pytest.raises(MissingTool, match=f"^{re.escape(reason)}"):
             load(path)
+    monkeypatch.setenv("CC", "gcc 'quoted")
+    with pytest.raises(UserError, match="CC: its quotes do not match"):
+        load(path)
 
 
 def test_wrong_inputs(hub: Any, written: Callable[..., Path], compiler: str) -> None:
