@@ -123,9 +123,10 @@ def understood(name: str, text: str, head: str) -> Source:
                 f"its header has no state '{port.identifier}' of that size", where=name, fix="compile it again"
             )
     mapped = re.search(rf"^#define {upper}_WEIGHTS_BYTES (\d{{1,10}})\b", head, re.M)
-    if ("_weights_ok(" in text) != (mapped is not None):
+    stored = int(mapped[1]) if mapped else 0
+    if ("_weights_ok(" in text) != (stored > 0):
         raise UserError("its header does not say how large its weights are", where=name, fix="compile it again")
-    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]), int(mapped[1]) if mapped else 0)
+    return Source(ports, _metadata(text), "_push_hop(" in head, int(size[1]), stored)
 
 
 def weights_of(name: str, text: str, files: Files, found: Source) -> bytes:

@@ -94,6 +94,8 @@ def translate(program: Program, metadata: dict[str, str], name: str) -> Parts:
     stream = Stream.from_metadata(metadata, "graph") if KEY in metadata else None
     words = set(re.findall(r"\w+", "\n".join(line for step in steps for line in step.lines)))
     tables = {name: table for name, table in emitter.tables.items() if name in words}
+    if large := [name for name, table in tables.items() if table.size > _MOST]:
+        raise UserError(f"the table '{large[0]}' takes more than 2 GB", fix="split that layer")
     return Parts(name, tuple(ports), steps, tables, emitter.buffers, offsets, placed.size, stream, metadata)
 
 

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _TAKE = Template("""\
         for (int32_t i = 0; i < $elements; ++i) {
-            const float number = (float)$all[test->example * $elements + i];
-            test->io.$port[i] = ${all}_unit * number;
+            const float number = (float)${word}_golden_$port[test->example * $elements + i];
+            test->io.$port[i] = ${word}_unit_$port * number;
         }""")
 _COMPARE = Template("""\
         test->output = "$port";
-        test->allowed = ${all}_allowed;
+        test->allowed = ${word}_allowed_$port;
         for (test->element = 0; test->element < $elements; ++test->element) {
             test->got = test->io.$port[test->element];
-            test->expected = $all[test->example * $elements + test->element];
+            test->expected = ${word}_golden_$port[test->example * $elements + test->element];
             if (!(test->got - test->expected <= test->allowed && test->expected - test->got <= test->allowed))
                 return 1; /* so it does where it is no number */
         }""")
@@ -54,16 +54,16 @@ def _examples(stem: str, ports: tuple[Port, ...], examples: Examples, streams: b
     yield " *"
     yield " * Inputs are whole numbers times a power of two, which float32 holds exactly. What to expect of them comes"
     yield " * from onnxruntime, which executes the quantised graph; the source has no part in it. */"
-    yield f"enum {{ {word}_golden_examples = {examples.count} }};"
+    yield f"enum {{ {word}_examples = {examples.count} }};"
     yield ""
     for port in ports:
         if port.kind == "input":
-            yield f"static const float {word}_golden_{port.identifier}_unit = {real(examples.units[port.name])};"
+            yield f"static const float {word}_unit_{port.identifier} = {real(examples.units[port.name])};"
             yield table(f"{word}_golden_{port.identifier}", "int16_t", examples.inputs[port.name])
     for port in ports:
         if port.kind == "output":
             allowed = float(f"{examples.allowed[port.name]:.7g}")
-            yield f"static const float {word}_golden_{port.identifier}_allowed = {real(allowed)};"
+            yield f"static const float {word}_allowed_{port.identifier} = {real(allowed)};"
             yield table(f"{word}_golden_{port.identifier}", "float", examples.outputs[port.name])
 
 
@@ -107,12 +107,12 @@ def definition(parts: Parts) -> Iterator[str]:
         yield f"    if (!{word}_weights_ok(weights, size)) return 2;"
     if streams:
         yield f"    {word}_reset(&test->state);"
-    yield f"    for (test->example = 0; test->example < {word}_golden_examples; ++test->example) {{"
+    yield f"    for (test->example = 0; test->example < {word}_examples; ++test->example) {{"
     for port in inputs:
-        yield _TAKE.substitute(port=port.identifier, all=f"{word}_golden_{port.identifier}", elements=port.elements)
+        yield _TAKE.substitute(word=word, port=port.identifier, elements=port.elements)
     yield f"        {parts.function}({', '.join(given)});"
     for port in outputs:
-        yield _COMPARE.substitute(port=port.identifier, all=f"{word}_golden_{port.identifier}", elements=port.elements)
+        yield _COMPARE.substitute(word=word, port=port.identifier, elements=port.elements)
     yield "    }"
     yield "    return 0;"
     yield "}"

@@ -47,9 +47,9 @@ def identifier(name: str) -> str:
 
 
 def unique(name: str, taken: Iterable[str]) -> str:
-    """``name``, or with a number behind it when it is taken."""
-    known, word, count = set(taken), name, 1
-    while word in known:
+    """``name``, or with a number behind it when it is taken; macros are capitals, so that case makes no difference."""
+    known, word, count = {other.upper() for other in taken}, name, 1
+    while word.upper() in known:
         count += 1
         word = f"{name}_{count}"
     return word

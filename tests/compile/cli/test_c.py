@@ -90,7 +90,7 @@ def test_self_tests_with_mapped_weights_and_without(phiz, tiny_path, arrays, tmp
         def said(*files, program=program):
             return subprocess.run([program, *files], capture_output=True, check=True, text=True).stdout
 
-        count = re.search(r"golden_examples = (\d+)", (out / f"{name}.golden.h").read_text())[1]
+        count = re.search(r"_examples = (\d+)", (out / f"{name}.golden.h").read_text())[1]
         assert int(count) > (20 if "stream" in name else 1)
         assert said(*([out / f"{name}.bin"] if mapped else [])) == f"0 of {count}"
         if mapped:

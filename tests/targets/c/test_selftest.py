@@ -158,6 +158,27 @@ def test_nothing_of_it_is_in_a_program_that_did_not_ask(made: Any, compiler: str
     assert objects[0] == objects[1]
 
 
+def test_ports_of_any_name(hub: Any, compiler: str, tmp_path: Path) -> None:
+    """Names that differ in case only, and names that are parts of others."""
+    h = hub(1)
+    x = h.op("Relu", h.input(1, 4))
+    model = h.model(h.op("Add", x, h.input(1, 4)), h.op("Concat", x, x, axis=1), h.op("Tanh", x))
+    names = {"in0": "examples", "in1": "examples_unit"}
+    names |= dict(zip((port.name for port in model.graph.output), ("y", "Y", "y_allowed"), strict=True))
+    ports = {names[port.name]: port for port in (*model.graph.input, *model.graph.output)}
+    for port in ports.values():
+        port.name = names[port.name]
+    for node in model.graph.node:
+        for place in (node.input, node.output):
+            place[:] = [names.get(name, name) for name in place]
+    shapes = {name: tuple(size.dim_value for size in port.type.tensor_type.shape.dim) for name, port in ports.items()}
+    given = {name: np.zeros((1, *shapes[name]), np.int16) for name in ("examples", "examples_unit")}
+    said = {name: np.zeros((1, *shapes[name]), np.float32) for name in ("y", "Y", "y_allowed")}
+    examples = Examples(1, given, dict.fromkeys(given, 1.0), said, dict.fromkeys(said, 1e-6))
+    write(prove(lower(Model(ir.from_proto(model))), examples).files, tmp_path)
+    assert told(tmp_path, (compiler, "-std=c99"))[0] == "0"
+
+
 def test_the_audit_counts_no_example(made: tuple[Artifact, Examples]) -> None:
     artifact, _ = made
     found = dissect(artifact.files)

@@ -136,6 +136,15 @@ def test_what_it_cannot_do_is_refused(hub: Any) -> None:
         lower(Model(ir.from_proto(model)))
 
 
+def test_what_kernels_cannot_count_is_refused(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if int32 ended at 1,000: padded to blocks of 16 outputs, these weights take 1,024 bytes."""
+    h = hub(1)
+    model = h.model(h.gemm(h.input(1, 16), 1, 16))
+    monkeypatch.setattr("targets.c.lower._MOST", 1000)
+    with pytest.raises(UserError, match="the table 'n0_weight' takes more than 2 GB"):
+        lower(Model(ir.from_proto(model)))
+
+
 def test_without_a_compiler(hub: Any, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(small(hub(1)))
     monkeypatch.delenv("CC", raising=False)
