@@ -85,6 +85,7 @@ def describe(
                 "steps": _finite(result.worst),
                 "failures": list(result.failures),
                 "steps_from": {other: _finite(steps) for other, steps in result.steps.items()},
+                "usual_steps_from": {other: _finite(steps) for other, steps in result.usual.items()},
                 "step_sizes": {name: float(f"{size:.7g}") for name, size in result.sizes.items()},
                 **_executed(target, result.status),
             }

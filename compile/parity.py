@@ -30,6 +30,10 @@ HUB = "hub"
 # a rounding inside the network that falls the other way and grows on its way out. Core ML is evaluated in float
 # arithmetic on the same integers, which can flip one more. A pair may differ by the larger of its two limits.
 STEP_LIMITS = {HUB: 2.0, "onnx": 2.0, "tflite": 2.0, "coreml": 3.0, "c": 2.0}
+# Such a rounding may grow further: onnxruntime is 4 steps from itself where each sample of the input changes by its
+# last bits, in a network that turns them into logarithms. It is rare, though, and a wrong translation is not. So one
+# value in RARE may be farther apart, up to FAR limits, where all others keep half of it.
+RARE, FAR = 500, 8.0
 
 SILENT = 1e-9  # a step of an output that is always 0
 
@@ -45,6 +49,7 @@ class Parity:
         steps: largest distance to the hub graph and to each other artefact, by name, in steps of the output.
         failures: why it fails the gate, from :func:`judge`.
         sizes: of a step of each output.
+        usual: as ``steps``, of all values but one in ``RARE``.
     """
 
     status: str
@@ -53,6 +58,7 @@ class Parity:
     steps: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     sizes: Mapping[str, float] = field(default_factory=dict)
+    usual: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worst(self) -> float | None:
@@ -159,12 +165,15 @@ def compare(artefacts: Mapping[str, Outputs | str], against: References) -> dict
         reference = newest(against.float_outputs, given)
         share, noise = error_share(reference, given), sqnr(reference, given)
         sizes = against.hubs[name].steps if name in against.hubs else {}
-        results[name] = Parity("run", noise, share, _distances(name, outputs, against), sizes=sizes)
+        apart = _distances(name, outputs, against)
+        most = {other: float(distances[-1]) for other, distances in apart.items()}
+        usual = {other: float(distances[-1 - len(distances) // RARE]) for other, distances in apart.items()}
+        results[name] = Parity("run", noise, share, most, sizes=sizes, usual=usual)
     return results
 
 
-def _distances(name: str, outputs: Mapping[str, Outputs], against: References) -> dict[str, float]:
-    """In steps of the output, to the quantised graph and to what shares it; of what has none, to nothing."""
+def _distances(name: str, outputs: Mapping[str, Outputs], against: References) -> dict[str, NDArray[np.float64]]:
+    """In steps of the output, from the least to the largest or NaN: to the quantised graph and to what shares it."""
     hub = against.hubs.get(name)
     if hub is None:
         return {}
@@ -181,9 +190,10 @@ def newest(outputs: Outputs, like: Outputs) -> Outputs:
     return {name: last(array, like[name].shape) for name, array in outputs.items()}
 
 
-def _steps(ours: Outputs, theirs: Outputs, steps: Mapping[str, float]) -> float:
+def _steps(ours: Outputs, theirs: Outputs, steps: Mapping[str, float]) -> NDArray[np.float64]:
     ours, theirs = newest(ours, theirs), newest(theirs, ours)
-    return max(float(np.abs(ours[name] - array).max()) / steps[name] for name, array in theirs.items())
+    apart = [np.abs(ours[name] - array).ravel() / np.float64(steps[name]) for name, array in theirs.items()]
+    return np.sort(np.concatenate(apart))
 
 
 def error_share(reference: Outputs, outputs: Outputs) -> float:
@@ -218,5 +228,6 @@ def _failures(target: str, parity: Parity, min_sqnr: float | None, max_steps: fl
         yield f"SQNR {parity.sqnr_db:.1f} dB is below the {min_sqnr:g} dB asked for"
     for other, steps in parity.steps.items():
         limit = max(STEP_LIMITS[family(name)] for name in (target, other)) if max_steps is None else max_steps
-        if steps > limit + 1e-3:
+        rare = max_steps is None and parity.usual.get(other, np.inf) <= limit / 2 and steps <= FAR * limit
+        if steps > limit + 1e-3 and not rare:
             yield f"{steps:.2f} quantisation steps from {other}, {limit:g} allowed"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from compile.audit.render.page.markup import Markup, tag
 from compile.audit.render.words import brief
-from compile.parity import HUB, Parity
+from compile.parity import HUB, RARE, Parity
 
 
 def agreement(results: Mapping[str, Parity]) -> Markup:
@@ -21,7 +21,8 @@ def agreement(results: Mapping[str, Parity]) -> Markup:
         tag(
             "p",
             "On input that calibration never saw: against the float model, and in quantisation steps of the output "
-            "against the quantised graph (hub) and against each other, where they have one plan.",
+            "against the quantised graph (hub) and against each other, where they have one plan; below the largest "
+            f"distance stands that of all values but one in {RARE}.",
             class_="note",
         ),
         tag("div", tag("table", head, tag("tbody", *rows), class_="parity"), class_="scroll"),
@@ -34,7 +35,8 @@ def _cells(name: str, result: Parity, others: list[str]) -> Iterator[Markup]:
     yield tag("td", _or_none(result.sqnr_db, "{:.1f} dB", "exact"))
     yield tag("td", _or_none(result.error, "{:.2%}"))
     for other in others:
-        yield tag("td", _or_none(result.steps.get(other), "{:.2f}"))
+        usual = _or_none(result.usual.get(other), "{:.2f}")
+        yield tag("td", _or_none(result.steps.get(other), "{:.2f}"), tag("small", usual))
 
 
 def _or_none(value: float | None, form: str, endless: str = "") -> str:

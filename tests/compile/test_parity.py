@@ -37,6 +37,16 @@ def test_steps_are_of_the_output():
     assert steps_of({"y": OUTPUTS["y"] + np.float32(0.2)}) == pytest.approx(2.0, rel=1e-5)
 
 
+@pytest.mark.parametrize(("far", "usual"), [(0, 0.5), (2, 0.5), (3, 9.0)])
+def test_usual_are_all_but_one_in_five_hundred(far, usual):
+    outputs = np.zeros((100, 10), np.float32)
+    ours = outputs + np.float32(0.05)
+    ours.flat[:far] = 0.9
+    hub = Hub({"y": outputs}, {"y": 0.1})
+    found = compare({"c": {"y": ours}}, References([], {"y": outputs}, {"c": hub}))["c"]
+    assert found.usual == pytest.approx({"hub": usual}, rel=1e-5)
+
+
 def test_artefacts_are_held_against_each_other():
     above, below = ({"y": OUTPUTS["y"] + np.float32(shift)} for shift in (0.1, -0.2))
     results = compare({"onnx": above, "tflite": below, "coreml": "not run: no runtime"}, AGAINST)
@@ -76,8 +86,8 @@ def test_elements_that_never_move_have_no_range():
     assert error_share(flat, flat) == 0
 
 
-def ran(sqnr, steps, error=0.01):
-    return Parity("run", sqnr, error, {"hub": steps})
+def ran(sqnr, steps, error=0.01, usual=None):
+    return Parity("run", sqnr, error, {"hub": steps}, usual={"hub": steps if usual is None else usual})
 
 
 @pytest.mark.parametrize(
@@ -87,6 +97,10 @@ def ran(sqnr, steps, error=0.01):
         (ran(40.0, 2.1), None, None, "2.10 quantisation steps from hub, 2 allowed"),
         (ran(40.0, 2.1), None, 3.0, None),
         (ran(40.0, 1.1), None, 1.0, "1 allowed"),
+        (ran(40.0, 16.0, usual=1.0), None, None, None),
+        (ran(40.0, 16.1, usual=1.0), None, None, "16.10 quantisation steps from hub, 2 allowed"),
+        (ran(40.0, 2.1, usual=1.1), None, None, "2.10 quantisation steps from hub, 2 allowed"),
+        (ran(40.0, 2.1, usual=0.0), None, 2.0, "2.10 quantisation steps from hub, 2 allowed"),
         (ran(29.9, 0.0), 30.0, None, "SQNR 29.9 dB is below"),
         (Parity("not run: needs macOS"), None, None, None),
         (Parity("not run: needs macOS"), 30.0, None, "asked for but not run"),

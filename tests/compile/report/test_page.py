@@ -94,7 +94,8 @@ def test_everything_of_the_folder(face: Path, tmp_path: Path) -> None:
     for target, parity in manifest["parity"].items():
         assert target in shown
         assert f"{parity['sqnr_db']:.1f} dB" in shown
-        assert all(f"{steps:.2f}" in shown for steps in parity["steps_from"].values())
+        for steps in ("steps_from", "usual_steps_from"):
+            assert all(f"{distance:.2f}" in shown for distance in parity[steps].values())
     for artifact in manifest["artifacts"].values():
         assert all(file["sha256"] in shown for file in artifact["files"].values())
     assert manifest["versions"]["onnxruntime"] in shown
