@@ -36,7 +36,7 @@
 /** PHIZ_TERNARY: a function of three operands, the first of another type, called `a`, `b` and `c` in its result. */
 #define PHIZ_TERNARY(NAME, FIRST, IN, OUT, RESULT)                                                            \
     PHIZ_KERNEL void NAME(int32_t n, OUT *y, int32_t dy, const FIRST *x, int32_t dx, const IN *z, int32_t dz, \
-                     const IN *u, int32_t du) {                                                               \
+                          const IN *u, int32_t du) {                                                          \
         for (int32_t i = 0; i < n; ++i) {                                                                     \
             const FIRST a = x[i * dx];                                                                        \
             const IN b = z[i * dz], c = u[i * du];                                                            \
@@ -226,7 +226,7 @@ PHIZ_KERNEL void phiz_sum_s8(int32_t n, int32_t *y, int32_t dy, const int8_t *x,
 
 /** phiz_multiply_sum_f32: y += x * z. */
 PHIZ_KERNEL void phiz_multiply_sum_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const float *z,
-                                  int32_t dz) {
+                                       int32_t dz) {
     if (dy == 1 && dx == 0 && dz == 1) {
         const float a = x[0];
         for (int32_t i = 0; i < n; ++i) y[i] += a * z[i];
@@ -237,21 +237,21 @@ PHIZ_KERNEL void phiz_multiply_sum_f32(int32_t n, float *y, int32_t dy, const fl
 
 /** phiz_pick_f32: rows of `n`, by a list of where each begins. */
 PHIZ_KERNEL void phiz_pick_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *where,
-                          int32_t count, int32_t row, int32_t step) {
+                               int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r)
         for (int32_t i = 0; i < n; ++i) y[r * row + i * dy] = x[where[r] * step + i * dx];
 }
 
 /** phiz_pick_s8: rows of `n`, by a list of where each begins. */
 PHIZ_KERNEL void phiz_pick_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int32_t *where,
-                         int32_t count, int32_t row, int32_t step) {
+                              int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r)
         for (int32_t i = 0; i < n; ++i) y[r * row + i * dy] = x[where[r] * step + i * dx];
 }
 
 /** phiz_mix_f32: rows of `n`, each between two others; `share` is that of the second. */
 PHIZ_KERNEL void phiz_mix_f32(int32_t n, float *y, int32_t dy, const float *x, int32_t dx, const int32_t *first,
-                         const int32_t *second, const float *share, int32_t count, int32_t row, int32_t step) {
+                              const int32_t *second, const float *share, int32_t count, int32_t row, int32_t step) {
     for (int32_t r = 0; r < count; ++r) {
         const float *a = x + first[r] * step, *b = x + second[r] * step;
         const float part = share[r], rest = 1.0f - part;

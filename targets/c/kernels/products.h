@@ -117,8 +117,8 @@ PHIZ_MATMUL(phiz_matmul_w16, uint16_t, phiz_dots_w16)
 
 /** phiz_matmul_dynamic: float rows, made int8 by their own range, times int8 weights, of which `sum` is the sum. */
 PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *x, int32_t dx, int32_t outputs,
-                                const int8_t *w, const float *scale, const int32_t *sum, const float *bias,
-                                int32_t activation, int8_t *narrow, float *y, int32_t dy) {
+                                     const int8_t *w, const float *scale, const int32_t *sum, const float *bias,
+                                     int32_t activation, int8_t *narrow, float *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {
         const int8_t *block = w;
         int32_t zero;
@@ -138,9 +138,9 @@ PHIZ_KERNEL void phiz_matmul_dynamic(int32_t rows, int32_t inputs, const float *
 
 /** phiz_depthwise_s8: each channel with a filter of its own, of outer by inner taps. */
 PHIZ_KERNEL void phiz_depthwise_s8(int32_t rows, int32_t row, int32_t outer, int32_t gap, int32_t inner, int32_t near_,
-                              int32_t channels, const int8_t *x, const int8_t *w, const int32_t *bias,
-                              const int32_t *multiplier, const uint8_t *shift, int32_t zero, int32_t low, int32_t high,
-                              int8_t *y, int32_t dy) {
+                                   int32_t channels, const int8_t *x, const int8_t *w, const int32_t *bias,
+                                   const int32_t *multiplier, const uint8_t *shift, int32_t zero, int32_t low,
+                                   int32_t high, int8_t *y, int32_t dy) {
     for (int32_t r = 0; r < rows; ++r) {
         for (int32_t c = 0; c < channels; c += 16) {
             const int32_t some = channels - c < 16 ? channels - c : 16;

@@ -42,7 +42,7 @@ PHIZ_KERNEL void phiz_look_up(int32_t n, int8_t *y, int32_t dy, const int8_t *x,
 
 /** phiz_add_s8: x * a + z * b + c over 2 to the shift, rounded; 32 bits hold it. */
 PHIZ_KERNEL void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
-                        int32_t a, int32_t b, int32_t c, int32_t shift, int32_t low, int32_t high) {
+                             int32_t a, int32_t b, int32_t c, int32_t shift, int32_t low, int32_t high) {
     const int32_t lift = -(int32_t)((uint32_t)0x40000000u >> shift);
     if (dy == 1 && dx == 1 && dz == 1) {
         for (int32_t i = 0; i < n; ++i) {
@@ -61,7 +61,7 @@ PHIZ_KERNEL void phiz_add_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, 
 
 /** phiz_mul_s8: (x - zero of x) * (z - zero of z), narrowed. */
 PHIZ_KERNEL void phiz_mul_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, int32_t dx, const int8_t *z, int32_t dz,
-                        int32_t zero_x, int32_t zero_z, int32_t multiplier, int32_t shift, int32_t zero) {
+                             int32_t zero_x, int32_t zero_z, int32_t multiplier, int32_t shift, int32_t zero) {
     for (int32_t i = 0; i < n; ++i) {
         const int32_t product = (x[i * dx] - zero_x) * (z[i * dz] - zero_z);
         y[i * dy] = (int8_t)(phiz_narrow(product, multiplier, shift, -128 - zero, 127 - zero) + zero);
@@ -70,7 +70,7 @@ PHIZ_KERNEL void phiz_mul_s8(int32_t n, int8_t *y, int32_t dy, const int8_t *x, 
 
 /** phiz_mean_s8: sums of `count` elements each, narrowed; multipliers have a step of their own. */
 PHIZ_KERNEL void phiz_mean_s8(int32_t n, int8_t *y, int32_t dy, const int32_t *x, int32_t dx, const int32_t *multiplier,
-                         int32_t dm, int32_t shift, int32_t zero) {
+                              int32_t dm, int32_t shift, int32_t zero) {
     for (int32_t i = 0; i < n; ++i) {
         y[i * dy] = (int8_t)(phiz_narrow(x[i * dx], multiplier[i * dm], shift, -128 - zero, 127 - zero) + zero);
     }
