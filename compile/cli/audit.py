@@ -52,7 +52,7 @@ def audit(
         bool,
         typer.Option(
             "--measure",
-            help="Also run each artefact in fresh processes and measure its memory; C is compiled, and trusted so far.",
+            help="Also run each artefact in fresh processes and measure its memory; a C source runs with your rights.",
         ),
     ] = False,
     runtime_library: Annotated[
