@@ -54,6 +54,7 @@ def from_module(
         with quiet(), torch.no_grad():
             program = torch.onnx.export(module, example_inputs, dynamo=True, verbose=False)
     except Exception as error:  # torch raises anything here; whatever it is, it is about the user's module
+        _let_through(error)
         raise UserError(
             f"torch cannot export the module: {first_line(error)}",
             where=type(module).__name__,
@@ -102,8 +103,18 @@ def from_program(program: torch.export.ExportedProgram, path: Path) -> Model:
         with quiet():
             exported = torch.onnx.export(program, dynamo=True, verbose=False)
     except Exception as error:  # torch raises anything here, as above
+        _let_through(error)
         raise UserError(f"torch cannot export it: {first_line(error)}", where=str(path)) from error
     return _accept(exported.model, path.stem, {})
+
+
+def _let_through(error: BaseException) -> None:
+    """Raise what is no error but a signal that asked us to stop; torch wraps even that."""
+    beneath: BaseException | None = error
+    while beneath is not None:
+        if not isinstance(beneath, Exception):
+            raise beneath
+        beneath = beneath.__cause__ or beneath.__context__
 
 
 def load_pt2(path: Path) -> torch.export.ExportedProgram:

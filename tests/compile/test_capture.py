@@ -117,6 +117,15 @@ def test_untraceable_module():
         capture.from_module(Branching(), (torch.randn(2),))
 
 
+def test_an_interruption_is_not_the_module_s_fault():
+    class Interrupted(torch.nn.Module):
+        def forward(self, _x):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        capture.from_module(Interrupted(), (torch.randn(2),))
+
+
 FACTORY = """
 import torch
 def good(): return torch.nn.Linear(3, 2), (torch.randn(1, 3),)
