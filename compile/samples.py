@@ -92,14 +92,16 @@ def from_clips(model: Model, clips: Clips, count: int) -> Split:
     else:
         judging = range(1, len(clips), 3)
         halves = [_Some(clips, [at for at in range(len(clips)) if at not in judging]), _Some(clips, judging)]
-    port = model.inputs[0]
+    port, face = model.inputs[0], _face_of(model)
     batch, window = port.shape[0], port.shape[-1]
     wanted = [max(count, 2 * batch), max(count // 2, batch)]
+    surveys = [_survey(halves[0], 0), _survey(halves[1], PASSAGE * face.sample_rate if face else 0)]
     calibrate, judge = (
-        _windows(half, window, number - number % batch).reshape(-1, *port.shape[1:])
-        for half, number in zip(halves, wanted, strict=True)
+        _windows(half, survey.lengths, window, number - number % batch).reshape(-1, *port.shape[1:])
+        for half, survey, number in zip(halves, surveys, wanted, strict=True)
     )
-    return Split({port.name: calibrate}, {port.name: judge}, "speech", passage=_passage(model, halves[1]))
+    passage = _passage(model, face, halves[1][surveys[1].loudest], surveys[1].start) if face else None
+    return Split({port.name: calibrate}, {port.name: judge}, "speech", passage=passage)
 
 
 def apart(model: Model, samples: Samples) -> tuple[Samples, Samples]:
@@ -170,17 +172,46 @@ class _Some(Sequence[NDArray[np.float32]]):
         return self.clips[self.indices[index]]
 
 
-def _passage(model: Model, clips: Clips) -> Passage | None:
-    """The loudest :data:`PASSAGE` seconds of any clip, in silence; a clip that is shorter is taken whole."""
+@dataclass(frozen=True)
+class _Survey:
+    """What one look at all clips tells.
+
+    Attributes:
+        lengths: of each, in samples.
+        loudest: which clip holds the loudest stretch.
+        start: of that stretch in its clip.
+    """
+
+    lengths: tuple[int, ...]
+    loudest: int
+    start: int
+
+
+def _survey(clips: Clips, stretch: int) -> _Survey:
+    """Look at each clip once; ``stretch`` samples are heard together, none if 0."""
+    lengths, most, place = [], -1.0, (0, 0)
+    for index, clip in enumerate(clips):
+        lengths.append(len(clip))
+        for at in range(0, max(len(clip) - stretch, 0) + 1, stretch) if stretch else ():
+            power = float(np.sum(np.square(clip[at : at + stretch], dtype=np.float64)))
+            if power > most:
+                most, place = power, (index, at)
+    return _Survey(tuple(lengths), *place)
+
+
+def _face_of(model: Model) -> Face | None:
+    """How the model hears and speaks, if it is a face that takes windows."""
     try:
         face = Face.from_metadata(model.metadata, "the model")
     except UserError:
         return None
-    port, length = model.inputs[0], PASSAGE * face.sample_rate
-    if face.window != port.shape[-1]:
-        return None
-    stretches = (clip[at : at + length] for clip in clips for at in range(0, max(len(clip) - length, 0) + 1, length))
-    audio = max(stretches, key=lambda stretch: float(np.sum(np.square(stretch, dtype=np.float64))))
+    return face if face.window == model.inputs[0].shape[-1] else None
+
+
+def _passage(model: Model, face: Face, clip: NDArray[np.float32], start: int) -> Passage | None:
+    """:data:`PASSAGE` seconds of a clip, in silence; what is left of it, where it is shorter."""
+    port = model.inputs[0]
+    audio = clip[start : start + PASSAGE * face.sample_rate]
     ahead = round(face.look_ahead_ms * face.sample_rate / 1000)
     heard = np.pad(audio, (face.window - ahead, ahead))
     count = int(len(audio) * face.frame_rate / face.sample_rate)
@@ -190,9 +221,9 @@ def _passage(model: Model, clips: Clips) -> Passage | None:
     return Passage({port.name: windows}, audio, face.sample_rate, face.frame_rate) if count else None
 
 
-def _windows(clips: Clips, window: int, count: int) -> NDArray[np.float32]:
+def _windows(clips: Clips, lengths: Sequence[int], window: int, count: int) -> NDArray[np.float32]:
     """``count`` windows ``[count, window]``, spread over all positions of all clips."""
-    edges = np.cumsum([0, *(max(len(clip) - window, 0) + 1 for clip in clips)])
+    edges = np.cumsum([0, *(max(length - window, 0) + 1 for length in lengths)])
     positions = (np.arange(count) + 0.5) / count * edges[-1]
     owners = np.searchsorted(edges, positions, side="right") - 1
     starts = (positions - edges[owners]).astype(int)
