@@ -117,13 +117,16 @@ def test_untraceable_module():
         capture.from_module(Branching(), (torch.randn(2),))
 
 
-def test_an_interruption_is_not_the_module_s_fault():
-    class Interrupted(torch.nn.Module):
-        def forward(self, _x):
+def test_an_interruption_is_not_the_module_s_fault(monkeypatch):
+    def export(*_, **__):
+        try:
             raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("it went wrong") from error  # as torch does with whatever reaches its own code
 
+    monkeypatch.setattr(torch.onnx, "export", export)
     with pytest.raises(KeyboardInterrupt):
-        capture.from_module(Interrupted(), (torch.randn(2),))
+        capture.from_module(torch.nn.Linear(2, 2), (torch.randn(1, 2),))
 
 
 FACTORY = """
