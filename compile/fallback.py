@@ -204,7 +204,7 @@ def _require_equal(data: bytes, against: parity.References) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "float.tflite"
         path.write_bytes(adopt(data, {}))
-        outputs = parity.run(find(TARGET), path, against)
+        outputs = parity.run(parity.opened(find(TARGET), path), against)
     if isinstance(outputs, str):
         raise UserError(f"the conversion cannot be checked: {outputs}", where=FLAG)
     reached = sqnr(against.float_outputs, outputs)

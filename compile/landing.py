@@ -19,10 +19,12 @@ from compile.examples import replayed, within
 from compile.files import landing_folder
 from compile.model import Model
 from compile.quantize.layers import LayerErrors
+from compile.quantize.measure import Outputs
 from compile.report.page import Facts, render
-from compile.report.spoken import laid_over, speak
+from compile.report.spoken import Spoken, laid_over, speak
 from compile.request import Progress, Request
-from targets.base import Artifact, Examples
+from targets.base import Artifact, Examples, Runner
+from targets.stream import Stream
 
 PAGE = "report.html"
 
@@ -52,6 +54,15 @@ class Product:
     errors: tuple[LayerErrors, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What the artefacts said, by target: to the judging samples, how that compares, and to the page's passage."""
+
+    outputs: Mapping[str, Outputs | str]
+    results: Mapping[str, parity.Parity]
+    spoken: Spoken | None
+
+
 def land(captured: Model, request: Request, product: Product, progress: Progress) -> tuple[Path, Report]:
     """Write what a road made, run it, judge it; the folder appears whole, under its final name or as rejected."""
     final, against = request.out, product.against
@@ -60,25 +71,11 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
     streams = {target: stream for target, stream in flows.items() if stream is not None}
     with landing_folder(final) as landing:
         write(product.artifacts, landing.folder)
-        paths = {artifact.target: landing.folder / artifact.name for artifact in product.artifacts}
-        outputs = {
-            artifact.target: parity.run(
-                targets[artifact.target],
-                paths[artifact.target],
-                against,
-                partial(progress, f"parity {artifact.target}"),
-                streams.get(artifact.target),
-            )
-            for artifact in product.artifacts
-        }
-        compared = parity.compare(outputs, against)
-        for target, given in product.examples.items():
-            if compared[target].status == "run":  # so no self-test fails here that has not failed its build
-                apart = replayed(given, targets[target].load(paths[target]), streams.get(target))
-                compared[target] = compared[target].also(parity.HUB, apart)
-        results = parity.judge(compared, request.min_sqnr, request.max_steps)
+        heard = _hear(captured, request, product, landing.folder, streams, progress)
         proved = {
-            each.target: targets[each.target].prove(each, within(product.examples[each.target], results[each.target]))
+            each.target: targets[each.target].prove(
+                each, within(product.examples[each.target], heard.results[each.target])
+            )
             for each in product.artifacts
             if each.target in product.examples
         }
@@ -89,7 +86,7 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
             against,
             product.road,
             tuple(proved.get(each.target, each) for each in product.artifacts),
-            results,
+            heard.results,
             {limit.subject: limit.most.bytes for limit in request.budget.limits},
             product.least,
             _calibration(request),
@@ -99,21 +96,49 @@ def land(captured: Model, request: Request, product: Product, progress: Progress
         (landing.folder / "manifest.json").write_bytes(manifest.to_json(description))
         for name, data in product.records.items():
             (landing.folder / name).write_bytes(data)
-        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, outputs, product.streams, streams))
+        (landing.folder / "golden.npz").write_bytes(manifest.golden(against, heard.outputs, product.streams, streams))
         report = audit(landing.folder, (request.budget,))
         (landing.folder / "audit.json").write_bytes(as_json.render(report))
-        if request.page:
-            passage = request.samples.passage
-            if passage is None:
-                known = {name: given for name, given in outputs.items() if not isinstance(given, str)}
-                spoken = laid_over(captured, against.float_outputs, known, request.targets)
-            else:
-                spoken = speak(captured, passage, request.targets, paths, streams, progress)
-            page = render(Facts(report, description, results, product.errors, spoken))
+        if heard.spoken is not None:
+            page = render(Facts(report, description, heard.results, product.errors, heard.spoken))
             (landing.folder / PAGE).write_bytes(page)
         if report.failures:
             landing.divert(rejected(final))
     return landing.final, report
+
+
+def _hear(
+    captured: Model,
+    request: Request,
+    product: Product,
+    folder: Path,
+    streams: Mapping[str, Stream],
+    progress: Progress,
+) -> _Heard:
+    """Open each artefact in ``folder`` once, and hear all that it has to say; then it is closed, for folders move."""
+    against, targets = product.against, {target.name: target for target in request.targets}
+    runners: dict[str, Runner | str] = {}
+    outputs: dict[str, Outputs | str] = {}
+    for artifact in product.artifacts:
+        name = artifact.target
+        tell = partial(progress, f"parity {name}")
+        runners[name] = parity.opened(targets[name], folder / artifact.name)
+        outputs[name] = parity.run(runners[name], against, tell, streams.get(name))
+    compared = parity.compare(outputs, against)
+    for name, given in product.examples.items():
+        runner = runners[name]
+        if not isinstance(runner, str):  # so no self-test fails here that has not failed its build
+            compared[name] = compared[name].also(parity.HUB, replayed(given, runner, streams.get(name)))
+    results = parity.judge(compared, request.min_sqnr, request.max_steps)
+    passage = request.samples.passage
+    if not request.page:
+        spoken = None
+    elif passage is None:
+        known = {name: given for name, given in outputs.items() if not isinstance(given, str)}
+        spoken = laid_over(captured, against.float_outputs, known, request.targets)
+    else:
+        spoken = speak(captured, passage, request.targets, runners, streams, progress)
+    return _Heard(outputs, results, spoken)
 
 
 def write(artifacts: tuple[Artifact, ...], folder: Path) -> None:

@@ -19,7 +19,7 @@ from compile.model import Model
 from compile.quantize.calibrate import Ranges, Samples, batches
 from compile.quantize.measure import Outputs, collect, sqnr
 from compile.quantize.variants import Variant
-from targets.base import Artifact
+from targets.base import Artifact, Runner
 from targets.catalogue import Target
 from targets.onnx.run import AS_WRITTEN, Session
 from targets.stream import Stream, family
@@ -124,24 +124,30 @@ def float_reference(captured: Model, samples: Samples) -> References:
     return References(feeds, collect(Session(captured.to_bytes(), "the captured model", AS_WRITTEN), feeds), {})
 
 
-def run(
-    target: Target,
-    path: Path,
-    against: References,
-    progress: Callable[[int, int], None] | None = None,
-    stream: Stream | None = None,
-) -> Outputs | str:
-    """Run the artefact at ``path``, as it lies on disk; or say why that is not possible here.
-
-    One that streams is given each sample hop by hop from its reset on, and answers with what it says at the end.
+def opened(target: Target, path: Path) -> Runner | str:
+    """The artefact at ``path``, as it lies on disk, ready to execute; or why that is not possible here.
 
     Raises:
         UserError: the runtime is there but refuses the file.
     """
     try:
-        runner = target.load(path)
+        return target.load(path)
     except (MissingExtra, MissingTool) as error:
         return f"not run: {error}"
+
+
+def run(
+    runner: Runner | str,
+    against: References,
+    progress: Callable[[int, int], None] | None = None,
+    stream: Stream | None = None,
+) -> Outputs | str:
+    """What an artefact says to the samples; or why it says nothing, from :func:`opened`.
+
+    One that streams is given each sample hop by hop from its reset on, and answers with what it says at the end.
+    """
+    if isinstance(runner, str):
+        return runner
     if stream is None:
         return collect(runner, against.samples, progress)
     return collect(AtTheEnd(Streamed(runner, stream)), against.samples, progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from compile.errors import UserError
 from compile.model import Model
 from compile.quantize.measure import Outputs
 from compile.samples import Passage
+from targets.base import Runner
 from targets.catalogue import Target
 from targets.face import Face
 from targets.stream import Stream
@@ -44,11 +44,11 @@ def speak(
     captured: Model,
     passage: Passage,
     targets: Sequence[Target],
-    artifacts: Mapping[str, Path],
+    runners: Mapping[str, Runner | str],
     streams: Mapping[str, Stream],
     progress: Callable[[str, int, int], None],
 ) -> Spoken:
-    """Run the float model and every artefact that is worth drawing on the passage, as it lies on disk.
+    """Run the float model and every artefact that is worth drawing on the passage.
 
     Those that stream say what those of windows say; what has no runtime here is evaluated, which is slow, and so only
     where there is nothing else.
@@ -56,8 +56,7 @@ def speak(
     against = parity.float_reference(captured, passage.windows)
     said: dict[str, Outputs] = {}
     for target in _worth_drawing(targets):
-        path, stream = artifacts[target.name], streams.get(target.name)
-        outputs = parity.run(target, path, against, partial(progress, "speak"), stream)
+        outputs = parity.run(runners[target.name], against, partial(progress, "speak"), streams.get(target.name))
         if not isinstance(outputs, str):
             said[target.name] = outputs
     return laid_over(captured, against.float_outputs, said, targets, passage)
