@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from bench.peers.rooms import Room
 from bench.peers.subjects import Subject
 from compile.audit.claims import MANIFEST
 from distill.digests import digest
+from targets.command import finished
 
 HERE = Path(__file__).parent
 SECONDS = 1200.0  # for one build
@@ -98,17 +98,10 @@ def _run(command: Sequence[object], out: Path, number: int) -> tuple[dict[str, A
     variables["PATH"] = f"{Path(str(command[0])).parent}{os.pathsep}{variables['PATH']}"  # as an activated room has it
     words = [sys.executable, "-S", str(HERE / "clock.py"), str(result), *map(str, command)]
     with log.open("wb") as said:
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=variables, cwd=out, start_new_session=True
-        )
         try:
-            process.wait(SECONDS)
+            finished(words, SECONDS, stdout=said, stderr=said, env=variables, cwd=out)
         except subprocess.TimeoutExpired:
             return {}, f"it did not finish in {SECONDS / 60:.0f} minutes"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
     took = json.loads(result.read_text(encoding="ascii"))
     return took, "" if took["status"] == 0 else _reason(log.read_text(errors="replace"), took["status"])
 
