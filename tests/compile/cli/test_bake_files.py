@@ -170,7 +170,6 @@ def test_stopped(phiz, clips, tmp_path: Path, number: int) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         assert run.stderr is not None
         said: list[str] = []

@@ -17,15 +17,10 @@ PHIZ = (sys.executable, "-m", "compile.cli")
 INTERRUPTED = "phiz: interrupted; nothing is half-written, and the same command begins again or goes on\n"
 
 
-def heeding() -> None:
-    """In the child: as in a terminal, even where these tests run in the background of a shell, which ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def stopped(number: int, started: str, *arguments: object, wait: float = 0.3) -> tuple[int, str]:
     """Run phiz, send a signal ``wait`` s after standard error says ``started``; what it returns, what it says after."""
     command = [*PHIZ, *map(str, arguments)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as run:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if line.startswith(f"phiz: {started}"):

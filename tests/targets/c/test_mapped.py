@@ -15,9 +15,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from compile.errors import UserError
 from compile.model import Model
@@ -235,31 +232,3 @@ int main(void) {{
     return 0;
 }}
 """
-
-
-@settings(max_examples=60)
-@given(st.data())
-def test_hostile_files_are_read_or_refused(data: st.DataObject) -> None:
-    files = dict(HOSTILE_START)
-    name = data.draw(st.sampled_from(sorted(files)))
-    text = bytearray(files[name])
-    for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(0, len(text) - 1))
-        text[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
-    try:
-        found = dissect({**files, name: bytes(text)})
-    except UserError:
-        return
-    assert sum(s.end - s.start for s in found.sections) == sum(found.sizes.values())
-
-
-def _start() -> dict[str, bytes]:
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
-    weights = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
-    node = helper.make_node("Gemm", ["x", "w"], ["y"], name="g", transB=1, transA=0, alpha=1.0, beta=1.0)
-    graph = helper.make_graph([node], "net", ports[:1], ports[1:], [weights])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return dict(lower(Model(ir.from_proto(model)), "mapped").files)
-
-
-HOSTILE_START = _start()

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from compile.errors import MissingTool, UnsupportedNode, UserError
 from compile.memory import check, plan
@@ -275,34 +273,3 @@ def test_sizes_beyond_all_measure(hub: Any) -> None:
     for shape, reason in (("[1" + "0" * 4000 + "]", "more than 2 GB"), ("[" + "9, " * 100_000 + "9]", "garbled")):
         with pytest.raises(UserError, match=reason):
             dissect(spoilt(files, "[1, 3, 20]", shape))
-
-
-@settings(max_examples=60)
-@given(st.data())
-def test_hostile_sources_are_read_or_refused(data: st.DataObject) -> None:
-    files = HOSTILE_START
-    text = bytearray(files["net.c"])
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(text) - 1))
-        text[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
-    try:
-        found = dissect({**files, "net.c": bytes(text)})
-    except UserError:
-        return
-    assert sum(s.end - s.start for s in found.sections) == sum(found.sizes.values())
-
-
-def _start() -> dict[str, bytes]:
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in ("x", "y")]
-    weights = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
-    node = helper.make_node("Gemm", ["x", "w"], ["y"], name="g", transB=1, transA=0, alpha=1.0, beta=1.0)
-    graph = helper.make_graph([node], "net", ports[:1], ports[1:], [weights])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    onnx.checker.check_model(model)
-    return lowered(model)
-
-
-HOSTILE_START = _start()
