@@ -46,6 +46,53 @@ def compiler() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def face_network() -> Callable[..., Any]:
+    """``face_network(look_ahead_ms, controls, bounded)``: a face that streams, as an ONNX model named ``student``.
+
+    Three strided convolutions, one over three frames, and a head, whose controls leave [0, 1] unless ``bounded``. It
+    hears 1,170 samples at 16 kHz and moves every 320.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    from targets.face import Face
+
+    def network(look_ahead_ms: float, controls: tuple[str, ...], bounded: bool) -> Any:
+        random = np.random.default_rng(5)
+
+        def weight(name: str, *shape: int) -> Any:
+            gain = 2.0 * float(np.prod(shape[1:])) ** -0.5 if len(shape) > 1 else 0.3
+            return numpy_helper.from_array(random.normal(0, gain, shape).astype(np.float32), name)
+
+        window, hop, rate = 1170, 320, 16_000
+        sizes = ((8, 1, 20, 10), (8, 8, 12, 8), (8, 8, 6, 4), (8, 8, 3, 1))
+        shapes = {"wave": (1, 1, window), "flat": (1, -1)}
+        nodes = [helper.make_node("Reshape", ["window", "wave"], ["v0"])]
+        constants = [numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in shapes.items()]
+        for at, (out, before, kernel, stride) in enumerate(sizes):
+            constants += [weight(f"w{at}", out, before, kernel), weight(f"b{at}", out)]
+            nodes.append(helper.make_node("Conv", [f"v{at}", f"w{at}", f"b{at}"], [f"c{at}"], strides=[stride]))
+            nodes.append(helper.make_node("Relu", [f"c{at}"], [f"v{at + 1}"]))
+        constants.append(weight("w", len(controls), 8))
+        nodes.append(helper.make_node("Reshape", ["v4", "flat"], ["features"]))
+        nodes.append(helper.make_node("Gemm", ["features", "w"], ["head" if bounded else "controls"], transB=1))
+        if bounded:
+            nodes.append(helper.make_node("Sigmoid", ["head"], ["controls"]))
+        graph = helper.make_graph(
+            nodes,
+            "student",
+            [helper.make_tensor_value_info("window", TensorProto.FLOAT, [1, window])],
+            [helper.make_tensor_value_info("controls", TensorProto.FLOAT, [1, len(controls)])],
+            constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        helper.set_model_props(model, Face(rate, rate / hop, window, look_ahead_ms, controls).to_metadata())
+        return model
+
+    return network
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks as small as a test's only wait for torch's threads, and for long on a busy machine."""

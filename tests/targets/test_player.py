@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from compile import capture
 from compile.errors import UserError
@@ -19,65 +19,37 @@ from compile.simplify.pipeline import simplify
 from compile.streaming.stream import stream
 from distill import curves
 from targets.catalogue import find
-from targets.face import Face
 from targets.player import open_artifact
 from targets.resample import Resampler
 
-WINDOW, HOP, RATE = 1170, 320, 16_000
+WINDOW, RATE = 1170, 16_000
 # A stream sums in another order than a window does (tests/compile/streaming).
 FLOAT = 1e-5
 # What the resamplers' 90 dB and the difference of their passbands leave of curves that move by up to 1.
 RESAMPLED = 0.02
 
 
-def network(look_ahead_ms: float) -> onnx.ModelProto:
-    """Three strided convolutions, one over three frames, and a sigmoid: a face of four controls."""
-    random = np.random.default_rng(5)
-
-    def weight(name: str, *shape: int) -> onnx.TensorProto:
-        gain = 2.0 * float(np.prod(shape[1:])) ** -0.5 if len(shape) > 1 else 0.3
-        return numpy_helper.from_array(random.normal(0, gain, shape).astype(np.float32), name)
-
-    sizes = ((8, 1, 20, 10), (8, 8, 12, 8), (8, 8, 6, 4), (8, 8, 3, 1))
-    nodes = [helper.make_node("Reshape", ["window", "wave"], ["v0"])]
-    constants = [numpy_helper.from_array(np.array(shape, np.int64), name) for name, shape in SHAPES.items()]
-    for index, (out, before, kernel, stride) in enumerate(sizes):
-        constants += [weight(f"w{index}", out, before, kernel), weight(f"b{index}", out)]
-        nodes.append(helper.make_node("Conv", [f"v{index}", f"w{index}", f"b{index}"], [f"c{index}"], strides=[stride]))
-        nodes.append(helper.make_node("Relu", [f"c{index}"], [f"v{index + 1}"]))
-    constants.append(weight("w", 4, 8))
-    nodes += [
-        helper.make_node("Reshape", ["v4", "flat"], ["features"]),
-        helper.make_node("Gemm", ["features", "w"], ["y"], transB=1),
-        helper.make_node("Sigmoid", ["y"], ["controls"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "face",
-        [helper.make_tensor_value_info("window", TensorProto.FLOAT, [1, WINDOW])],
-        [helper.make_tensor_value_info("controls", TensorProto.FLOAT, [1, 4])],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    face = Face(RATE, RATE / HOP, WINDOW, look_ahead_ms, ("a", "b", "c", "d"))
-    helper.set_model_props(model, face.to_metadata())
-    return model
-
-
-SHAPES = {"wave": (1, 1, WINDOW), "flat": (1, -1)}
-
-
-def artefact(folder: Path, *, look_ahead_ms: float = 40.0, streams: bool = True) -> Path:
-    """The network as an artefact on disk."""
-    onnx.save(network(look_ahead_ms), folder / "network.onnx")
-    hub = simplify(capture.from_onnx(folder / "network.onnx")).model
-    made = find("onnx").lower(stream(hub) if streams else hub)
-    (folder / made.name).write_bytes(made.files[made.name])
-    return folder / made.name
+@pytest.fixture(scope="module")
+def network(face_network: Callable[..., Any]) -> Callable[[float], Any]:
+    return lambda look_ahead_ms: face_network(look_ahead_ms, ("a", "b", "c", "d"), True)
 
 
 @pytest.fixture(scope="module")
-def streaming(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artefact(network: Callable[[float], Any]) -> Callable[..., Path]:
+    """The network as an artefact on disk."""
+
+    def write(folder: Path, *, look_ahead_ms: float = 40.0, streams: bool = True) -> Path:
+        onnx.save(network(look_ahead_ms), folder / "network.onnx")
+        hub = simplify(capture.from_onnx(folder / "network.onnx")).model
+        made = find("onnx").lower(stream(hub) if streams else hub)
+        (folder / made.name).write_bytes(made.files[made.name])
+        return folder / made.name
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory: pytest.TempPathFactory, artefact: Callable[..., Path]) -> Path:
     return artefact(tmp_path_factory.mktemp("face"))
 
 
@@ -110,7 +82,7 @@ def played(
 @pytest.mark.parametrize("look_ahead", [0.0, 16.0, 40.0, 50.0])
 @pytest.mark.parametrize("ensemble", [False, True])
 @pytest.mark.parametrize("streams", [False, True])
-def test_the_window_of_each_frame(tmp_path: Path, look_ahead: float, ensemble: bool, streams: bool) -> None:
+def test_the_window_of_each_frame(tmp_path, artefact, look_ahead, ensemble, streams) -> None:
     """At the student's own rate a frame is that of the window around its time, as the trainer reads it."""
     path = artefact(tmp_path, look_ahead_ms=look_ahead, streams=streams)
     window = find("onnx").load(artefact(tmp_path, look_ahead_ms=look_ahead, streams=False))
@@ -256,7 +228,7 @@ def test_a_gain_for_quiet_voices(streaming: Path) -> None:
     assert quiet < without / 4
 
 
-def test_no_face(tmp_path: Path) -> None:
+def test_no_face(tmp_path: Path, network: Callable[[float], Any]) -> None:
     model = network(40.0)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "plain.onnx")
