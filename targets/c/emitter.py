@@ -59,6 +59,11 @@ class Step:
     lines: list[str] = field(default_factory=list)
 
 
+def ctype_of(tensor: Tensor) -> str:
+    """The C type of a tensor's elements."""
+    return "float" if tensor.quantization is None else "int8_t"
+
+
 class Emitter:
     """The state of one lowering."""
 
@@ -70,6 +75,7 @@ class Emitter:
         self.steps: list[Step] = []
         self.dequantized: dict[str, str] = {}  # a weight in float -> the narrow constant that it stands for
         self.reserved: set[str] = set()  # identifiers that no table may have
+        self.fields: dict[str, str] = {}  # where the elements of a state lie, by its name
         self._stored: dict[tuple[str, bytes], str] = {}
 
     def tensor(self, name: str) -> Tensor:

@@ -15,7 +15,7 @@ from compile.memory import check, plan
 from compile.model import Model
 from targets.base import Artifact, Lifetime
 from targets.c.dissect import ALIGNMENT
-from targets.c.emitter import Emitter, Step
+from targets.c.emitter import Emitter, Step, ctype_of
 from targets.c.header import header
 from targets.c.interface import Port
 from targets.c.movement import enter_state, order_of
@@ -111,10 +111,12 @@ def _enter(e: Emitter) -> list[Port]:
             own = "state" if name in after else kind
             tensor, word = e.tensor(name), unique(identifier(name), taken)
             taken.add(word)
-            ctype = "int8_t" if tensor.quantization is not None else "float"
+            ctype = ctype_of(tensor)
             ports.append(Port(own, name, ctype, tensor.shape, word, after.get(name, "")))
             if own == "input":
                 e.places[name] = dense(word, ctype, tensor.shape)
+            elif own == "state":
+                e.fields[name] = f"state->{word}"
     return ports
 
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from targets.c.emitter import COPIES, Emitter
+from targets.c.emitter import COPIES, Emitter, ctype_of
 from targets.c.source import identifier, real
-from targets.c.view import View, axes, dense, expanded, sliced, transposed
-from targets.kernels import Kernel, Tensor
+from targets.c.view import View, axes, dense, sliced, transposed
+from targets.kernels import Kernel
 
 
 def reshape(e: Emitter, kernel: Kernel) -> None:
@@ -38,7 +38,7 @@ def slice_(e: Emitter, kernel: Kernel) -> None:
 def expand(e: Emitter, kernel: Kernel) -> None:
     """Nothing moves: what is repeated has a step of 0."""
     x, shape = e.place(kernel.inputs[0]), e.tensor(kernel.output).shape
-    e.shaped(kernel.output, expanded(x, shape) or e.broadcast(e.copied(x), shape))
+    e.shaped(kernel.output, e.broadcast(x, shape))
 
 
 def concat(e: Emitter, kernel: Kernel) -> None:
@@ -164,12 +164,7 @@ def order_of(view: View) -> tuple[int, ...]:
 def enter_state(e: Emitter, name: str, order: Sequence[int]) -> None:
     """A state lies as what it is joined with: its layout is nobody else's business."""
     tensor = e.tensor(name)
-    e.places[name] = dense(f"state->{identifier(name)}", state_ctype(tensor), tensor.shape, order)
-
-
-def state_ctype(tensor: Tensor) -> str:
-    """The C type of a state's elements."""
-    return "int8_t" if tensor.quantization is not None else "float"
+    e.places[name] = dense(e.fields[name], ctype_of(tensor), tensor.shape, order)
 
 
 def axis_step(view: View, axis: int) -> int:

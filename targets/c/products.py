@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from targets.c.emitter import Emitter, refuse
+from targets.c.emitter import Emitter, ctype_of, refuse
 from targets.c.fixed import zero_of
 from targets.c.movement import padded, zero_inserted
 from targets.c.nest import place as address
 from targets.c.packing import ACTIVATIONS, PARAMETERS, Tables, Weights, blockwise, bounds, integer_parameters, weights
 from targets.c.source import identifier
 from targets.c.view import View, axes, contiguous, reshaped
-from targets.kernels import Kernel, Tensor
+from targets.kernels import Kernel
 
 ROWS = 8  # positions whose inputs are gathered at a time
 
@@ -67,7 +67,7 @@ def gemm(e: Emitter, kernel: Kernel) -> None:
     made = weights(e, kernel)
     made = Weights(made.scheme, made.matrix[:, :, order], made.scale, made.bias)
     outputs = made.matrix.shape[1]
-    y = e.fresh(_ctype(e.tensor(kernel.output)), (rows, outputs))
+    y = e.fresh(ctype_of(e.tensor(kernel.output)), (rows, outputs))
     step = parts[0][0].memory if parts[0] else inputs
     _emit(e, kernel, made, Rows(x, rows, step, 1, 0, 1, 0, inputs), y, outputs, [])
     e.shaped(kernel.output, y)
@@ -125,7 +125,7 @@ def convolved(
         for size, width, dilation, stride in zip(sizes, kernels, dilations, strides, strict=True)
     )
     item, line, step = (parts[axis][0].memory if parts[axis] else 0 for axis in (0, 2, 3))
-    y = e.fresh(_ctype(e.tensor(kernel.output)), (batch, groups * outputs, heights, widths), (0, 2, 3, 1))
+    y = e.fresh(ctype_of(e.tensor(kernel.output)), (batch, groups * outputs, heights, widths), (0, 2, 3, 1))
     rows = Rows(x, widths, strides[1] * step, kernels[0], dilations[0] * line, kernels[1], dilations[1] * step, own)
     loops = [(batch, item, heights * widths * groups * outputs)]
     if heights > 1 and strides[0] * line == widths * rows.step:  # lines that follow each other without a gap
@@ -205,7 +205,3 @@ def _zero(e: Emitter, kernel: Kernel) -> int:
 def _pair(values: Any, missing: int = 1) -> tuple[int, int]:
     """Two numbers; of one axis, that of a picture of one line."""
     return (missing, int(values[0])) if len(values) == 1 else (int(values[0]), int(values[1]))
-
-
-def _ctype(tensor: Tensor) -> str:
-    return "float" if tensor.quantization is None else "int8_t"

@@ -100,14 +100,15 @@ def _function(parts: Parts) -> Iterator[str]:
         yield f"    {buffer.ctype} *const {name} = {given}; /* {buffer.size} bytes */"
     if parts.stream is None and not parts.offsets:
         yield "    (void)scratch;"
+    words = set(_WORD.findall("\n".join(body)))
     for port in parts.of("input"):
-        if not _named(port.identifier, body):
+        if port.identifier not in words:
             yield f"    (void){port.identifier};"
     told: set[str] = set()
     for number, step in enumerate(parts.steps, start=1):
-        text = "\n".join(step.lines)
-        size = sum(each.size for name, each in parts.tables.items() if name not in told and _named(name, [text]))
-        told |= {name for name in parts.tables if _named(name, [text])}
+        new = (set(_WORD.findall("\n".join(step.lines))) & parts.tables.keys()) - told
+        size = sum(parts.tables[name].size for name in new)
+        told |= new
         yield ""
         yield f"    /* {number}. {step.title}{f'; {size} bytes of constants' if size else ''} */"
         yield from (f"    {line}" for line in step.lines)
@@ -139,8 +140,3 @@ def _metadata(parts: Parts) -> Iterator[str]:
         yield f"{parts.names} = {{"
         yield from (f"    {string(name)}," for name in parts.face.controls)
         yield "};"
-
-
-def _named(name: str, lines: list[str]) -> bool:
-    pattern = re.compile(rf"\b{re.escape(name)}\b")
-    return any(pattern.search(line) for line in lines)

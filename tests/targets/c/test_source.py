@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
+from compile import capture
 from compile.errors import MissingTool, UnsupportedNode, UserError
 from compile.memory import check, plan
 from compile.model import Model
+from compile.simplify.pipeline import simplify
+from compile.streaming.stream import stream
 from targets.base import Kind
-from targets.c.dissect import dissect
+from targets.c.dissect import dissect, understood
 from targets.c.lower import lower
 from targets.c.run import load
 
@@ -273,3 +277,24 @@ def test_sizes_beyond_all_measure(hub: Any) -> None:
     for shape, reason in (("[1" + "0" * 4000 + "]", "more than 2 GB"), ("[" + "9, " * 100_000 + "9]", "garbled")):
         with pytest.raises(UserError, match=reason):
             dissect(spoilt(files, "[1, 3, 20]", shape))
+
+
+def test_a_state_is_read_where_it_is_declared(tmp_path: Path) -> None:
+    """Though an input has the name that it would have in C."""
+    random = np.random.default_rng(0)
+    weights = [
+        onnx.numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("w", (4, 1, 20)), ("u", (4, 4, 3)))
+    ]
+    nodes = [onnx.helper.make_node("Conv", ["state-0", "w"], ["s"], strides=[20])]
+    nodes.append(onnx.helper.make_node("Conv", ["s", "u"], ["y"]))
+    ports = (("state-0", 1, [1, 1, 60]), ("y", 1, [1, 4, 1]))
+    x, y = (onnx.helper.make_tensor_value_info(*port) for port in ports)
+    graph = onnx.helper.make_graph(nodes, "net", [x], [y], weights)
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(made, tmp_path / "net.onnx")
+    artifact = lower(stream(simplify(capture.from_onnx(tmp_path / "net.onnx")).model))
+    text, header = (artifact.files[artifact.name[:-1] + suffix].decode() for suffix in "ch")
+    fields = [port.identifier for port in understood(artifact.name, text, header).ports if port.kind == "state"]
+    assert fields == ["state_0_2"]
+    assert set(re.findall(r"state->(\w+)", text.partition("_push_hop(")[2])) - {"scratch"} == {*fields}
