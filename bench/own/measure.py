@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench import compile as stages
 from bench.peers.steps import HERE
-from bench.peers.subjects import WINDOWS, alive
+from bench.peers.subjects import alive, speak, write_windows
 from compile.cli import COMMANDS
 from compile.errors import UserError
 from distill.audio import SAMPLE_RATE, decode
@@ -97,7 +97,7 @@ def of_size(millions: float, runs: int, speech: Sequence[corpus.Source], folder:
     import onnx_ir as ir
     import torch
 
-    from compile import capture, samples
+    from compile import capture
 
     last = max(round(math.sqrt(millions * 1e6 / WIDTH)), 8)
     channels = (max(last * 2 // 9, 4), max(last * 4 // 9, 4), last * 8 // 9, last)
@@ -107,9 +107,7 @@ def of_size(millions: float, runs: int, speech: Sequence[corpus.Source], folder:
     folder.mkdir(parents=True, exist_ok=True)
     model, windows, build = folder / "model.onnx", folder / "windows.npz", folder / "build"
     ir.save(captured.ir, model)
-    split = samples.from_clips(captured, [decode(source.path) for source in speech], WINDOWS * 2 // 3)
-    ((port, given),) = split.calibrate.items()
-    np.savez(windows, **{port: np.concatenate([given, split.judge[port]])})
+    write_windows(captured, speech, windows)
     # The weights are random, and so is how rounding adds up: what is measured is the cost.
     targets = ("-t", "onnx", "-t", "tflite", "-t", "coreml", "--max-steps", "1000")
     command = [*PHIZ, "compile", model, "--calibrate", windows, *targets, "-o", build]
@@ -155,7 +153,7 @@ def of_length(minutes: int, runs: int, sources: Sequence[corpus.Source], folder:
 def spoken(minutes: int, folder: Path, tell: Callable[[int, int], None]) -> list[corpus.Source]:
     """Enough synthetic sentences for so many minutes."""
     count = math.ceil(minutes * 60 / SECONDS_A_SENTENCE)
-    return corpus.synthesize(folder, corpus.plan(count, 8, corpus.TRAIN), tell)
+    return speak(folder, count, corpus.TRAIN, tell)
 
 
 def _join(parts: Sequence[NDArray[np.float32]], out: Path) -> None:

@@ -32,7 +32,6 @@ class Line:
         ratio: times phiz's on the same runtime; the median of the rounds.
         memory: bytes that a fresh process grew by.
         seconds: to build it.
-        wrong: why a figure is missing.
     """
 
     peer: str
@@ -47,7 +46,6 @@ class Line:
     ratio: float | None
     memory: int | None
     seconds: float
-    wrong: str = ""
 
     @property
     def ours(self) -> bool:
@@ -84,7 +82,6 @@ def lines(results: Mapping[str, Any], network: Mapping[str, Any]) -> list[Line]:
                     ratio=_ratio(time.get("rounds"), base.get(facts["runtime"])),
                     memory=memory.get("bytes"),
                     seconds=row["seconds"],
-                    wrong=judged.get("error", "") or time.get("error", ""),
                 )
             )
     return found

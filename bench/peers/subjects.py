@@ -25,6 +25,7 @@ from distill.corpus import sources as corpus
 from distill.digests import digest
 
 if TYPE_CHECKING:
+    from compile.model import Model
     from distill.evaluate import Speech
     from distill.students.architectures import Architecture
     from distill.students.network import Student
@@ -161,7 +162,7 @@ def _write(new: Path, student: Path, loaded: Any, calibration: Sequence[corpus.S
     import onnx_ir as ir
     import torch
 
-    from compile import capture, samples
+    from compile import capture
     from compile.quiet import quiet
     from distill.students.folder import FACTS, WEIGHTS
 
@@ -176,9 +177,16 @@ def _write(new: Path, student: Path, loaded: Any, calibration: Sequence[corpus.S
         module = folded(module)
         torch.export.save(torch.export.export(module, inputs), new / "model.pt2")
         torch.jit.save(torch.jit.trace(module, inputs), new / "model.pt")
-    split = samples.from_clips(captured, [decode(source.path) for source in calibration], WINDOWS * 2 // 3)
+    write_windows(captured, calibration, new / "windows.npz")
+
+
+def write_windows(captured: Model, speech: Sequence[corpus.Source], path: Path) -> None:
+    """Calibration input of a network, as users of any tool would have it."""
+    from compile import samples
+
+    split = samples.from_clips(captured, [decode(source.path) for source in speech], WINDOWS * 2 // 3)
     ((port, given),) = split.calibrate.items()
-    np.savez(new / "windows.npz", **{port: np.concatenate([given, split.judge[port]])})
+    np.savez(path, **{port: np.concatenate([given, split.judge[port]])})
 
 
 def _train(architecture: str, folder: Path, speech: Path) -> None:

@@ -77,7 +77,7 @@ def dissect(files: Files) -> Dissection:
     data = files[name]
     found = understood(name, text, head)
     code = text[text.find(_NETWORK) :]
-    buffers = {match[2]: (WIDTHS.get(match[1], 0), int(match[3]), int(match[4])) for match in _BUFFER.finditer(code)}
+    buffers = {match[2]: (int(match[3]), int(match[4])) for match in _BUFFER.finditer(code)}
     blocks = _blocks(code)
     lifetimes = [*_placed(name, buffers, blocks, found.scratch), *_lasting(found.ports, len(blocks))]
     readers = _readers(blocks)
@@ -199,17 +199,17 @@ def _blocks(code: str) -> list[tuple[str, str]]:
 
 
 def _placed(
-    name: str, buffers: dict[str, tuple[int, int, int]], blocks: list[tuple[str, str]], scratch: int
+    name: str, buffers: dict[str, tuple[int, int]], blocks: list[tuple[str, str]], scratch: int
 ) -> list[Lifetime]:
-    """How long each buffer lives; two that live together lie apart, and all within the scratch memory."""
+    """How long each buffer, an offset and a size, lives; two that live together lie apart, in the scratch memory."""
     spans: dict[str, tuple[int, int]] = {}
     for at, (_, lines) in enumerate(blocks):
         for word in _NAMED.findall(lines):
             spans[word] = (spans.get(word, (at, at))[0], at)
     if strangers := spans.keys() - buffers.keys():
         raise UserError(f"buffer '{min(strangers)}' is not placed", where=name, fix="compile it again")
-    lifetimes = [Lifetime(word, buffers[word][2], *span) for word, span in spans.items()]
-    offsets = tuple(buffers[word][1] for word in spans)
+    lifetimes = [Lifetime(word, buffers[word][1], *span) for word, span in spans.items()]
+    offsets = tuple(buffers[word][0] for word in spans)
     try:
         check(Plan(offsets, scratch, 0, ALIGNMENT), lifetimes)
     except Bug as error:
